@@ -1,0 +1,9 @@
+//! The RTP vocabulary that messages carry: mediasoup's own plain types, which need no worker.
+
+pub use mediasoup_types::data_structures::{
+    AppData, DtlsFingerprint, DtlsParameters, DtlsRole, IceCandidate, IceCandidateTcpType,
+    IceCandidateType, IceParameters, Protocol,
+};
+pub use mediasoup_types::rtp_parameters::*;
+pub use mediasoup_types::scalability_modes::ScalabilityMode;
+pub use mediasoup_types::srtp_parameters::{SrtpCryptoSuite, SrtpParameters};
