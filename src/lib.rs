@@ -1,0 +1,15 @@
+//! Headwater: WebRTC with back to source. Publish to any node, watch on any other.
+//!
+//! `node` assembles; `http` and `room` decide; `media` and `broker` do; `protocol` is what is said.
+
+pub mod broker;
+pub mod cli;
+pub mod client;
+pub mod config;
+pub mod fleet;
+pub mod http;
+pub mod media;
+pub mod node;
+pub mod protocol;
+pub mod room;
+pub mod telemetry;

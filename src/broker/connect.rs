@@ -1,0 +1,134 @@
+//! The connection: kept up by itself, watched by everyone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::{ConnectOptions, Event};
+use tokio::sync::watch;
+
+use super::{Broker, Inner};
+use crate::config::{Config, Nats};
+use crate::protocol::ids::Peer;
+use crate::protocol::subjects::{PrefixError, Subjects};
+use crate::telemetry::Metrics;
+
+/// Why there is no connection to wait for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The credentials file can't be read.
+    #[error("nats.credentials {path}: {source}")]
+    Credentials {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The options are wrong: an address that is none, or TLS files that can't be read.
+    #[error("nats: {0}")]
+    Options(#[from] async_nats::ConnectError),
+    /// The prefix is wrong.
+    #[error("nats.prefix: {0}")]
+    Prefix(#[from] PrefixError),
+}
+
+impl Broker {
+    /// Starts connecting and returns at once: where NATS is down, it is waited for.
+    ///
+    /// # Errors
+    /// [`ConnectError`] if the configuration can never connect.
+    pub async fn connect(
+        config: &Config,
+        me: &Peer,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, ConnectError> {
+        let (up, connected) = watch::channel(false);
+        let options = options(&config.nats, me, up, Arc::clone(metrics)).await?;
+        let client = options.connect(config.nats.urls.as_slice()).await?;
+        let mut jetstream = async_nats::jetstream::new(client.clone());
+        jetstream.set_timeout(config.timeouts.request);
+        Ok(Self {
+            inner: Arc::new(Inner {
+                client,
+                jetstream,
+                subjects: Subjects::new(&config.nats.prefix)?,
+                config: config.nats.clone(),
+                me: me.clone(),
+                request_timeout: config.timeouts.request,
+                message_bytes: config.limits.message_bytes,
+                connected,
+                metrics: Arc::clone(metrics),
+            }),
+        })
+    }
+}
+
+async fn options(
+    config: &Nats,
+    me: &Peer,
+    up: watch::Sender<bool>,
+    metrics: Arc<Metrics>,
+) -> Result<ConnectOptions, ConnectError> {
+    let inbox = match config.inbox_prefix.as_str() {
+        "" => format!("_INBOX_{}", me.node),
+        prefix => prefix.to_owned(),
+    };
+    let up = Arc::new(up);
+    let mut options = ConnectOptions::new()
+        .name(format!("headwater {}", me.node))
+        .custom_inbox_prefix(inbox)
+        .retry_on_initial_connect()
+        .reconnect_delay_callback(|attempts| {
+            let doublings = u32::try_from(attempts.min(5)).unwrap_or(5);
+            Duration::from_millis(50) * 2_u32.pow(doublings)
+        })
+        // A dead peer is noticed within two of these.
+        .ping_interval(Duration::from_secs(5))
+        .event_callback(move |event| {
+            let (up, metrics) = (Arc::clone(&up), Arc::clone(&metrics));
+            async move { heard(&event, &up, &metrics) }
+        });
+    if let Some(path) = &config.credentials {
+        options = options.credentials_file(path).await.map_err(|source| {
+            ConnectError::Credentials { path: path.display().to_string(), source }
+        })?;
+    }
+    if let Some(user) = &config.user {
+        let password = config.password.as_ref().map(|p| p.expose().to_owned()).unwrap_or_default();
+        options = options.user_and_password(user.clone(), password);
+    }
+    if let Some(token) = &config.token {
+        options = options.token(token.expose().to_owned());
+    }
+    if let Some(tls) = &config.tls {
+        options = options.require_tls(true);
+        if let Some(ca) = &tls.ca {
+            options = options.add_root_certificates(ca.clone());
+        }
+        if let (Some(certificate), Some(key)) = (&tls.certificate, &tls.key) {
+            options = options.add_client_certificate(certificate.clone(), key.clone());
+        }
+    }
+    Ok(options)
+}
+
+fn heard(event: &Event, up: &watch::Sender<bool>, metrics: &Metrics) {
+    match event {
+        Event::Connected => {
+            metrics.nats_connects.inc();
+            metrics.nats_connected.set(1);
+            let _ = up.send(true);
+            tracing::info!("nats connected");
+        }
+        Event::Disconnected | Event::Closed => {
+            metrics.nats_connected.set(0);
+            if up.send_replace(false) {
+                tracing::warn!("nats disconnected: pipes and viewers go on");
+            }
+        }
+        Event::SlowConsumer(subscription) => {
+            tracing::warn!(subscription, "nats messages were dropped: this node reads too slowly");
+        }
+        other => tracing::warn!(event = %other, "nats"),
+    }
+}

@@ -1,0 +1,95 @@
+//! The commands, a file each.
+
+mod config;
+mod dev;
+mod node;
+mod publish;
+mod schema;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Log;
+use crate::telemetry::log;
+
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\nmediasoup ",
+    env!("HEADWATER_MEDIASOUP_VERSION"),
+    ", worker built from sources of: ",
+    include_str!(env!("HEADWATER_WORKER_SOURCES")),
+);
+
+/// WebRTC with back to source: publish a stream to any node, watch it on any other.
+#[derive(Debug, Parser)]
+#[command(name = "headwater", version = VERSION.trim_ascii_end(), max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run one node of a fleet.
+    Node(node::Args),
+    /// Run a whole fleet on this machine: NATS, three nodes, a test stream and two viewers.
+    Dev(dev::Args),
+    /// Publish a stream by WHIP.
+    Publish(publish::Args),
+    /// Watch a stream by WHEP and measure it.
+    Watch(watch::Args),
+    /// Print the effective configuration, secrets hidden.
+    Config(config::Args),
+    /// Write the JSON Schemas of all messages.
+    Schema(schema::Args),
+}
+
+/// Reads the command line and runs the command.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.into()),
+    };
+    let result = runtime.block_on(async {
+        match cli.command {
+            Command::Node(args) => args.run().await,
+            Command::Dev(args) => args.run().await,
+            Command::Publish(args) => args.run().await,
+            Command::Watch(args) => args.run().await,
+            Command::Config(args) => args.run(),
+            Command::Schema(args) => args.run(),
+        }
+    });
+    match result {
+        Ok(code) => code,
+        Err(error) => fail(&error),
+    }
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("headwater: {error:#}");
+    ExitCode::FAILURE
+}
+
+/// Starts logging for a command whose output is for people: warnings only, unless asked for more.
+fn quiet_log(filter: Option<String>) -> anyhow::Result<()> {
+    let filter = filter.unwrap_or_else(|| "warn".to_owned());
+    Ok(log::start(&Log { filter: Some(filter), ..Log::default() })?)
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+        }
+        Err(_) => drop(tokio::signal::ctrl_c().await),
+    }
+}

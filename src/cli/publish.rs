@@ -1,0 +1,86 @@
+//! `headwater publish`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{interrupted, quiet_log};
+use crate::client::{Clip, ConnectionState, PublishOptions, Publisher};
+
+/// Flags of `headwater publish`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The WHIP endpoint, such as http://127.0.0.1:8080/whip/room.
+    url: String,
+    /// The bearer token.
+    #[arg(long, env = "HEADWATER_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// Video to send in place of the test clip: an IVF file (VP8, VP9, H.264 or AV1).
+    #[arg(long, value_name = "IVF")]
+    video: Option<PathBuf>,
+    /// Audio to send in place of the test clip: an Ogg file (Opus).
+    #[arg(long, value_name = "OGG")]
+    audio: Option<PathBuf>,
+    /// Send the test clip in three layers (simulcast).
+    #[arg(long, conflicts_with_all = ["video", "audio"])]
+    simulcast: bool,
+    /// End after this time; else at Ctrl-C.
+    #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
+    duration: Option<Duration>,
+    /// Print what was sent as JSON at the end.
+    #[arg(long)]
+    json: bool,
+    /// What is logged.
+    #[arg(long)]
+    log: Option<String>,
+}
+
+impl Args {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        quiet_log(self.log)?;
+        let clip = if self.video.is_some() || self.audio.is_some() {
+            Clip::open(self.video.as_deref(), self.audio.as_deref())?
+        } else {
+            Clip::builtin()
+        };
+        let mut options = PublishOptions::new(self.url, Arc::new(clip));
+        options.token = self.token;
+        options.simulcast = self.simulcast;
+        let publisher = Publisher::start(options).await?;
+        let mut stats = publisher.stats();
+        let until = async {
+            match self.duration {
+                Some(duration) => tokio::time::sleep(duration).await,
+                None => std::future::pending().await,
+            }
+        };
+        let ended = async {
+            // The task's end closes the channel.
+            while stats.changed().await.is_ok() {
+                if stats.borrow().state == ConnectionState::Disconnected {
+                    break;
+                }
+            }
+        };
+        let failed = tokio::select! {
+            () = until => false,
+            () = interrupted() => false,
+            () = ended => true,
+        };
+        let last = publisher.stats().borrow().clone();
+        if self.json {
+            println!("{}", serde_json::to_string(&last)?);
+        } else {
+            println!(
+                "sent {} packets, {} video frames, {} audio frames; {} key-frame requests",
+                last.packets, last.video_frames, last.audio_frames, last.key_frame_requests
+            );
+        }
+        if failed {
+            anyhow::bail!("disconnected: {}", last.reason.unwrap_or_else(|| "no reason given".to_owned()));
+        }
+        publisher.stop().await?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,317 @@
+//! The HTTP side that WHIP and WHEP share: SDP bodies, redirects, problems.
+
+use std::time::{Duration, Instant};
+
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, LOCATION};
+use reqwest::{Method, StatusCode, Url};
+use serde::{Deserialize, Serialize};
+
+use super::ClientError;
+
+const REDIRECTS: usize = 5;
+const TIMEOUT: Duration = Duration::from_secs(20);
+const SDP: &str = "application/sdp";
+
+/// An HTTP client with its connections, to share between any number of publishers and players.
+///
+/// It belongs to the tokio runtime it is first used on.
+#[derive(Debug, Clone)]
+pub struct Http {
+    client: reqwest::Client,
+}
+
+impl Http {
+    /// A client that trusts the root certificates of the system; without these it can do http alone.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Https`] where TLS cannot be set up at all.
+    pub fn new() -> Result<Http, ClientError> {
+        if rustls::crypto::CryptoProvider::get_default().is_none() {
+            // It fails only where somebody else was faster, which serves as well.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        }
+        let builder = || {
+            reqwest::Client::builder()
+                .redirect(reqwest::redirect::Policy::none())
+                .timeout(TIMEOUT)
+                .user_agent(concat!("headwater/", env!("CARGO_PKG_VERSION")))
+        };
+        let client = builder().build().or_else(|error| {
+            // A small container has no root certificates, and needs none to reach its neighbour.
+            tracing::debug!(error = cause(&error), "https cannot be used");
+            builder().tls_certs_only([]).build()
+        });
+        let client = client.map_err(|error| ClientError::Https(cause(&error)))?;
+        Ok(Http { client })
+    }
+
+    /// Sends a request, the same one again wherever a 307 or 308 points.
+    pub(super) async fn send(&self, request: &Request<'_>) -> Result<Reply, ClientError> {
+        let mut url = request.url.clone();
+        for _ in 0..=REDIRECTS {
+            let asked = Instant::now();
+            let mut http = self.client.request(request.method.clone(), url.clone());
+            if let Some(token) = request.token {
+                http = http.header(AUTHORIZATION, format!("Bearer {token}"));
+            }
+            if let Some(sdp) = request.sdp {
+                http = http
+                    .header(CONTENT_TYPE, SDP)
+                    .header(ACCEPT, SDP)
+                    .body(sdp.to_owned());
+            }
+            if request.counter_offer {
+                http = http.header("prefer", "counter-offer");
+            }
+            let unreachable = |error: reqwest::Error| ClientError::Unreachable {
+                url: url.to_string(),
+                reason: cause(&error),
+            };
+            let response = http.send().await.map_err(unreachable)?;
+            let (status, headers) = (response.status(), response.headers().clone());
+            let took = asked.elapsed();
+            let body = response.text().await.map_err(unreachable)?;
+            let reply = Reply {
+                url,
+                status,
+                headers,
+                body,
+                asked,
+                took,
+            };
+            if !matches!(
+                status,
+                StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT
+            ) {
+                return Ok(reply);
+            }
+            url = reply
+                .location()
+                .ok_or_else(|| reply.protocol("a redirect without Location"))?;
+            if reply.url.scheme() == "https" && url.scheme() != "https" {
+                break;
+            }
+        }
+        Err(ClientError::Redirects {
+            url: url.to_string(),
+        })
+    }
+}
+
+pub(super) fn parse_url(url: &str) -> Result<Url, ClientError> {
+    let bad = |reason: String| ClientError::Url {
+        url: url.to_owned(),
+        reason,
+    };
+    let parsed = Url::parse(url).map_err(|error| bad(error.to_string()))?;
+    match parsed.scheme() {
+        "http" | "https" => Ok(parsed),
+        _ => Err(bad("it is neither http nor https".into())),
+    }
+}
+
+/// What to ask.
+pub(super) struct Request<'a> {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) token: Option<&'a str>,
+    pub(super) sdp: Option<&'a str>,
+    pub(super) counter_offer: bool,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(super) struct Reply {
+    /// Who answered, after all redirects.
+    pub(super) url: Url,
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: String,
+    pub(super) asked: Instant,
+    /// From the request to the head of the answer.
+    pub(super) took: Duration,
+}
+
+impl Reply {
+    pub(super) fn header(&self, name: impl reqwest::header::AsHeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The Location header, resolved against the URL that answered.
+    pub(super) fn location(&self) -> Option<Url> {
+        self.url.join(self.header(LOCATION)?).ok()
+    }
+
+    pub(super) fn is_sdp(&self) -> bool {
+        self.header(CONTENT_TYPE)
+            .is_some_and(|kind| kind.trim_start().starts_with(SDP))
+    }
+
+    pub(super) fn protocol(&self, reason: &'static str) -> ClientError {
+        ClientError::Protocol {
+            url: self.url.to_string(),
+            reason,
+        }
+    }
+
+    pub(super) fn refused(&self) -> ClientError {
+        let (title, detail) = self.problem();
+        ClientError::Refused {
+            url: self.url.to_string(),
+            status: self.status.as_u16(),
+            title,
+            detail,
+        }
+    }
+
+    /// Title and detail of a problem body (RFC 9457), or what stands in for them.
+    pub(super) fn problem(&self) -> (String, Option<String>) {
+        #[derive(Default, Deserialize)]
+        struct Problem {
+            title: Option<String>,
+            detail: Option<String>,
+        }
+        let reason = self.status.canonical_reason().unwrap_or_default();
+        if let Ok(problem) = serde_json::from_str::<Problem>(&self.body) {
+            return (
+                problem.title.unwrap_or_else(|| reason.to_owned()),
+                problem.detail,
+            );
+        }
+        let text: String = self.body.trim().chars().take(200).collect();
+        (reason.to_owned(), (!text.is_empty()).then_some(text))
+    }
+
+    /// What Headwater tells about the way of the media.
+    pub(super) fn route(&self) -> Route {
+        let text = |name: HeaderName| self.header(name).map(str::to_owned);
+        Route {
+            node: text(HeaderName::from_static("headwater-node")),
+            origin: text(HeaderName::from_static("headwater-origin")),
+            hops: self
+                .header("headwater-hops")
+                .and_then(|hops| hops.trim().parse().ok()),
+        }
+    }
+}
+
+/// The way of the media as a Headwater node tells it in its answer; all empty with other servers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Route {
+    /// The node that answered.
+    pub node: Option<String>,
+    /// The node where the stream is published.
+    pub origin: Option<String>,
+    /// How many nodes lie between the two, counting the way from one to the next as one.
+    pub hops: Option<u32>,
+}
+
+/// The innermost cause, where the useful words are.
+fn cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    if error.is_timeout() {
+        "it does not answer in time".into()
+    } else {
+        cause.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(status: u16, headers: &[(&'static str, &str)], body: &str) -> Reply {
+        Reply {
+            url: Url::parse("http://host:1/whep/live").unwrap(),
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: headers
+                .iter()
+                .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
+                .collect(),
+            body: body.into(),
+            asked: Instant::now(),
+            took: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn location_is_resolved_against_who_answered() {
+        let at = |location| {
+            reply(201, &[("location", location)], "")
+                .location()
+                .unwrap()
+                .to_string()
+        };
+        assert_eq!(at("/sessions/1"), "http://host:1/sessions/1");
+        assert_eq!(at("1"), "http://host:1/whep/1");
+        assert_eq!(at("https://other/1"), "https://other/1");
+    }
+
+    #[test]
+    fn a_problem_is_told() {
+        let json = r#"{"title":"No such stream","detail":"nobody publishes live"}"#;
+        let message = reply(404, &[], json).refused().to_string();
+        assert_eq!(
+            message,
+            "http://host:1/whep/live answered 404 No such stream: nobody publishes live"
+        );
+        let message = reply(401, &[], " who are you? ").refused().to_string();
+        assert_eq!(
+            message,
+            "http://host:1/whep/live answered 401 Unauthorized: who are you?"
+        );
+    }
+
+    #[test]
+    fn reads_the_route() {
+        let headers = [
+            ("headwater-node", "b"),
+            ("headwater-origin", "a"),
+            ("headwater-hops", "1"),
+        ];
+        let route = reply(201, &headers, "").route();
+        assert_eq!(
+            route,
+            Route {
+                node: Some("b".into()),
+                origin: Some("a".into()),
+                hops: Some(1)
+            }
+        );
+        assert_eq!(reply(201, &[], "").route(), Route::default());
+    }
+
+    #[tokio::test]
+    async fn an_unreachable_server_is_named() {
+        let http = Http::new().unwrap();
+        let unused = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let url = parse_url(&format!("http://{unused}/whip/live")).unwrap();
+        let request = Request {
+            method: Method::POST,
+            url,
+            token: None,
+            sdp: None,
+            counter_offer: false,
+        };
+        let message = http.send(&request).await.unwrap_err().to_string();
+        assert!(
+            message.contains(&unused.to_string()) && message.contains("refused"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn only_http_is_a_url() {
+        assert!(parse_url("https://host/whip").is_ok());
+        assert!(parse_url("host:8080/whip").is_err());
+        assert!(parse_url("nothing").is_err());
+    }
+}

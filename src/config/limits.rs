@@ -1,0 +1,115 @@
+//! How much a node takes and how long it waits.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// How much a node takes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Rooms carried at once.
+    pub rooms: usize,
+    /// Viewers connected at once.
+    pub viewers: usize,
+    /// Streams published here at once.
+    pub streams: usize,
+    /// Streams of one room published here at once.
+    pub streams_per_room: usize,
+    /// Bytes of a message from another node.
+    pub message_bytes: usize,
+    /// Bytes of an HTTP body.
+    pub body_bytes: usize,
+    /// Messages that may wait in a room's inbox.
+    pub inbox: usize,
+    /// Sets of payload types that the viewers of a room may use on a worker.
+    pub payload_layouts: usize,
+}
+
+/// How long a node waits.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Timeouts {
+    /// For another node's reply.
+    #[serde(with = "humantime_serde")]
+    pub request: Duration,
+    /// For a stream to arrive that a viewer asked for.
+    #[serde(with = "humantime_serde")]
+    pub join: Duration,
+    /// For a publisher or viewer to connect after its answer.
+    #[serde(with = "humantime_serde")]
+    pub connect: Duration,
+    /// For a pipe to connect.
+    #[serde(with = "humantime_serde")]
+    pub pipe_connect: Duration,
+    /// For a publisher that sends nothing.
+    #[serde(with = "humantime_serde")]
+    pub publisher_silence: Duration,
+    /// For a peer without ICE consent (RFC 7675).
+    #[serde(with = "humantime_serde")]
+    pub ice_consent: Duration,
+    /// How long an edge keeps a pipe that no one watches.
+    #[serde(with = "humantime_serde")]
+    pub pipe_idle: Duration,
+    /// How long a room stays with nothing in it.
+    #[serde(with = "humantime_serde")]
+    pub room_idle: Duration,
+    /// How often an edge renews its lease on a pipe.
+    #[serde(with = "humantime_serde")]
+    pub lease_renewal: Duration,
+    /// How long a pipe outlives its last renewal when nothing comes back from the edge either.
+    #[serde(with = "humantime_serde")]
+    pub lease: Duration,
+    /// How long a node may be silent on the bus before it counts as absent.
+    #[serde(with = "humantime_serde")]
+    pub presence: Duration,
+    /// How long an absent node's streams stay announced.
+    #[serde(with = "humantime_serde")]
+    pub reap: Duration,
+    /// How often a live stream is announced again.
+    #[serde(with = "humantime_serde")]
+    pub announce_again: Duration,
+    /// What a viewer is told to wait before it asks again.
+    #[serde(with = "humantime_serde")]
+    pub retry_after: Duration,
+    /// How long a stopping node waits for its viewers.
+    #[serde(with = "humantime_serde")]
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            rooms: 10_000,
+            viewers: 5_000,
+            streams: 1_000,
+            streams_per_room: 64,
+            message_bytes: 64 * 1024,
+            body_bytes: 256 * 1024,
+            inbox: 1_024,
+            payload_layouts: 8,
+        }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            request: Duration::from_secs(2),
+            join: Duration::from_secs(5),
+            connect: Duration::from_secs(15),
+            pipe_connect: Duration::from_secs(10),
+            publisher_silence: Duration::from_secs(30),
+            ice_consent: Duration::from_secs(20),
+            pipe_idle: Duration::from_secs(10),
+            room_idle: Duration::from_secs(10),
+            lease_renewal: Duration::from_secs(5),
+            lease: Duration::from_secs(20),
+            presence: Duration::from_millis(2_500),
+            reap: Duration::from_secs(10),
+            announce_again: Duration::from_secs(3600),
+            retry_after: Duration::from_secs(2),
+            drain: Duration::from_secs(30),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What operators see and do: health, metrics, rooms.
+
+use axum::extract::{Path, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use super::App;
+use super::problem::Problem;
+use super::request::{bearer, names};
+use crate::protocol::presence::Phase;
+use crate::room::{RoomError, RoomView};
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+pub(super) fn routes(app: &App) -> Router<App> {
+    let api = Router::new()
+        .route("/api/rooms", get(rooms))
+        .route("/api/rooms/{room}", get(room))
+        .route("/api/rooms/{room}/streams/{stream}", delete(close))
+        .route("/api/rooms/{room}/streams/{stream}/pause", post(pause))
+        .route("/api/rooms/{room}/streams/{stream}/resume", post(resume))
+        .route("/api/fleet", get(fleet))
+        .route_layer(middleware::from_fn_with_state(app.clone(), authorize));
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .merge(api)
+}
+
+async fn authorize(State(app): State<App>, request: Request, next: Next) -> Response {
+    let allowed = match &app.ctx.config.operators.token {
+        Some(token) => bearer(request.headers()).is_some_and(|given| token.is(given)),
+        None => true,
+    };
+    if allowed {
+        return next.run(request).await;
+    }
+    Problem::new(StatusCode::UNAUTHORIZED, "send the operators' bearer token").into_response()
+}
+
+/// Whether the node can serve: it hears NATS, knows all streams and is not draining. Whether it is
+/// alive is another question: a node without NATS goes on with the media that it has.
+async fn ready(State(app): State<App>) -> Response {
+    let ctx = &app.ctx;
+    let checks = [
+        ("nats", ctx.broker.is_connected()),
+        ("registry", ctx.metrics.registry_ready.get() == 1),
+        ("serving", *ctx.phase.borrow() == Phase::Serving),
+    ];
+    let ok = checks.iter().all(|(_, ok)| *ok);
+    let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let body: serde_json::Map<String, Value> =
+        checks.into_iter().map(|(check, ok)| (check.to_owned(), ok.into())).collect();
+    (status, Json(body)).into_response()
+}
+
+async fn metrics(State(app): State<App>) -> Response {
+    ([(header::CONTENT_TYPE, OPEN_METRICS)], app.ctx.metrics.text()).into_response()
+}
+
+async fn rooms(State(app): State<App>) -> Json<Vec<RoomView>> {
+    let mut rooms = app.rooms.all().await;
+    rooms.sort_by(|a, b| a.room.cmp(&b.room));
+    Json(rooms)
+}
+
+async fn room(State(app): State<App>, Path(room): Path<String>) -> Result<Json<RoomView>, Problem> {
+    let (room, _) = names(&room, None)?;
+    let missing = || Problem::new(StatusCode::NOT_FOUND, "this node does not carry that room");
+    app.rooms.inspect(room).await.map(Json).ok_or_else(missing)
+}
+
+async fn close(State(app): State<App>, Path((room, stream)): Path<(String, String)>) -> Result<StatusCode, Problem> {
+    let (room, stream) = names(&room, Some(&stream))?;
+    app.rooms.close(room, stream).await.map_err(absent)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn pause(app: State<App>, path: Path<(String, String)>) -> Result<StatusCode, Problem> {
+    set_paused(app, path, true).await
+}
+
+async fn resume(app: State<App>, path: Path<(String, String)>) -> Result<StatusCode, Problem> {
+    set_paused(app, path, false).await
+}
+
+async fn set_paused(
+    State(app): State<App>,
+    Path((room, stream)): Path<(String, String)>,
+    paused: bool,
+) -> Result<StatusCode, Problem> {
+    let (room, stream) = names(&room, Some(&stream))?;
+    app.rooms.set_paused(room, stream, paused).await.map_err(absent)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A room that isn't here has no such stream either.
+fn absent(error: RoomError) -> RoomError {
+    match error {
+        RoomError::NoSession => RoomError::NoStream,
+        other => other,
+    }
+}
+
+async fn fleet(State(app): State<App>) -> Json<Value> {
+    let fleet = app.ctx.fleet();
+    let nodes: Vec<_> = fleet.present(std::time::Instant::now()).collect();
+    Json(json!(nodes))
+}

@@ -1,0 +1,35 @@
+// What this node says about itself and about a stream.
+
+import { request } from './problem.js';
+
+const POLL_MS = 2_000;
+
+/** `{ name, region, version }` of the node that serves this page, or null. */
+export async function node() {
+  try {
+    return await (await request('/api/node')).json();
+  } catch {
+    return null;
+  }
+}
+
+/** Status of one stream; rejects with a `Problem`. */
+export async function status({ room, stream }, signal) {
+  return (await request(`/api/status/${room}/${stream}`, { signal })).json();
+}
+
+/** Calls `seen(status or null)` every 2 s while the page is visible; null when the node does not answer. */
+export function follow(where, seen) {
+  let timer;
+  let asking = false;
+  const ask = async () => {
+    clearTimeout(timer);
+    if (document.hidden || asking) return;
+    asking = true;
+    seen(await status(where, AbortSignal.timeout(5_000)).catch(() => null));
+    asking = false;
+    timer = setTimeout(ask, POLL_MS);
+  };
+  document.addEventListener('visibilitychange', ask);
+  ask();
+}

@@ -1,0 +1,183 @@
+// What WHIP (RFC 9725) and WHEP share: an HTTP resource that stands for one WebRTC session.
+
+import { Problem, request } from './problem.js';
+import { credentials, fragment, restarted } from './sdp.js';
+
+const FRAGMENT = 'application/trickle-ice-sdpfrag';
+const TRICKLE_DELAY_MS = 40;
+const CLOSE_LIMIT_MS = 3_000;
+
+/** ICE servers announced by `Link: <stun:…>; rel="ice-server"` headers (RFC 9725 section 4.6). */
+export function iceServers(header) {
+  const servers = [];
+  for (const [, urls, rest] of (header ?? '').matchAll(/<([^>]*)>((?:[^,"]|"[^"]*")*)/g)) {
+    const parameter = (name) => rest.match(new RegExp(`;\\s*${name}="?([^";]*)"?`, 'i'))?.[1];
+    if (parameter('rel') !== 'ice-server') continue;
+    const username = parameter('username');
+    servers.push(username ? { urls, username, credential: parameter('credential') } : { urls });
+  }
+  return servers;
+}
+
+/** Headers of a request, with the bearer token when there is one. */
+export function headers(token, more = {}) {
+  return token ? { ...more, Authorization: `Bearer ${token}` } : more;
+}
+
+/** One session on a node. `close` ends it on both sides. */
+export class Session {
+  #token;
+  #etag;
+  #pending = [];
+  #complete = false;
+  #trickles = true;
+  #timer;
+  #work = Promise.resolve();
+  #open;
+
+  constructor(pc, response, token) {
+    const location = response.headers.get('location');
+    if (!location) {
+      const title = 'The node did not say where the session is';
+      throw new Problem({ title, detail: `${title} (no Location header).`, lasting: true });
+    }
+    this.pc = pc;
+    this.url = new URL(location, response.url).href;
+    this.node = response.headers.get('headwater-node');
+    this.origin = response.headers.get('headwater-origin');
+    this.hops = response.headers.get('headwater-hops');
+    this.closed = false;
+    this.#token = token;
+    this.#etag = response.headers.get('etag');
+    // Candidates wait here until the server knows the description they belong to.
+    this.#work = new Promise((resolve) => { this.#open = resolve; });
+    pc.addEventListener('icecandidate', ({ candidate }) => this.#gathered(candidate));
+  }
+
+  /** Lets candidates flow: call once both descriptions are in force. */
+  established() {
+    this.#open();
+  }
+
+  /** Sends the answer to a counter-offer; the server confirms with 204. */
+  async answer(sdp, signal) {
+    await this.#patch('application/sdp', sdp, {}, signal);
+  }
+
+  #gathered(candidate) {
+    if (candidate?.candidate) this.#pending.push(candidate);
+    else this.#complete = true;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => { this.#work = this.#work.then(() => this.#flush()); }, TRICKLE_DELAY_MS);
+  }
+
+  async #flush() {
+    const candidates = this.#pending.splice(0);
+    const complete = this.#complete;
+    this.#complete = false;
+    if (this.closed || !this.#trickles || (candidates.length === 0 && !complete)) return;
+    const local = this.pc.localDescription.sdp;
+    const { ufrag } = credentials(local);
+    const current = candidates.filter(({ usernameFragment: of }) => !of || of === ufrag);
+    const match = this.#etag ? { 'If-Match': this.#etag } : {};
+    try {
+      await this.#patch(FRAGMENT, fragment(local, current, complete), match);
+    } catch {
+      // A node with a public address hears from us by ICE anyway: trickling is a courtesy.
+      this.#trickles = false;
+    }
+  }
+
+  #patch(type, body, more, signal) {
+    const all = headers(this.#token, { 'Content-Type': type, ...more });
+    return request(this.url, { method: 'PATCH', headers: all, body, signal });
+  }
+
+  /** Restarts ICE on this session (RFC 9725 section 4.3.3): the media keeps its state. */
+  restartIce(signal) {
+    const done = this.#work.then(async () => {
+      const { remoteDescription: remote, currentLocalDescription: before } = this.pc;
+      this.#pending = [];
+      await this.pc.setLocalDescription(await this.pc.createOffer({ iceRestart: true }));
+      const body = fragment(this.pc.localDescription.sdp, [], false);
+      const response = await this.#patch(FRAGMENT, body, { 'If-Match': '*' }, signal);
+      this.#etag = response.headers.get('etag') ?? this.#etag;
+      await this.pc.setRemoteDescription(restarted(remote, before, await response.text()));
+    });
+    this.#work = done.catch(() => {});
+    return done;
+  }
+
+  /** Resolves when media can flow; rejects with a `Problem` when it cannot within `limit` ms. */
+  connected(limit, signal) {
+    const { pc } = this;
+    return new Promise((resolve, reject) => {
+      const settle = (error) => {
+        clearTimeout(timer);
+        pc.removeEventListener('connectionstatechange', check);
+        signal?.removeEventListener('abort', abort);
+        if (error) reject(error);
+        else resolve();
+      };
+      const check = () => {
+        if (pc.connectionState === 'connected') settle();
+        if (['failed', 'closed'].includes(pc.connectionState)) settle(unreachable());
+      };
+      const abort = () => settle(signal.reason);
+      const timer = setTimeout(() => settle(unreachable()), limit);
+      pc.addEventListener('connectionstatechange', check);
+      signal?.addEventListener('abort', abort);
+      // A failure from before (healed by an ICE restart) does not count.
+      if (pc.connectionState === 'connected') settle();
+    });
+  }
+
+  /** Resolves when the connection is interrupted (`'interrupted'`) or the node ended it (`'ended'`). */
+  lost(signal) {
+    const { pc } = this;
+    const dtls = pc.getTransceivers().map(({ sender, receiver }) => sender.transport ?? receiver.transport).find(Boolean);
+    return new Promise((resolve, reject) => {
+      let grace;
+      const settle = (outcome) => {
+        clearTimeout(grace);
+        pc.removeEventListener('connectionstatechange', check);
+        dtls?.removeEventListener('statechange', check);
+        signal.removeEventListener('abort', abort);
+        if (outcome) resolve(outcome);
+        else reject(signal.reason);
+      };
+      const check = () => {
+        clearTimeout(grace);
+        if (dtls && ['closed', 'failed'].includes(dtls.state)) settle('ended');
+        else if (pc.connectionState === 'closed') settle('ended');
+        else if (pc.connectionState === 'failed') settle('interrupted');
+        // A short silence on the path usually heals by itself.
+        else if (pc.connectionState === 'disconnected') grace = setTimeout(() => settle('interrupted'), 2000);
+      };
+      const abort = () => settle(null);
+      pc.addEventListener('connectionstatechange', check);
+      dtls?.addEventListener('statechange', check);
+      signal.addEventListener('abort', abort);
+      check();
+    });
+  }
+
+  /** Ends the session: DELETE on the node, then the peer connection. Never throws. */
+  async close() {
+    if (this.closed) return;
+    this.closed = true;
+    clearTimeout(this.#timer);
+    this.pc.close();
+    await request(this.url, {
+      method: 'DELETE',
+      headers: headers(this.#token),
+      keepalive: true, // outlives the page
+      signal: AbortSignal.timeout(CLOSE_LIMIT_MS),
+    }).catch(() => {});
+  }
+}
+
+function unreachable() {
+  const title = 'No media path to the node';
+  return new Problem({ title, detail: 'The node answered, but no media path to it could be set up (ICE or DTLS failed).' });
+}

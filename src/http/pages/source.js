@@ -1,0 +1,71 @@
+// Where the media of a publisher comes from: camera, screen, or the generated picture.
+
+import { generated } from './generated.js';
+
+/** The source could not be opened; the message is for people. */
+export class SourceError extends Error {}
+
+/**
+ * Opens a source and resolves with `{ stream, end }`.
+ * `kind` is `camera`, `screen` or `generated`; `camera` and `microphone` are device ids or ''.
+ */
+export async function open({ kind, width, height, fps, camera, microphone, label }) {
+  if (kind === 'generated') return generated({ width, height, fps, label });
+  if (!navigator.mediaDevices) {
+    throw new SourceError('Cameras and screens are available only over HTTPS or on localhost. The generated picture works here.');
+  }
+  const stream = kind === 'screen'
+    ? await screen({ width, height, fps })
+    : await devices({ width, height, fps, camera, microphone });
+  return { stream, end: () => stream.getTracks().forEach((track) => track.stop()) };
+}
+
+async function devices({ width, height, fps, camera, microphone }) {
+  const exactly = (id) => (id ? { deviceId: { exact: id } } : {});
+  const video = { width: { ideal: width }, height: { ideal: height }, frameRate: { ideal: fps }, ...exactly(camera) };
+  const audio = { echoCancellation: true, noiseSuppression: true, ...exactly(microphone) };
+  try {
+    return await navigator.mediaDevices.getUserMedia({ video, audio });
+  } catch (error) {
+    if (error.name !== 'NotFoundError') throw explain(error, 'camera and microphone');
+  }
+  // One of the two is missing: what there is will do.
+  try {
+    return await navigator.mediaDevices.getUserMedia({ video });
+  } catch (error) {
+    throw explain(error, 'camera');
+  }
+}
+
+async function screen({ width, height, fps }) {
+  if (!navigator.mediaDevices.getDisplayMedia) throw new SourceError('This browser cannot share a screen.');
+  try {
+    const video = { width: { max: width }, height: { max: height }, frameRate: { ideal: fps } };
+    const stream = await navigator.mediaDevices.getDisplayMedia({ video, audio: true });
+    // Text stays sharp when bandwidth is short.
+    for (const track of stream.getVideoTracks()) track.contentHint = 'detail';
+    return stream;
+  } catch (error) {
+    throw explain(error, 'screen');
+  }
+}
+
+function explain(error, what) {
+  const reasons = {
+    NotAllowedError: `The browser was not allowed to use the ${what}. Allow it in the address bar or the system settings, then try again.`,
+    NotFoundError: `No ${what} was found on this device.`,
+    NotReadableError: `The ${what} is in use by another program or does not respond.`,
+    OverconstrainedError: `The chosen ${what} is not there any more. Choose another one.`,
+    InvalidStateError: `Choose the ${what} with a click on this page.`,
+  };
+  return new SourceError(reasons[error.name] ?? `The ${what} could not be opened: ${error.message}`);
+}
+
+/** Cameras and microphones, as `{ cameras, microphones }` of `{ id, label }`. */
+export async function listDevices() {
+  const all = await navigator.mediaDevices?.enumerateDevices().catch(() => []) ?? [];
+  const of = (kind, name) => all
+    .filter((device) => device.kind === kind && device.deviceId)
+    .map((device, index) => ({ id: device.deviceId, label: device.label || `${name} ${index + 1}` }));
+  return { cameras: of('videoinput', 'Camera'), microphones: of('audioinput', 'Microphone') };
+}

@@ -1,0 +1,292 @@
+//! The workers of a node, for as long as the process lives.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use arc_swap::ArcSwap;
+use mediasoup::prelude::{
+    ListenInfo, Protocol, Router, RouterOptions, RtpCapabilitiesFinalized, RtpCodecCapability,
+    WebRtcServer, WebRtcServerListenInfos, WebRtcServerOptions, Worker, WorkerManager, WorkerSettings,
+};
+use mediasoup::worker::{CreateRouterError, CreateWebRtcServerError, WorkerLogLevel};
+use tokio::sync::mpsc;
+
+use super::layout::Layout;
+use super::{MediaError, codecs};
+use crate::config::{Config, Pipe, Timeouts, WebRtc};
+use crate::telemetry::Metrics;
+
+/// The workers, their listeners and what they are set up with. Dropped last, off the runtime:
+/// dropping it waits for the worker threads.
+#[derive(Debug)]
+pub struct Engine {
+    workers: Vec<ArcSwap<Slot>>,
+    manager: WorkerManager,
+    codecs: Vec<RtpCodecCapability>,
+    capabilities: RtpCapabilitiesFinalized,
+    deaths: mpsc::Sender<usize>,
+    pub(super) webrtc: WebRtc,
+    pub(super) pipe: Pipe,
+    pub(super) timeouts: Timeouts,
+    pub(super) key_frame_delay_ms: u32,
+    pub(super) max_layouts: usize,
+    spread_slack: usize,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    server: WebRtcServer,
+    worker: Worker,
+    viewers: Arc<AtomicUsize>,
+}
+
+/// One viewer's share of a worker's load; given back when dropped.
+#[derive(Debug)]
+pub(super) struct LoadShare(Arc<AtomicUsize>);
+
+impl Drop for LoadShare {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Why the workers did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// A worker thread did not start.
+    #[error("media worker did not start: {0}")]
+    Worker(#[from] io::Error),
+    /// A listener did not start.
+    #[error("webrtc.listen {addresses:?} port {port}: {source}; is the port taken?")]
+    Listen {
+        /// The addresses.
+        addresses: Vec<IpAddr>,
+        /// The port; 0 is any.
+        port: u16,
+        /// Why.
+        source: CreateWebRtcServerError,
+    },
+    /// The codecs are refused.
+    #[error("media.codecs: {0}")]
+    Codecs(#[from] CreateRouterError),
+}
+
+impl Engine {
+    /// Starts the workers and their listeners. Deaths of workers are told into `deaths`.
+    ///
+    /// # Errors
+    /// [`EngineError`] that names the key to change.
+    pub async fn start(
+        config: &Config,
+        metrics: &Arc<Metrics>,
+        deaths: mpsc::Sender<usize>,
+    ) -> Result<Self, EngineError> {
+        let manager = WorkerManager::new();
+        let count = match config.media.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            count => count,
+        };
+        let mut workers = Vec::with_capacity(count);
+        for index in 0..count {
+            let slot = Slot::start(&manager, &config.webrtc, index, &deaths).await?;
+            workers.push(ArcSwap::from_pointee(slot));
+        }
+        let codecs = codecs::capabilities(&config.media.codecs);
+        // A router's capabilities follow from its codecs alone: one is asked for all.
+        let capabilities = match workers.first() {
+            Some(slot) => {
+                let options = RouterOptions::new(codecs.clone());
+                slot.load().worker.create_router(options).await?.rtp_capabilities()
+            }
+            None => RtpCapabilitiesFinalized::default(),
+        };
+        let ports = i64::try_from(config.pipe.ports.size()).unwrap_or(i64::MAX);
+        metrics.pipe_ports.set(ports);
+        Ok(Self {
+            workers,
+            manager,
+            codecs,
+            capabilities,
+            deaths,
+            webrtc: config.webrtc.clone(),
+            pipe: config.pipe.clone(),
+            timeouts: config.timeouts.clone(),
+            key_frame_delay_ms: u32::try_from(config.media.key_frame_delay.as_millis()).unwrap_or(u32::MAX),
+            max_layouts: config.limits.payload_layouts,
+            spread_slack: config.media.spread_slack,
+            metrics: Arc::clone(metrics),
+        })
+    }
+
+    /// What every room's home router can take and send.
+    pub fn capabilities(&self) -> &RtpCapabilitiesFinalized {
+        &self.capabilities
+    }
+
+    /// Viewers on each worker.
+    pub fn loads(&self) -> Vec<usize> {
+        self.workers.iter().map(|slot| slot.load().viewers.load(Ordering::Relaxed)).collect()
+    }
+
+    /// Puts a fresh worker in the place of a dead one.
+    ///
+    /// # Errors
+    /// [`EngineError`] if it does not start; the place stays dead.
+    pub async fn revive(&self, index: usize) -> Result<(), EngineError> {
+        if let Some(place) = self.workers.get(index) {
+            let slot = Slot::start(&self.manager, &self.webrtc, index, &self.deaths).await?;
+            place.store(Arc::new(slot));
+        }
+        Ok(())
+    }
+
+    /// What the workers hold, by their own count: for tests and operators.
+    ///
+    /// # Errors
+    /// [`MediaError::Worker`] if a worker does not answer.
+    pub async fn router_count(&self) -> Result<usize, MediaError> {
+        let mut routers = 0;
+        for place in &self.workers {
+            let worker = place.load().worker.clone();
+            routers += worker.dump().await.map_err(worker_error)?.router_ids.len();
+        }
+        Ok(routers)
+    }
+
+    /// The worker with the fewest viewers, where a new room is at home.
+    pub(super) fn lightest(&self) -> usize {
+        let loads = self.loads();
+        loads.iter().enumerate().min_by_key(|(_, load)| **load).map_or(0, |(index, _)| index)
+    }
+
+    /// The worker for a room's next viewer, given the workers that the room is on already.
+    pub(super) fn worker_for_viewer(&self, on: &[usize]) -> usize {
+        choose_worker(&self.loads(), on, self.spread_slack)
+    }
+
+    pub(super) async fn home_router(&self, worker: usize) -> Result<Router, MediaError> {
+        self.router(worker, self.codecs.clone()).await
+    }
+
+    pub(super) async fn layout_router(&self, worker: usize, layout: Option<&Layout>) -> Result<Router, MediaError> {
+        self.router(worker, layout.map_or_else(|| self.codecs.clone(), Layout::codecs)).await
+    }
+
+    async fn router(&self, worker: usize, codecs: Vec<RtpCodecCapability>) -> Result<Router, MediaError> {
+        let worker = self.slot(worker)?.worker.clone();
+        worker
+            .create_router(RouterOptions::new(codecs))
+            .await
+            .map_err(|error| MediaError::Worker(error.to_string()))
+    }
+
+    pub(super) fn server(&self, worker: usize) -> Result<WebRtcServer, MediaError> {
+        Ok(self.slot(worker)?.server.clone())
+    }
+
+    pub(super) fn share_load(&self, worker: usize) -> Option<LoadShare> {
+        let viewers = Arc::clone(&self.slot(worker).ok()?.viewers);
+        viewers.fetch_add(1, Ordering::Relaxed);
+        Some(LoadShare(viewers))
+    }
+
+    fn slot(&self, worker: usize) -> Result<Arc<Slot>, MediaError> {
+        let place = self.workers.get(worker);
+        place.map(ArcSwap::load_full).ok_or_else(|| MediaError::Worker("no such worker".to_owned()))
+    }
+}
+
+/// The lightest worker, unless one that the room is on is nearly as light: every further worker
+/// costs the room a copy of its media.
+fn choose_worker(loads: &[usize], on: &[usize], slack: usize) -> usize {
+    let lightest = |indexes: &mut dyn Iterator<Item = usize>| {
+        indexes.filter_map(|index| Some((*loads.get(index)?, index))).min()
+    };
+    let any = lightest(&mut (0..loads.len()));
+    let near = lightest(&mut on.iter().copied());
+    match (any, near) {
+        (Some((least, _)), Some((load, index))) if load <= least.saturating_add(slack) => index,
+        (Some((_, index)), _) | (None, Some((_, index))) => index,
+        (None, None) => 0,
+    }
+}
+
+impl Slot {
+    async fn start(
+        manager: &WorkerManager,
+        webrtc: &WebRtc,
+        index: usize,
+        deaths: &mpsc::Sender<usize>,
+    ) -> Result<Self, EngineError> {
+        let mut settings = WorkerSettings::default();
+        settings.log_level = WorkerLogLevel::Warn;
+        settings.log_tags = Vec::new();
+        let worker = manager.create_worker(settings).await?;
+        let deaths = deaths.clone();
+        worker.on_dead(move |_| drop(deaths.try_send(index))).detach();
+        let offset = u16::try_from(index).unwrap_or(u16::MAX);
+        let port = (webrtc.port > 0).then(|| webrtc.port.saturating_add(offset));
+        let options = WebRtcServerOptions::new(listen_infos(webrtc, port));
+        let server = worker.create_webrtc_server(options).await.map_err(|source| EngineError::Listen {
+            addresses: webrtc.listen.clone(),
+            port: port.unwrap_or(0),
+            source,
+        })?;
+        Ok(Self { server, worker, viewers: Arc::new(AtomicUsize::new(0)) })
+    }
+}
+
+fn listen_infos(webrtc: &WebRtc, port: Option<u16>) -> WebRtcServerListenInfos {
+    let protocols: &[Protocol] = if webrtc.tcp { &[Protocol::Udp, Protocol::Tcp] } else { &[Protocol::Udp] };
+    let mut infos = webrtc.listen.iter().flat_map(|ip| {
+        protocols.iter().map(|protocol| ListenInfo {
+            protocol: *protocol,
+            ip: *ip,
+            announced_address: webrtc.announced.clone(),
+            expose_internal_ip: false,
+            port,
+            port_range: None,
+            flags: None,
+            send_buffer_size: None,
+            recv_buffer_size: None,
+        })
+    });
+    // The configuration has at least one address.
+    let first = infos.next().unwrap_or_else(|| super::outlet::loopback(Protocol::Udp));
+    infos.fold(WebRtcServerListenInfos::new(first), WebRtcServerListenInfos::insert)
+}
+
+pub(super) fn worker_error(error: mediasoup::worker::RequestError) -> MediaError {
+    let text = error.to_string();
+    if text.contains("no more available ports") { MediaError::NoPorts } else { MediaError::Worker(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::choose_worker;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_room_stays_where_it_is_until_that_worker_is_clearly_fuller() {
+        assert_eq!(choose_worker(&[3, 0, 0], &[0], 5), 0);
+        assert_eq!(choose_worker(&[6, 0, 0], &[0], 5), 1);
+        assert_eq!(choose_worker(&[6, 2, 0], &[0, 1], 5), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn no_worker_is_ever_more_than_the_slack_above_the_lightest(
+            loads in proptest::collection::vec(0usize..50, 1..8),
+            on in proptest::collection::vec(0usize..8, 0..8),
+            slack in 0usize..20,
+        ) {
+            let chosen = choose_worker(&loads, &on, slack);
+            let least = loads.iter().min().copied().unwrap_or(0);
+            prop_assert!(loads[chosen] <= least + slack);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The receiving end of a pipe.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use mediasoup::pipe_transport::PipeTransportStat;
+use mediasoup::prelude::{
+    PipeTransport, PipeTransportOptions, ProduceError, Producer, ProducerOptions, Protocol, Router,
+    Transport, TransportGeneric,
+};
+use mediasoup::producer::ProducerTraceEventType;
+use tokio::sync::mpsc;
+
+use super::callbacks::{MediaEvent, watch_producer};
+use super::engine::{Engine, worker_error};
+use super::outlet::{connect, counted, end_of, loopback, pipe_options};
+use super::{MediaError, PipeEnd, Piped};
+use crate::protocol::ids::ProducerId;
+use crate::protocol::rtp::MediaKind;
+use crate::telemetry::Counted;
+
+/// A pipe transport and what arrives on it. Dropping it closes both.
+#[derive(Debug)]
+pub(super) struct Inlet {
+    producers: HashMap<ProducerId, Producer>,
+    transport: PipeTransport,
+    connected: bool,
+    _counted: Option<[Counted; 2]>,
+}
+
+/// What is traced of a video producer for its metrics: rare events only.
+const TRACED: [ProducerTraceEventType; 3] =
+    [ProducerTraceEventType::KeyFrame, ProducerTraceEventType::Pli, ProducerTraceEventType::Fir];
+
+impl Inlet {
+    /// An end that faces another node, in the configured port range.
+    pub(super) async fn open(router: &Router, engine: &Engine, srtp: bool, rtx: bool) -> Result<Self, MediaError> {
+        let options = pipe_options(engine, srtp, rtx);
+        Self::new(router, options, Some(counted(engine, "in"))).await
+    }
+
+    /// An end that faces another router of this node.
+    pub(super) async fn open_local(router: &Router) -> Result<Self, MediaError> {
+        Self::new(router, PipeTransportOptions::new(loopback(Protocol::Udp)), None).await
+    }
+
+    async fn new(
+        router: &Router,
+        options: PipeTransportOptions,
+        counted: Option<[Counted; 2]>,
+    ) -> Result<Self, MediaError> {
+        let transport = router.create_pipe_transport(options).await.map_err(worker_error)?;
+        Ok(Self { producers: HashMap::new(), transport, connected: false, _counted: counted })
+    }
+
+    pub(super) fn end(&self) -> Result<PipeEnd, MediaError> {
+        end_of(&self.transport)
+    }
+
+    /// Connects to the sending end. A pipe transport connects once: again is no error.
+    pub(super) async fn connect(&mut self, to: &PipeEnd) -> Result<(), MediaError> {
+        connect(&self.transport, &mut self.connected, to).await
+    }
+
+    /// Takes a producer from the pipe under `id`. Again is no error.
+    pub(super) async fn receive(
+        &mut self,
+        id: ProducerId,
+        piped: &Piped,
+        engine: &Engine,
+        events: &mpsc::Sender<MediaEvent>,
+    ) -> Result<(), MediaError> {
+        if self.producers.contains_key(&id) {
+            return self.set_paused(id, piped.paused).await;
+        }
+        let own = id.to_string().parse().map_err(|_| MediaError::UnknownProducer)?;
+        let mut options = ProducerOptions::new_pipe_transport(own, piped.kind, piped.rtp_parameters.clone());
+        options.paused = piped.paused;
+        options.key_frame_request_delay = engine.key_frame_delay_ms;
+        let producer = self.transport.produce(options).await.map_err(|error| match error {
+            ProduceError::Request(error) => worker_error(error),
+            other => MediaError::Unsupported(other.to_string()),
+        })?;
+        if piped.kind == MediaKind::Video {
+            watch_producer(&producer, id, "pipe", events, &Arc::clone(&engine.metrics));
+            let mut traced = TRACED.to_vec();
+            traced.push(ProducerTraceEventType::Rtp);
+            producer.enable_trace_event(traced).await.map_err(worker_error)?;
+        }
+        self.producers.insert(id, producer);
+        Ok(())
+    }
+
+    /// The first packet is seen: tracing every further one would cost.
+    pub(super) async fn first_packet_seen(&self, id: ProducerId) {
+        if let Some(producer) = self.producers.get(&id) {
+            let _ = producer.enable_trace_event(TRACED.to_vec()).await;
+        }
+    }
+
+    pub(super) async fn set_paused(&self, id: ProducerId, paused: bool) -> Result<(), MediaError> {
+        let producer = self.producers.get(&id).ok_or(MediaError::UnknownProducer)?;
+        set_paused(producer, paused).await
+    }
+
+    pub(super) fn stop_receiving(&mut self, id: ProducerId) -> bool {
+        self.producers.remove(&id).is_some()
+    }
+
+    pub(super) fn producer(&self, id: ProducerId) -> Option<&Producer> {
+        self.producers.get(&id)
+    }
+
+    pub(super) fn ids(&self) -> impl Iterator<Item = ProducerId> {
+        self.producers.keys().copied()
+    }
+
+    pub(super) async fn stats(&self) -> Option<PipeTransportStat> {
+        self.transport.get_stats().await.ok()?.pop()
+    }
+
+    /// Packets received and lost, of all producers.
+    pub(super) async fn packets(&self) -> (u64, u64) {
+        let mut sum = (0, 0);
+        for producer in self.producers.values() {
+            for stat in producer.get_stats().await.unwrap_or_default() {
+                sum.0 += stat.packet_count;
+                // Duplicates may make it negative.
+                sum.1 += u64::try_from(stat.packets_lost).unwrap_or(0);
+            }
+        }
+        sum
+    }
+}
+
+/// Pauses or resumes a producer, if it isn't so already.
+pub(super) async fn set_paused(producer: &Producer, paused: bool) -> Result<(), MediaError> {
+    let result = match (producer.paused(), paused) {
+        (false, true) => producer.pause().await,
+        (true, false) => producer.resume().await,
+        _ => Ok(()),
+    };
+    result.map_err(worker_error)
+}

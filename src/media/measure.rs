@@ -1,0 +1,32 @@
+//! What flows through a room now.
+
+use std::collections::HashMap;
+
+use crate::protocol::ids::{PipeId, SessionId};
+
+/// A look at a room's media.
+#[derive(Debug, Clone, Default)]
+pub struct Measured {
+    /// By publisher: bytes received so far and bits per second.
+    pub uplinks: HashMap<SessionId, (u64, u64)>,
+    /// By pipe that sends.
+    pub outlets: HashMap<PipeId, PipeFlow>,
+    /// By pipe that receives.
+    pub inlets: HashMap<PipeId, PipeFlow>,
+}
+
+/// What flows through one end of a pipe.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PipeFlow {
+    /// Bytes received so far: media at an inlet, reports (RTCP) at an outlet.
+    pub bytes_received: u64,
+    /// Bytes of media sent so far.
+    pub bytes_sent: u64,
+    /// Bits of media per second, in the pipe's direction.
+    pub bitrate: u64,
+    /// Packets of media received so far; 0 at an outlet.
+    pub packets: u64,
+    /// Packets lost on the way so far; 0 at an outlet.
+    pub lost: u64,
+}

@@ -1,0 +1,448 @@
+//! All that a room has in the workers of this node.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use mediasoup::prelude::{Producer, Router};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::callbacks::MediaEvent;
+use super::engine::Engine;
+use super::inlet::{Inlet, set_paused};
+use super::layout::Layout;
+use super::outlet::Outlet;
+use super::spread::Spread;
+use super::uplink::{Uplink, describe};
+use super::viewer::Viewer;
+use super::{
+    Measured, MediaError, Offered, PipeEnd, PipeFlow, Piped, ProducerInfo, Sent, TransportInfo, Wanted, session,
+};
+use crate::protocol::ids::{PipeId, ProducerId, RouterId, SessionId};
+use crate::protocol::rtp::DtlsParameters;
+
+/// The routers, connections and pipes of one room. Owned by the room's task alone; fields are
+/// declared children first, so that dropping it closes in the right order.
+#[derive(Debug)]
+pub struct RoomMedia {
+    viewers: HashMap<SessionId, Viewer>,
+    outlets: HashMap<PipeId, Outlet>,
+    /// Never reordered while viewers refer to them by index; unused ones are set to none.
+    spreads: Vec<Option<Spread>>,
+    uplinks: HashMap<SessionId, Uplink>,
+    inlets: HashMap<PipeId, Inlet>,
+    home: Router,
+    worker: usize,
+    engine: Arc<Engine>,
+    events: mpsc::Sender<MediaEvent>,
+}
+
+impl RoomMedia {
+    /// Opens the room's home router on the lightest worker.
+    ///
+    /// # Errors
+    /// [`MediaError::Worker`].
+    pub async fn open(engine: Arc<Engine>, events: mpsc::Sender<MediaEvent>) -> Result<Self, MediaError> {
+        let worker = engine.lightest();
+        let home = engine.home_router(worker).await?;
+        Ok(Self {
+            viewers: HashMap::new(),
+            outlets: HashMap::new(),
+            spreads: Vec::new(),
+            uplinks: HashMap::new(),
+            inlets: HashMap::new(),
+            home,
+            worker,
+            engine,
+            events,
+        })
+    }
+
+    /// The home router.
+    pub fn router_id(&self) -> RouterId {
+        RouterId(Uuid::from(self.home.id()))
+    }
+
+    /// The workers that the room is on, its home first.
+    pub fn workers(&self) -> Vec<usize> {
+        let spreads = self.spreads.iter().flatten().map(|spread| spread.worker);
+        std::iter::once(self.worker).chain(spreads).collect()
+    }
+
+    /// Takes a publisher. Nothing is kept if it fails.
+    ///
+    /// # Errors
+    /// [`MediaError::Unsupported`] if its parameters don't fit, [`MediaError::Worker`].
+    pub async fn publish(
+        &mut self,
+        session: SessionId,
+        offered: Vec<Offered>,
+        dtls: DtlsParameters,
+    ) -> Result<(TransportInfo, Vec<ProducerInfo>), MediaError> {
+        let uplink =
+            Uplink::open(&self.home, self.worker, &self.engine, session, offered, dtls, &self.events).await?;
+        let answer = (uplink.info(), uplink.producers());
+        self.uplinks.insert(session, uplink);
+        Ok(answer)
+    }
+
+    /// Takes a viewer and sends it `sources` as far as it wants their kinds.
+    ///
+    /// Without `dtls` the viewer connects later, by [`RoomMedia::connect_viewer`].
+    ///
+    /// # Errors
+    /// [`MediaError::Unsupported`] if it can't decode a source; nothing is kept then.
+    pub async fn watch(
+        &mut self,
+        session: SessionId,
+        wanted: Vec<Wanted>,
+        dtls: Option<DtlsParameters>,
+        sources: &[ProducerInfo],
+    ) -> Result<(TransportInfo, Vec<Sent>), MediaError> {
+        let layout = Layout::of(&wanted, self.engine.capabilities());
+        let worker = self.engine.worker_for_viewer(&self.workers());
+        let spread = self.spread_for(worker, layout).await?;
+        let transport =
+            session::open(self.router(spread), worker, &self.engine, session, &self.events).await?;
+        if let Some(dtls) = dtls {
+            session::connect(&transport, dtls).await?;
+        }
+        let viewer = Viewer::new(transport, spread, wanted, self.engine.share_load(worker));
+        self.viewers.insert(session, viewer);
+        if let Err(error) = self.show(session, sources).await {
+            self.viewers.remove(&session);
+            return Err(error);
+        }
+        let viewer = self.viewers.get(&session).ok_or(MediaError::UnknownSession)?;
+        Ok((session::info(&viewer.transport), viewer.sent()))
+    }
+
+    /// Sends a viewer these sources, in place of what it was sent on the same sections before.
+    ///
+    /// # Errors
+    /// [`MediaError::Unsupported`] if it can't decode one of them.
+    pub async fn show(&mut self, session: SessionId, sources: &[ProducerInfo]) -> Result<(), MediaError> {
+        let viewer = self.viewers.get_mut(&session).ok_or(MediaError::UnknownSession)?;
+        for source in sources {
+            let wanted = viewer.wanted.iter().find(|wanted| wanted.kind == source.kind);
+            let Some(mid) = wanted.map(|wanted| wanted.mid.clone()) else { continue };
+            let spread = viewer.spread.and_then(|index| self.spreads.get_mut(index)?.as_mut());
+            match spread {
+                Some(spread) => {
+                    let local = spread.producer_for(source.id, &self.engine, &self.events).await?;
+                    viewer.send(&spread.router, &mid, source.id, local).await?;
+                }
+                None => {
+                    let local = source.id.to_string().parse();
+                    let local = local.map_err(|_| MediaError::UnknownProducer)?;
+                    viewer.send(&self.home, &mid, source.id, local).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The router for a worker and layout: an index of the spreads; none is the home router.
+    async fn spread_for(&mut self, worker: usize, layout: Option<Layout>) -> Result<Option<usize>, MediaError> {
+        if worker == self.worker && layout.is_none() {
+            return Ok(None);
+        }
+        let fits = |spread: &Option<Spread>| {
+            spread.as_ref().is_some_and(|spread| spread.worker == worker && spread.layout == layout)
+        };
+        if let Some(index) = self.spreads.iter().position(fits) {
+            return Ok(Some(index));
+        }
+        let on_worker = self.spreads.iter().flatten().filter(|spread| spread.worker == worker).count();
+        if on_worker > self.engine.max_layouts {
+            return Err(MediaError::TooManyLayouts);
+        }
+        let spread = Spread::open(&self.home, &self.engine, worker, layout).await?;
+        let free = self.spreads.iter().position(Option::is_none).unwrap_or(self.spreads.len());
+        if free == self.spreads.len() {
+            self.spreads.push(None);
+        }
+        if let Some(place) = self.spreads.get_mut(free) {
+            *place = Some(spread);
+        }
+        Ok(Some(free))
+    }
+
+    fn router(&self, spread: Option<usize>) -> &Router {
+        let spread = spread.and_then(|index| self.spreads.get(index)?.as_ref());
+        spread.map_or(&self.home, |spread| &spread.router)
+    }
+
+    /// Tells a viewer's connection who may connect (the answer to a counter-offer).
+    ///
+    /// # Errors
+    /// [`MediaError::UnknownSession`], [`MediaError::Worker`] (also if it is connected already).
+    pub async fn connect_viewer(&self, session: SessionId, dtls: DtlsParameters) -> Result<(), MediaError> {
+        let viewer = self.viewers.get(&session).ok_or(MediaError::UnknownSession)?;
+        session::connect(&viewer.transport, dtls).await
+    }
+
+    /// What a viewer is sent, by section; nothing for a publisher.
+    pub fn sent_to_viewer(&self, session: SessionId) -> Vec<Sent> {
+        self.viewers.get(&session).map(Viewer::sent).unwrap_or_default()
+    }
+
+    /// New ICE credentials for a publisher's or viewer's connection.
+    ///
+    /// # Errors
+    /// [`MediaError::UnknownSession`], [`MediaError::Worker`].
+    pub async fn restart_ice(&self, session: SessionId) -> Result<TransportInfo, MediaError> {
+        let uplink = self.uplinks.get(&session).map(|uplink| &uplink.transport);
+        let transport = uplink.or_else(|| self.viewers.get(&session).map(|viewer| &viewer.transport));
+        Ok(session::restart_ice(transport.ok_or(MediaError::UnknownSession)?).await?.1)
+    }
+
+    /// Whether a publisher's or viewer's connection stands; none while it is being made.
+    pub fn is_up(&self, session: SessionId) -> Option<bool> {
+        let uplink = self.uplinks.get(&session).map(|uplink| &uplink.transport);
+        let transport = uplink.or_else(|| self.viewers.get(&session).map(|viewer| &viewer.transport));
+        transport.map_or(Some(false), session::is_up)
+    }
+
+    /// Closes a publisher's connection.
+    pub fn unpublish(&mut self, session: SessionId) {
+        if let Some(uplink) = self.uplinks.remove(&session) {
+            for producer in uplink.producers() {
+                self.forget(producer.id);
+            }
+        }
+    }
+
+    /// Closes a viewer's connection, and the router that served it if it was the last one there.
+    pub fn unwatch(&mut self, session: SessionId) {
+        let Some(viewer) = self.viewers.remove(&session) else { return };
+        let Some(index) = viewer.spread else { return };
+        drop(viewer);
+        if self.viewers.values().all(|viewer| viewer.spread != Some(index))
+            && let Some(place) = self.spreads.get_mut(index)
+        {
+            *place = None;
+        }
+    }
+
+    /// Opens the sending end of a pipe.
+    ///
+    /// # Errors
+    /// [`MediaError::NoPorts`], [`MediaError::Worker`].
+    pub async fn open_outlet(&mut self, pipe: PipeId) -> Result<PipeEnd, MediaError> {
+        let settings = &self.engine.pipe;
+        let outlet = Outlet::open(&self.home, &self.engine, settings.srtp, settings.rtx).await?;
+        let end = outlet.end()?;
+        self.outlets.insert(pipe, outlet);
+        Ok(end)
+    }
+
+    /// Connects the sending end of a pipe.
+    ///
+    /// # Errors
+    /// [`MediaError::UnknownPipe`], [`MediaError::SrtpMismatch`], [`MediaError::Worker`].
+    pub async fn connect_outlet(&mut self, pipe: PipeId, to: &PipeEnd) -> Result<(), MediaError> {
+        self.outlets.get_mut(&pipe).ok_or(MediaError::UnknownPipe)?.connect(to).await
+    }
+
+    /// Starts sending a producer on a pipe.
+    ///
+    /// # Errors
+    /// [`MediaError::UnknownPipe`], [`MediaError::UnknownProducer`], [`MediaError::Worker`].
+    pub async fn send(&mut self, pipe: PipeId, producer: ProducerId) -> Result<Piped, MediaError> {
+        self.outlets.get_mut(&pipe).ok_or(MediaError::UnknownPipe)?.send(producer).await
+    }
+
+    /// What a pipe sends of a producer now.
+    pub fn sent(&self, pipe: PipeId, producer: ProducerId) -> Option<Piped> {
+        self.outlets.get(&pipe)?.sent(producer)
+    }
+
+    /// Stops sending a producer on a pipe.
+    pub fn stop_sending(&mut self, pipe: PipeId, producer: ProducerId) {
+        if let Some(outlet) = self.outlets.get_mut(&pipe) {
+            outlet.stop_sending(producer);
+        }
+    }
+
+    /// Closes the sending end of a pipe.
+    pub fn close_outlet(&mut self, pipe: PipeId) {
+        self.outlets.remove(&pipe);
+    }
+
+    /// Opens the receiving end of a pipe. Again is no error.
+    ///
+    /// # Errors
+    /// [`MediaError::NoPorts`], [`MediaError::Worker`].
+    pub async fn open_inlet(&mut self, pipe: PipeId, srtp: bool, rtx: bool) -> Result<PipeEnd, MediaError> {
+        if let Some(inlet) = self.inlets.get(&pipe) {
+            return inlet.end();
+        }
+        let inlet = Inlet::open(&self.home, &self.engine, srtp, rtx).await?;
+        let end = inlet.end()?;
+        self.inlets.insert(pipe, inlet);
+        Ok(end)
+    }
+
+    /// Connects the receiving end of a pipe.
+    ///
+    /// # Errors
+    /// [`MediaError::UnknownPipe`], [`MediaError::SrtpMismatch`], [`MediaError::Worker`].
+    pub async fn connect_inlet(&mut self, pipe: PipeId, to: &PipeEnd) -> Result<(), MediaError> {
+        self.inlets.get_mut(&pipe).ok_or(MediaError::UnknownPipe)?.connect(to).await
+    }
+
+    /// Takes a producer from a pipe, in place of one of the same id on another pipe.
+    ///
+    /// # Errors
+    /// [`MediaError::UnknownPipe`], [`MediaError::Unsupported`], [`MediaError::Worker`].
+    pub async fn receive(&mut self, pipe: PipeId, piped: &Piped) -> Result<ProducerInfo, MediaError> {
+        let elsewhere = self.inlets.iter().any(|(other, inlet)| *other != pipe && inlet.producer(piped.id).is_some());
+        if elsewhere {
+            self.inlets.iter_mut().filter(|(other, _)| **other != pipe).for_each(|(_, inlet)| {
+                inlet.stop_receiving(piped.id);
+            });
+            self.forget(piped.id);
+        }
+        let inlet = self.inlets.get_mut(&pipe).ok_or(MediaError::UnknownPipe)?;
+        inlet.receive(piped.id, piped, &self.engine, &self.events).await?;
+        let producer = inlet.producer(piped.id).ok_or(MediaError::UnknownProducer)?;
+        Ok(describe(piped.id, producer))
+    }
+
+    /// Stops taking a producer from a pipe.
+    pub fn stop_receiving(&mut self, pipe: PipeId, producer: ProducerId) {
+        let stopped = self.inlets.get_mut(&pipe).is_some_and(|inlet| inlet.stop_receiving(producer));
+        if stopped {
+            self.forget(producer);
+        }
+    }
+
+    /// Closes the receiving end of a pipe.
+    pub fn close_inlet(&mut self, pipe: PipeId) {
+        if let Some(inlet) = self.inlets.remove(&pipe) {
+            for producer in inlet.ids().collect::<Vec<_>>() {
+                self.forget(producer);
+            }
+        }
+    }
+
+    /// Pauses or resumes a producer, wherever it comes from.
+    ///
+    /// # Errors
+    /// [`MediaError::UnknownProducer`], [`MediaError::Worker`].
+    pub async fn set_paused(&self, producer: ProducerId, paused: bool) -> Result<(), MediaError> {
+        set_paused(self.producer(producer).ok_or(MediaError::UnknownProducer)?, paused).await
+    }
+
+    fn producer(&self, id: ProducerId) -> Option<&Producer> {
+        let uplink = self.uplinks.values().find_map(|uplink| uplink.producer(id));
+        uplink.or_else(|| self.inlets.values().find_map(|inlet| inlet.producer(id)))
+    }
+
+    /// A producer of the home router has ended: closes all that came from it.
+    fn forget(&mut self, producer: ProducerId) {
+        for viewer in self.viewers.values_mut() {
+            viewer.stop_sending(producer);
+        }
+        for outlet in self.outlets.values_mut() {
+            outlet.stop_sending(producer);
+        }
+        for spread in self.spreads.iter_mut().flatten() {
+            spread.stop(producer);
+        }
+    }
+
+    /// The first packet of a producer has arrived: only now a key-frame request can reach its source.
+    pub async fn first_packet(&self, producer: ProducerId) {
+        for inlet in self.inlets.values() {
+            inlet.first_packet_seen(producer).await;
+        }
+        let spread = self.spreads.iter().enumerate().find_map(|(index, spread)| {
+            let spread = spread.as_ref()?;
+            Some((index, spread, spread.home_of(producer)?))
+        });
+        if let Some((index, spread, home)) = spread {
+            spread.first_packet_seen(producer).await;
+            for viewer in self.viewers.values().filter(|viewer| viewer.spread == Some(index)) {
+                viewer.request_key_frame(home).await;
+            }
+            return;
+        }
+        for outlet in self.outlets.values() {
+            outlet.request_key_frame(producer).await;
+        }
+        for spread in self.spreads.iter().flatten() {
+            spread.request_key_frame(producer).await;
+        }
+        for viewer in self.viewers.values().filter(|viewer| viewer.spread.is_none()) {
+            viewer.request_key_frame(producer).await;
+        }
+    }
+
+    /// What flows now through publishers and pipes.
+    pub async fn measure(&self) -> Measured {
+        let mut measured = Measured::default();
+        for (session, uplink) in &self.uplinks {
+            if let Some(received) = uplink.received().await {
+                measured.uplinks.insert(*session, received);
+            }
+        }
+        for (pipe, outlet) in &self.outlets {
+            if let Some(stat) = outlet.stats().await {
+                let flow = PipeFlow {
+                    bytes_received: stat.bytes_received,
+                    bytes_sent: stat.rtp_bytes_sent,
+                    bitrate: stat.rtp_send_bitrate,
+                    ..PipeFlow::default()
+                };
+                measured.outlets.insert(*pipe, flow);
+            }
+        }
+        for (pipe, inlet) in &self.inlets {
+            let (packets, lost) = inlet.packets().await;
+            if let Some(stat) = inlet.stats().await {
+                let flow = PipeFlow {
+                    bytes_received: stat.rtp_bytes_received,
+                    bitrate: stat.rtp_recv_bitrate,
+                    packets,
+                    lost,
+                    ..PipeFlow::default()
+                };
+                measured.inlets.insert(*pipe, flow);
+            }
+        }
+        measured
+    }
+
+    /// Bits per second that a viewer is sent now, and the layer of its video.
+    pub async fn viewer_flow(&self, session: SessionId) -> Option<(u64, Option<u8>)> {
+        let viewer = self.viewers.get(&session)?;
+        Some((viewer.bitrate().await.unwrap_or_default(), viewer.layer()))
+    }
+
+    /// How many routers, connections, producers and consumers the room holds: for tests and operators.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            routers: 1 + self.spreads.iter().flatten().count(),
+            transports: self.uplinks.len() + self.viewers.len() + self.inlets.len() + self.outlets.len(),
+            producers: self.uplinks.values().map(|uplink| uplink.producers().len()).sum::<usize>()
+                + self.inlets.values().map(|inlet| inlet.ids().count()).sum::<usize>(),
+            consumers: self.viewers.values().map(Viewer::consumer_count).sum(),
+        }
+    }
+}
+
+/// What a room holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Counts {
+    /// Routers.
+    pub routers: usize,
+    /// Connections and pipe ends.
+    pub transports: usize,
+    /// Producers in the home router.
+    pub producers: usize,
+    /// Consumers of viewers.
+    pub consumers: usize,
+}

@@ -1,0 +1,108 @@
+//! A publisher: its connection and its producers.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use mediasoup::prelude::{ProduceError, Producer, ProducerOptions, Router, Transport, TransportGeneric, WebRtcTransport};
+use mediasoup::producer::ProducerTraceEventType;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::callbacks::{MediaEvent, watch_producer};
+use super::engine::{Engine, worker_error};
+use super::{MediaError, Offered, ProducerInfo, TransportInfo, session};
+use crate::protocol::ids::{ProducerId, SessionId};
+use crate::protocol::rtp::{DtlsParameters, MediaKind};
+
+/// A publisher's connection and what it sends. Dropping it closes both.
+#[derive(Debug)]
+pub(super) struct Uplink {
+    producers: HashMap<ProducerId, Producer>,
+    pub(super) transport: WebRtcTransport,
+}
+
+impl Uplink {
+    pub(super) async fn open(
+        router: &Router,
+        worker: usize,
+        engine: &Engine,
+        session: SessionId,
+        offered: Vec<Offered>,
+        dtls: DtlsParameters,
+        events: &mpsc::Sender<MediaEvent>,
+    ) -> Result<Self, MediaError> {
+        let transport = session::open(router, worker, engine, session, events).await?;
+        session::connect(&transport, dtls).await?;
+        let mut uplink = Self { producers: HashMap::new(), transport };
+        for medium in offered {
+            uplink.produce(medium, engine, events).await?;
+        }
+        Ok(uplink)
+    }
+
+    async fn produce(
+        &mut self,
+        medium: Offered,
+        engine: &Engine,
+        events: &mpsc::Sender<MediaEvent>,
+    ) -> Result<(), MediaError> {
+        let mut options = ProducerOptions::new(medium.kind, medium.rtp_parameters);
+        options.key_frame_request_delay = engine.key_frame_delay_ms;
+        let producer = self.transport.produce(options).await.map_err(|error| match error {
+            ProduceError::Request(error) => worker_error(error),
+            other => MediaError::Unsupported(other.to_string()),
+        })?;
+        let id = ProducerId(Uuid::from(producer.id()));
+        if medium.kind == MediaKind::Video {
+            watch_producer(&producer, id, "publisher", events, &Arc::clone(&engine.metrics));
+            let traced = vec![
+                ProducerTraceEventType::KeyFrame,
+                ProducerTraceEventType::Pli,
+                ProducerTraceEventType::Fir,
+            ];
+            producer.enable_trace_event(traced).await.map_err(worker_error)?;
+        }
+        self.producers.insert(id, producer);
+        Ok(())
+    }
+
+    pub(super) fn info(&self) -> TransportInfo {
+        session::info(&self.transport)
+    }
+
+    pub(super) fn producers(&self) -> Vec<ProducerInfo> {
+        let mut infos: Vec<_> = self.producers.iter().map(|(id, producer)| describe(*id, producer)).collect();
+        infos.sort_by_key(|info| (info.kind, info.id));
+        infos
+    }
+
+    pub(super) fn producer(&self, id: ProducerId) -> Option<&Producer> {
+        self.producers.get(&id)
+    }
+
+    /// Bytes of media received so far.
+    pub(super) async fn received(&self) -> Option<(u64, u64)> {
+        let stat = self.transport.get_stats().await.ok()?.pop()?;
+        Some((stat.rtp_bytes_received, stat.rtp_recv_bitrate))
+    }
+}
+
+/// A producer as the room and other nodes know it.
+pub(super) fn describe(id: ProducerId, producer: &Producer) -> ProducerInfo {
+    let parameters = producer.rtp_parameters();
+    ProducerInfo {
+        id,
+        kind: producer.kind(),
+        mime_type: parameters.codecs.first().map(mime_type).unwrap_or_default(),
+        encodings: u8::try_from(parameters.encodings.len()).unwrap_or(u8::MAX),
+        paused: producer.paused(),
+    }
+}
+
+fn mime_type(codec: &mediasoup::prelude::RtpCodecParameters) -> String {
+    use mediasoup::prelude::RtpCodecParameters::{Audio, Video};
+    match codec {
+        Audio { mime_type, .. } => mime_type.as_str().to_owned(),
+        Video { mime_type, .. } => mime_type.as_str().to_owned(),
+    }
+}

@@ -1,0 +1,268 @@
+//! What the upstream end of a pipe (origin or relay) says to an edge, on `room.<room>.edge.<node>`.
+//!
+//! The four messages of the source design, and their undoing.
+
+use std::net::IpAddr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::ids::{NodeName, Peer, PipeId, ProducerId, PublicationId, RoomId, RouterId, StreamName};
+use super::rtp::{AppDataJson, MediaKind, RtpParameters, SrtpParameters};
+use super::schema;
+
+/// A request that an edge answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum EdgeRequest {
+    /// See [`GetRemoteRouterInfo`].
+    GetRemoteRouterInfo(GetRemoteRouterInfo),
+    /// See [`CreateRemotePipeTransport`].
+    CreateRemotePipeTransport(CreateRemotePipeTransport),
+    /// See [`ConnectRemotePipeTransport`].
+    ConnectRemotePipeTransport(ConnectRemotePipeTransport),
+    /// See [`CreatePipeProducer`].
+    CreatePipeProducer(Box<CreatePipeProducer>),
+    /// See [`PausePipeProducer`].
+    PausePipeProducer(PausePipeProducer),
+    /// See [`ResumePipeProducer`].
+    ResumePipeProducer(ResumePipeProducer),
+    /// See [`ClosePipeProducer`].
+    ClosePipeProducer(ClosePipeProducer),
+    /// See [`ClosePipe`].
+    ClosePipe(ClosePipe),
+}
+
+/// Asks for the edge's router of a room; the edge creates the room if it has none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GetRemoteRouterInfo {
+    /// The room.
+    pub room_id: RoomId,
+}
+
+/// Answers [`GetRemoteRouterInfo`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RemoteRouterInfo {
+    /// The edge's router.
+    pub remote_router_id: RouterId,
+}
+
+/// Asks the edge to create its end of a pipe. Idempotent by `pipeId`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CreateRemotePipeTransport {
+    /// The room.
+    pub room_id: RoomId,
+    /// The asking node's router.
+    pub router_id: RouterId,
+    /// The attempt.
+    pub pipe_id: PipeId,
+    /// Who asks.
+    pub from: Peer,
+    /// Whether the pipe encrypts (SRTP, AEAD_AES_256_GCM); both ends must agree.
+    pub srtp: bool,
+    /// Whether the pipe repairs loss (RTX and NACK); both ends must agree.
+    pub rtx: bool,
+}
+
+/// Answers [`CreateRemotePipeTransport`]: where the edge's end listens and sends from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RemotePipeTransport {
+    /// Its address.
+    pub ip: IpAddr,
+    /// Its UDP port.
+    pub port: u16,
+    /// Its key; none where the pipe is plain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::srtp_parameters")]
+    pub srtp_parameters: Option<SrtpParameters>,
+}
+
+/// Tells the edge where the asking node's end is. Idempotent: a pipe transport connects once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectRemotePipeTransport {
+    /// The room.
+    pub room_id: RoomId,
+    /// The asking node's router.
+    pub router_id: RouterId,
+    /// The attempt.
+    pub pipe_id: PipeId,
+    /// Where the asking node's end sends from.
+    pub ip: IpAddr,
+    /// Its UDP port.
+    pub port: u16,
+    /// Its key; none where the pipe is plain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::srtp_parameters")]
+    pub srtp_parameters: Option<SrtpParameters>,
+}
+
+/// Asks the edge to take a producer from the pipe. Idempotent by `id`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CreatePipeProducer {
+    /// The room.
+    pub room_id: RoomId,
+    /// The asking node's router.
+    pub router_id: RouterId,
+    /// The pipe.
+    pub pipe_id: PipeId,
+    /// The stream that the producer belongs to.
+    pub stream: StreamName,
+    /// The publication of the stream.
+    pub publication: PublicationId,
+    /// The nodes from the origin to the asking node: its length is the edge's distance in hops.
+    pub path: Vec<NodeName>,
+    /// How many producers the stream has: the edge serves it when it has them all.
+    pub of: u8,
+    /// The producer.
+    pub id: ProducerId,
+    /// Audio or video.
+    #[schemars(schema_with = "schema::media_kind")]
+    pub kind: MediaKind,
+    /// What the pipe carries of it.
+    #[schemars(schema_with = "schema::rtp_parameters")]
+    pub rtp_parameters: RtpParameters,
+    /// Whether it starts paused.
+    pub paused: bool,
+    /// Free for the application.
+    #[serde(default)]
+    pub app_data: AppDataJson,
+}
+
+/// Answers every request that has nothing to tell but that it was done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Done {}
+
+/// Tells the edge that a producer is paused at its source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PausePipeProducer {
+    /// The room.
+    pub room_id: RoomId,
+    /// The pipe.
+    pub pipe_id: PipeId,
+    /// The producer.
+    pub id: ProducerId,
+}
+
+/// Tells the edge that a producer goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ResumePipeProducer {
+    /// The room.
+    pub room_id: RoomId,
+    /// The pipe.
+    pub pipe_id: PipeId,
+    /// The producer.
+    pub id: ProducerId,
+}
+
+/// Tells the edge that a producer ended; the sending side is closed already.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClosePipeProducer {
+    /// The room.
+    pub room_id: RoomId,
+    /// The pipe.
+    pub pipe_id: PipeId,
+    /// The producer.
+    pub id: ProducerId,
+}
+
+/// Tells the edge that the pipe ended; the sending side is closed already.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClosePipe {
+    /// The room.
+    pub room_id: RoomId,
+    /// The pipe.
+    pub pipe_id: PipeId,
+    /// Why, for a person.
+    pub reason: String,
+}
+
+/// A request with its reply as one typed unit.
+pub trait EdgeCall: Into<EdgeRequest> {
+    /// What the edge answers.
+    type Reply: serde::de::DeserializeOwned;
+}
+
+macro_rules! edge_call {
+    ($($request:ident $(in $wrap:ident)? => $reply:ident),* $(,)?) => {
+        $(
+            impl EdgeCall for $request {
+                type Reply = $reply;
+            }
+
+            impl From<$request> for EdgeRequest {
+                fn from(request: $request) -> Self {
+                    Self::$request($($wrap::new)?(request))
+                }
+            }
+        )*
+    };
+}
+
+edge_call! {
+    GetRemoteRouterInfo => RemoteRouterInfo,
+    CreateRemotePipeTransport => RemotePipeTransport,
+    ConnectRemotePipeTransport => Done,
+    CreatePipeProducer in Box => Done,
+    PausePipeProducer => Done,
+    ResumePipeProducer => Done,
+    ClosePipeProducer => Done,
+    ClosePipe => Done,
+}
+
+/// What an edge answers, before it is written in the reply's own shape.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum EdgeReply {
+    /// To [`GetRemoteRouterInfo`].
+    RouterInfo(RemoteRouterInfo),
+    /// To [`CreateRemotePipeTransport`].
+    PipeTransport(RemotePipeTransport),
+    /// To everything else.
+    Done(Done),
+}
+
+impl EdgeRequest {
+    /// The message's name, as the source design writes it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::GetRemoteRouterInfo(_) => "getRemoteRouterInfo",
+            Self::CreateRemotePipeTransport(_) => "createRemotePipeTransport",
+            Self::ConnectRemotePipeTransport(_) => "connectRemotePipeTransport",
+            Self::CreatePipeProducer(_) => "createPipeProducer",
+            Self::PausePipeProducer(_) => "pausePipeProducer",
+            Self::ResumePipeProducer(_) => "resumePipeProducer",
+            Self::ClosePipeProducer(_) => "closePipeProducer",
+            Self::ClosePipe(_) => "closePipe",
+        }
+    }
+
+    /// The room that the message names.
+    pub fn room(&self) -> &RoomId {
+        match self {
+            Self::GetRemoteRouterInfo(request) => &request.room_id,
+            Self::CreateRemotePipeTransport(request) => &request.room_id,
+            Self::ConnectRemotePipeTransport(request) => &request.room_id,
+            Self::CreatePipeProducer(request) => &request.room_id,
+            Self::PausePipeProducer(request) => &request.room_id,
+            Self::ResumePipeProducer(request) => &request.room_id,
+            Self::ClosePipeProducer(request) => &request.room_id,
+            Self::ClosePipe(request) => &request.room_id,
+        }
+    }
+
+    /// Whether the edge opens the room for this message if it has none.
+    pub fn opens_room(&self) -> bool {
+        matches!(self, Self::GetRemoteRouterInfo(_) | Self::CreateRemotePipeTransport(_))
+    }
+}

@@ -1,0 +1,198 @@
+//! Names that people choose and ids that nodes make.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The longest name, in bytes.
+pub const MAX_NAME: usize = 64;
+
+/// Why a text is no name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} must be 1 to {MAX_NAME} characters of A-Z, a-z, 0-9, '_' and '-'")]
+pub struct NameError {
+    what: &'static str,
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $type:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "Cow<'_, str>", into = "String")]
+        pub struct $type(Arc<str>);
+
+        impl $type {
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = NameError;
+
+            fn from_str(text: &str) -> Result<Self, NameError> {
+                let fits = (1..=MAX_NAME).contains(&text.len())
+                    && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+                if fits { Ok(Self(text.into())) } else { Err(NameError { what: $what }) }
+            }
+        }
+
+        impl TryFrom<Cow<'_, str>> for $type {
+            type Error = NameError;
+
+            fn try_from(text: Cow<'_, str>) -> Result<Self, NameError> {
+                text.parse()
+            }
+        }
+
+        impl From<$type> for String {
+            fn from(name: $type) -> Self {
+                name.0.as_ref().to_owned()
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl JsonSchema for $type {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($type).into()
+            }
+
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"})
+            }
+        }
+    };
+}
+
+name!(
+    /// A room: what viewers join; a single NATS token.
+    RoomId,
+    "a room name"
+);
+name!(
+    /// One publisher's stream in a room; `main` unless named.
+    StreamName,
+    "a stream name"
+);
+name!(
+    /// A node of the fleet.
+    NodeName,
+    "a node name"
+);
+name!(
+    /// The datacenter label of a node.
+    Region,
+    "a region"
+);
+
+macro_rules! id {
+    ($(#[$doc:meta])* $type:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+        #[serde(transparent)]
+        #[schemars(inline)]
+        pub struct $type(pub Uuid);
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = uuid::Error;
+
+            fn from_str(text: &str) -> Result<Self, uuid::Error> {
+                text.parse().map(Self)
+            }
+        }
+    };
+}
+
+id!(
+    /// One process start of a node (uuid v7): fences a restarted node from its former self.
+    Incarnation
+);
+id!(
+    /// One attempt at a pipe between two nodes for one room (uuid v7).
+    PipeId
+);
+id!(
+    /// One publication of a stream (uuid v7): from a publisher's offer to its end.
+    PublicationId
+);
+id!(
+    /// One WHIP or WHEP session (uuid v4): unguessable, part of its address.
+    SessionId
+);
+id!(
+    /// A mediasoup router.
+    RouterId
+);
+id!(
+    /// A mediasoup producer; a pipe producer keeps the id of the original.
+    ProducerId
+);
+
+impl Default for StreamName {
+    fn default() -> Self {
+        Self("main".into())
+    }
+}
+
+/// A node as its peers know it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Peer {
+    /// Its name.
+    pub node: NodeName,
+    /// Its process start.
+    pub incarnation: Incarnation,
+    /// Its datacenter.
+    pub region: Region,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_name_is_one_nats_token() {
+        for bad in ["", "a b", "a.b", "*", ">", "ä", &"x".repeat(65)] {
+            assert!(bad.parse::<RoomId>().is_err(), "{bad:?}");
+        }
+        assert_eq!("Room_1-a".parse::<RoomId>().unwrap().as_str(), "Room_1-a");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_name_or_a_clear_error(text in ".{0,80}") {
+            match text.parse::<StreamName>() {
+                Ok(name) => prop_assert_eq!(name.as_str(), text),
+                Err(error) => prop_assert!(error.to_string().contains("1 to 64")),
+            }
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! What nodes say to each other: pure data, without tokio, NATS or a mediasoup worker.
+//!
+//! Every message travels as MessagePack inside a [`codec::Message`] that carries the protocol's
+//! version. The subjects they travel on are built and parsed in [`subjects`] alone.
+
+pub mod announcement;
+pub mod codec;
+pub mod codec_match;
+pub mod edge;
+pub mod ids;
+pub mod origin;
+pub mod presence;
+pub mod refusal;
+pub mod rtp;
+pub mod schema;
+pub mod subjects;

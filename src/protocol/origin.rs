@@ -1,0 +1,137 @@
+//! What an edge says to whoever has the stream (origin or relay), on `room.<room>.origin.<node>`.
+
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::edge::Done;
+use super::ids::{NodeName, Peer, PipeId, ProducerId, PublicationId, RoomId, StreamName};
+
+/// A request that an origin or relay answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OriginRequest {
+    /// See [`Join`].
+    Join(Join),
+    /// See [`Leave`].
+    Leave(Leave),
+}
+
+/// An edge wants streams of a room, or still wants them.
+///
+/// Sent once to open a pipe and again every few seconds: it renews the edge's lease, and the reply
+/// lets both sides compare what they have. Idempotent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Join {
+    /// The room.
+    pub room_id: RoomId,
+    /// Who joins.
+    pub from: Peer,
+    /// The streams it wants, all of them each time.
+    pub streams: BTreeSet<StreamName>,
+    /// The pipe that the edge has; none where it needs one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pipe_id: Option<PipeId>,
+}
+
+/// Answers [`Join`]: the pipe that serves the edge, or is being opened, and what it carries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Joined {
+    /// The pipe.
+    pub pipe_id: PipeId,
+    /// What the parent has of the streams asked for.
+    pub streams: Vec<CarriedStream>,
+}
+
+/// A stream as a node carries it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CarriedStream {
+    /// Its name.
+    pub stream: StreamName,
+    /// Its publication.
+    pub publication: PublicationId,
+    /// The nodes from the origin to this one.
+    pub path: Vec<NodeName>,
+    /// Its producers.
+    pub producers: Vec<CarriedProducer>,
+}
+
+/// A producer as a node carries it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CarriedProducer {
+    /// The producer.
+    pub id: ProducerId,
+    /// Whether it is paused at its source.
+    pub paused: bool,
+}
+
+/// An edge wants nothing of a room any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Leave {
+    /// The room.
+    pub room_id: RoomId,
+    /// Who leaves.
+    pub from: Peer,
+    /// Why, for a person.
+    pub reason: String,
+}
+
+/// A request with its reply as one typed unit.
+pub trait OriginCall: Into<OriginRequest> {
+    /// What the origin or relay answers.
+    type Reply: serde::de::DeserializeOwned;
+}
+
+impl OriginCall for Join {
+    type Reply = Joined;
+}
+
+impl OriginCall for Leave {
+    type Reply = Done;
+}
+
+impl From<Join> for OriginRequest {
+    fn from(join: Join) -> Self {
+        Self::Join(join)
+    }
+}
+
+impl From<Leave> for OriginRequest {
+    fn from(leave: Leave) -> Self {
+        Self::Leave(leave)
+    }
+}
+
+/// What an origin answers, before it is written in the reply's own shape.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum OriginReply {
+    /// To [`Join`].
+    Joined(Joined),
+    /// To [`Leave`].
+    Done(Done),
+}
+
+impl OriginRequest {
+    /// The message's name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Join(_) => "join",
+            Self::Leave(_) => "leave",
+        }
+    }
+
+    /// The room that the message names.
+    pub fn room(&self) -> &RoomId {
+        match self {
+            Self::Join(request) => &request.room_id,
+            Self::Leave(request) => &request.room_id,
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Why a node did not do what another asked.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The kind of a refusal: what the asking node acts on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum Code {
+    /// The bytes are no message of this protocol.
+    Malformed,
+    /// The message is larger than the node accepts.
+    TooLarge,
+    /// The message is of a version that the node doesn't speak.
+    WrongVersion,
+    /// The node doesn't carry that room.
+    UnknownRoom,
+    /// The room has no such stream here.
+    UnknownStream,
+    /// The pipe is unknown: closed meanwhile, or from before a restart.
+    UnknownPipe,
+    /// The pipe has no such producer.
+    UnknownProducer,
+    /// The room's inbox is full: ask again shortly.
+    Busy,
+    /// No port is left in the pipe port range.
+    NoPorts,
+    /// A configured limit is reached.
+    Limit,
+    /// The node takes nothing new.
+    Draining,
+    /// The path from the origin would lead through the asking node again.
+    Loop,
+    /// The media worker failed or refused.
+    Media,
+    /// A code of a newer node.
+    #[serde(other)]
+    Unknown,
+}
+
+impl Code {
+    /// Whether asking again shortly may succeed.
+    pub fn passes(self) -> bool {
+        matches!(self, Self::Busy | Self::NoPorts | Self::Limit | Self::Media)
+    }
+
+    /// The code as it is written on the wire and in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::TooLarge => "tooLarge",
+            Self::WrongVersion => "wrongVersion",
+            Self::UnknownRoom => "unknownRoom",
+            Self::UnknownStream => "unknownStream",
+            Self::UnknownPipe => "unknownPipe",
+            Self::UnknownProducer => "unknownProducer",
+            Self::Busy => "busy",
+            Self::NoPorts => "noPorts",
+            Self::Limit => "limit",
+            Self::Draining => "draining",
+            Self::Loop => "loop",
+            Self::Media => "media",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// A refusal: a code to act on and a sentence to read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
+#[serde(rename_all = "camelCase")]
+#[error("{}: {reason}", code.as_str())]
+pub struct Refusal {
+    /// What kind it is.
+    pub code: Code,
+    /// What happened, for a person.
+    pub reason: String,
+}
+
+impl Refusal {
+    /// A refusal of `code` for `reason`.
+    pub fn new(code: Code, reason: impl Into<String>) -> Self {
+        Self { code, reason: reason.into() }
+    }
+}

@@ -1,0 +1,100 @@
+//! The JSON Schemas of all messages, as they are committed under `schemas/`.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::Value;
+
+use super::{announcement, edge, origin, presence, refusal};
+
+/// Every message's file name and schema.
+pub fn all() -> Vec<(&'static str, Value)> {
+    vec![
+        ("getRemoteRouterInfo", of::<edge::GetRemoteRouterInfo>()),
+        ("getRemoteRouterInfo.reply", of::<edge::RemoteRouterInfo>()),
+        ("createRemotePipeTransport", of::<edge::CreateRemotePipeTransport>()),
+        ("createRemotePipeTransport.reply", of::<edge::RemotePipeTransport>()),
+        ("connectRemotePipeTransport", of::<edge::ConnectRemotePipeTransport>()),
+        ("createPipeProducer", of::<edge::CreatePipeProducer>()),
+        ("pausePipeProducer", of::<edge::PausePipeProducer>()),
+        ("resumePipeProducer", of::<edge::ResumePipeProducer>()),
+        ("closePipeProducer", of::<edge::ClosePipeProducer>()),
+        ("closePipe", of::<edge::ClosePipe>()),
+        ("done.reply", of::<edge::Done>()),
+        ("join", of::<origin::Join>()),
+        ("join.reply", of::<origin::Joined>()),
+        ("leave", of::<origin::Leave>()),
+        ("announcement", of::<announcement::Announcement>()),
+        ("presence", of::<presence::Presence>()),
+        ("refusal", of::<refusal::Refusal>()),
+    ]
+}
+
+fn of<T: JsonSchema>() -> Value {
+    schemars::schema_for!(T).to_value()
+}
+
+pub(super) fn media_kind(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"enum": ["audio", "video"]})
+}
+
+pub(super) fn srtp_parameters(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "description": "mediasoup SrtpParameters; keyBase64 is the key and salt.",
+        "type": ["object", "null"],
+        "properties": {
+            "cryptoSuite": {"enum": [
+                "AEAD_AES_256_GCM", "AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32"
+            ]},
+            "keyBase64": {"type": "string"}
+        },
+        "required": ["cryptoSuite", "keyBase64"]
+    })
+}
+
+pub(super) fn rtp_parameters(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "description": "mediasoup RtpParameters.",
+        "type": "object",
+        "properties": {
+            "mid": {"type": ["string", "null"]},
+            "codecs": {"type": "array", "minItems": 1, "items": {
+                "type": "object",
+                "properties": {
+                    "mimeType": {"type": "string"},
+                    "payloadType": {"type": "integer", "minimum": 0, "maximum": 127},
+                    "clockRate": {"type": "integer", "minimum": 1},
+                    "channels": {"type": "integer", "minimum": 1},
+                    "parameters": {"type": "object"},
+                    "rtcpFeedback": {"type": "array", "items": {
+                        "type": "object",
+                        "properties": {"type": {"type": "string"}, "parameter": {"type": "string"}},
+                        "required": ["type"]
+                    }}
+                },
+                "required": ["mimeType", "payloadType", "clockRate"]
+            }},
+            "headerExtensions": {"type": "array", "items": {
+                "type": "object",
+                "properties": {
+                    "uri": {"type": "string"},
+                    "id": {"type": "integer", "minimum": 1, "maximum": 14},
+                    "encrypt": {"type": "boolean"}
+                },
+                "required": ["uri", "id"]
+            }},
+            "encodings": {"type": "array", "items": {
+                "type": "object",
+                "properties": {
+                    "ssrc": {"type": "integer"},
+                    "rid": {"type": "string"},
+                    "rtx": {"type": "object", "properties": {"ssrc": {"type": "integer"}}},
+                    "scalabilityMode": {"type": "string"},
+                    "maxBitrate": {"type": "integer"}
+                }
+            }},
+            "rtcp": {"type": "object", "properties": {
+                "cname": {"type": "string"}, "reducedSize": {"type": "boolean"}
+            }}
+        },
+        "required": ["codecs", "encodings"]
+    })
+}

@@ -1,0 +1,169 @@
+//! Every NATS subject, built and parsed in one place.
+
+use std::fmt;
+
+use super::ids::{NodeName, RoomId, StreamName};
+
+/// The subjects of one fleet, under its prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subjects {
+    prefix: String,
+}
+
+/// Why a prefix is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a subject prefix is up to 4 tokens of A-Z, a-z, 0-9, '_' and '-', joined by '.'")]
+pub struct PrefixError;
+
+/// A subject taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// `room.<room>.edge.<node>`
+    Edge(RoomId, NodeName),
+    /// `room.<room>.origin.<node>`
+    Origin(RoomId, NodeName),
+    /// `room.<room>.stream.<stream>`
+    Stream(RoomId, StreamName),
+    /// `node.<node>.presence`
+    Presence(NodeName),
+}
+
+impl Subjects {
+    /// The subjects under `prefix`, which may be empty.
+    ///
+    /// # Errors
+    /// [`PrefixError`] if the prefix could not stand in a subject.
+    pub fn new(prefix: &str) -> Result<Self, PrefixError> {
+        let prefix = prefix.trim_end_matches('.');
+        if prefix.is_empty() {
+            return Ok(Self { prefix: String::new() });
+        }
+        let tokens: Vec<_> = prefix.split('.').collect();
+        if tokens.len() > 4 || tokens.iter().any(|token| token.parse::<NodeName>().is_err()) {
+            return Err(PrefixError);
+        }
+        Ok(Self { prefix: format!("{prefix}.") })
+    }
+
+    /// Where an edge is asked about a room.
+    pub fn edge(&self, room: &RoomId, node: &NodeName) -> String {
+        self.under(format_args!("room.{room}.edge.{node}"))
+    }
+
+    /// Where an origin or relay is asked about a room.
+    pub fn origin(&self, room: &RoomId, node: &NodeName) -> String {
+        self.under(format_args!("room.{room}.origin.{node}"))
+    }
+
+    /// All that is asked of a node as an edge.
+    pub fn edges_of(&self, node: &NodeName) -> String {
+        self.under(format_args!("room.*.edge.{node}"))
+    }
+
+    /// All that is asked of a node as an origin or relay.
+    pub fn origins_of(&self, node: &NodeName) -> String {
+        self.under(format_args!("room.*.origin.{node}"))
+    }
+
+    /// Where a stream is announced.
+    pub fn stream(&self, room: &RoomId, stream: &StreamName) -> String {
+        self.under(format_args!("room.{room}.stream.{stream}"))
+    }
+
+    /// Where all streams are announced.
+    pub fn streams(&self) -> String {
+        self.under(format_args!("room.*.stream.*"))
+    }
+
+    /// Where a node gives its sign of life.
+    pub fn presence(&self, node: &NodeName) -> String {
+        self.under(format_args!("node.{node}.presence"))
+    }
+
+    /// Where all nodes give their signs of life.
+    pub fn presences(&self) -> String {
+        self.under(format_args!("node.*.presence"))
+    }
+
+    /// The name of the JetStream stream that keeps the announcements of this fleet.
+    pub fn announcements_stream(&self) -> String {
+        let prefix = self.prefix.replace('.', "_").to_uppercase();
+        format!("{prefix}HEADWATER_STREAMS")
+    }
+
+    /// What `subject` is; none if it is not of this fleet or not well formed.
+    pub fn parse(&self, subject: &str) -> Option<Subject> {
+        let mut tokens = subject.strip_prefix(&self.prefix)?.split('.');
+        let parsed = match (tokens.next()?, tokens.next()?, tokens.next()?) {
+            ("room", room, "edge") => {
+                Subject::Edge(room.parse().ok()?, tokens.next()?.parse().ok()?)
+            }
+            ("room", room, "origin") => {
+                Subject::Origin(room.parse().ok()?, tokens.next()?.parse().ok()?)
+            }
+            ("room", room, "stream") => {
+                Subject::Stream(room.parse().ok()?, tokens.next()?.parse().ok()?)
+            }
+            ("node", node, "presence") => Subject::Presence(node.parse().ok()?),
+            _ => return None,
+        };
+        tokens.next().is_none().then_some(parsed)
+    }
+
+    fn under(&self, subject: fmt::Arguments<'_>) -> String {
+        format!("{}{subject}", self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_built_is_parsed(
+            room in "[A-Za-z0-9_-]{1,64}",
+            other in "[A-Za-z0-9_-]{1,64}",
+            prefix in "([a-z]{1,5}(\\.[a-z]{1,5}){0,2})?",
+        ) {
+            let subjects = Subjects::new(&prefix).unwrap();
+            let room: RoomId = room.parse().unwrap();
+            let node: NodeName = other.parse().unwrap();
+            let stream: StreamName = other.parse().unwrap();
+            prop_assert_eq!(
+                subjects.parse(&subjects.edge(&room, &node)),
+                Some(Subject::Edge(room.clone(), node.clone()))
+            );
+            prop_assert_eq!(
+                subjects.parse(&subjects.origin(&room, &node)),
+                Some(Subject::Origin(room.clone(), node.clone()))
+            );
+            prop_assert_eq!(
+                subjects.parse(&subjects.stream(&room, &stream)),
+                Some(Subject::Stream(room, stream))
+            );
+            prop_assert_eq!(
+                subjects.parse(&subjects.presence(&node)),
+                Some(Subject::Presence(node))
+            );
+        }
+
+        #[test]
+        fn any_text_is_parsed_without_panic(text in ".{0,100}") {
+            let _ = Subjects::new("fleet").unwrap().parse(&text);
+            let _ = Subjects::new(&text);
+        }
+    }
+
+    #[test]
+    fn a_request_subject_is_never_inside_the_announcements() {
+        // The announcements' stream would answer such a request with its own acknowledgement.
+        let subjects = Subjects::new("").unwrap();
+        let (room, node) = ("a".parse().unwrap(), "n".parse().unwrap());
+        for subject in [subjects.edge(&room, &node), subjects.origin(&room, &node)] {
+            assert!(!subject.contains(".stream."), "{subject}");
+        }
+        assert_eq!(subjects.streams(), "room.*.stream.*");
+    }
+}

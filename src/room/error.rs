@@ -1,0 +1,85 @@
+//! Why a publisher or viewer was not served.
+
+use std::time::Duration;
+
+use crate::media::MediaError;
+
+/// Why a publisher or viewer was not served; nothing was kept of it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RoomError {
+    /// The stream is not published now.
+    #[error("the stream is not live; ask again after {}", humantime::format_duration(*.retry_after))]
+    NotLive {
+        /// When to ask again.
+        retry_after: Duration,
+    },
+    /// The stream did not arrive from its source in time.
+    #[error("the stream did not arrive from its source in time")]
+    JoinTimeout,
+    /// Someone else publishes the stream, and takeover is not allowed.
+    #[error("the stream is already published, and media.takeover is 'reject'")]
+    AlreadyPublished,
+    /// The node takes nothing new.
+    #[error("the node is draining; use another")]
+    Draining,
+    /// A configured limit is reached.
+    #[error("limits.{0} is reached")]
+    Limit(&'static str),
+    /// Too many messages wait for the room.
+    #[error("the room is busy; ask again shortly")]
+    Busy,
+    /// The viewer can't decode the stream, or the publisher's media don't fit.
+    #[error("{0}")]
+    Unsupported(String),
+    /// There is no such session (any more).
+    #[error("there is no such session")]
+    NoSession,
+    /// A PATCH needs an `If-Match` header, and `http.strict_etags` is set.
+    #[error("send If-Match: the session's ETag to trickle, '*' to restart ICE")]
+    NoEtag,
+    /// The `If-Match` header names another ICE session.
+    #[error("If-Match names another ICE session than the current one")]
+    StaleEtag,
+    /// There is no such stream here.
+    #[error("there is no such stream on this node")]
+    NoStream,
+    /// The media worker failed.
+    #[error("media failed: {0}")]
+    Media(String),
+    /// The node is stopping.
+    #[error("the node is stopping")]
+    Stopped,
+}
+
+impl From<MediaError> for RoomError {
+    fn from(error: MediaError) -> Self {
+        match error {
+            MediaError::Unsupported(why) => Self::Unsupported(why),
+            MediaError::UnknownSession => Self::NoSession,
+            MediaError::TooManyLayouts => Self::Limit("payload_layouts"),
+            other => Self::Media(other.to_string()),
+        }
+    }
+}
+
+impl RoomError {
+    /// The error as metrics name it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NotLive { .. } => "not_live",
+            Self::JoinTimeout => "timeout",
+            Self::AlreadyPublished => "already_published",
+            Self::Draining => "draining",
+            Self::Limit(_) => "limit",
+            Self::Busy => "busy",
+            Self::Unsupported(_) => "unsupported",
+            Self::NoSession => "no_session",
+            Self::NoEtag => "no_etag",
+            Self::StaleEtag => "stale_etag",
+            Self::NoStream => "no_stream",
+            Self::Media(_) => "media",
+            Self::Stopped => "stopped",
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The node's Prometheus metrics.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+/// One label.
+pub type One = [(&'static str, &'static str); 1];
+/// Two labels.
+pub type Two = [(&'static str, &'static str); 2];
+
+/// One of what a gauge counts; given back when dropped.
+#[derive(Debug)]
+pub struct Counted(Gauge);
+
+impl Counted {
+    /// Counts one more.
+    pub fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// All metrics of one node.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Rooms carried.
+    pub rooms: Gauge,
+    /// Streams published here.
+    pub streams: Gauge,
+    /// Viewers connected or connecting.
+    pub viewers: Gauge,
+    /// Pipes, by `direction` (`in`, `out`).
+    pub pipes: Family<One, Gauge>,
+    /// Pipe ports in use.
+    pub pipe_ports_used: Gauge,
+    /// Pipe ports configured.
+    pub pipe_ports: Gauge,
+    /// Viewers' joins, by `result`.
+    pub joins: Family<One, Counter>,
+    /// Time of a successful join, by `kind` (`warm`, `cold`).
+    pub join_seconds: Family<One, Histogram>,
+    /// Pipe set-ups from the first request to the last reply, by `result`.
+    pub pipe_setups: Family<One, Counter>,
+    /// Time of a successful pipe set-up.
+    pub pipe_setup_seconds: Histogram,
+    /// Messages from other nodes, by `message` and `result`.
+    pub messages_received: Family<Two, Counter>,
+    /// Messages to other nodes, by `message` and `result`.
+    pub messages_sent: Family<Two, Counter>,
+    /// Time until a reply, by `message`.
+    pub reply_seconds: Family<One, Histogram>,
+    /// Key-frame requests sent upstream, by `hop` (`publisher`, `pipe`).
+    pub key_frame_requests: Family<One, Counter>,
+    /// Key frames received, by `hop`.
+    pub key_frames: Family<One, Counter>,
+    /// HTTP answers, by `endpoint` and `status`.
+    pub http_answers: Family<Two, Counter>,
+    /// Whether NATS is connected.
+    pub nats_connected: Gauge,
+    /// Times that NATS was connected.
+    pub nats_connects: Counter,
+    /// Whether the registry of streams is complete.
+    pub registry_ready: Gauge,
+    /// Streams that the registry knows to be live.
+    pub registry_streams: Gauge,
+    /// Announcements written, by `result`.
+    pub announcements: Family<One, Counter>,
+    /// Messages waiting in the node's inbox.
+    pub inbox_depth: Gauge,
+    /// Media workers that died.
+    pub workers_died: Counter,
+    /// Processor time of the process, in parts of all cores.
+    pub cpu: Gauge<f64, AtomicU64>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn seconds() -> Histogram {
+    Histogram::new([
+        0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 1.0, 2.0, 5.0,
+    ])
+}
+
+impl Metrics {
+    /// Fresh metrics, all zero.
+    pub fn new() -> Self {
+        let metrics = Self {
+            registry: Registry::with_prefix("headwater"),
+            rooms: Gauge::default(),
+            streams: Gauge::default(),
+            viewers: Gauge::default(),
+            pipes: Family::default(),
+            pipe_ports_used: Gauge::default(),
+            pipe_ports: Gauge::default(),
+            joins: Family::default(),
+            join_seconds: Family::new_with_constructor(seconds),
+            pipe_setups: Family::default(),
+            pipe_setup_seconds: seconds(),
+            messages_received: Family::default(),
+            messages_sent: Family::default(),
+            reply_seconds: Family::new_with_constructor(seconds),
+            key_frame_requests: Family::default(),
+            key_frames: Family::default(),
+            http_answers: Family::default(),
+            nats_connected: Gauge::default(),
+            nats_connects: Counter::default(),
+            registry_ready: Gauge::default(),
+            registry_streams: Gauge::default(),
+            announcements: Family::default(),
+            inbox_depth: Gauge::default(),
+            workers_died: Counter::default(),
+            cpu: Gauge::default(),
+        };
+        metrics.registered()
+    }
+
+    fn registered(mut self) -> Self {
+        let r = &mut self.registry;
+        r.register("rooms", "Rooms carried", self.rooms.clone());
+        r.register("streams", "Streams published here", self.streams.clone());
+        r.register("viewers", "Viewers connected or connecting", self.viewers.clone());
+        r.register("pipes", "Pipes to and from other nodes", self.pipes.clone());
+        r.register("pipe_ports_used", "Pipe ports in use", self.pipe_ports_used.clone());
+        r.register("pipe_ports", "Pipe ports configured", self.pipe_ports.clone());
+        r.register("joins", "Joins of viewers", self.joins.clone());
+        r.register_with_unit("join", "Time of a successful join", Unit::Seconds, self.join_seconds.clone());
+        r.register("pipe_setups", "Pipe set-ups", self.pipe_setups.clone());
+        r.register_with_unit(
+            "pipe_setup",
+            "Time of a successful pipe set-up",
+            Unit::Seconds,
+            self.pipe_setup_seconds.clone(),
+        );
+        r.register("messages_received", "Messages from other nodes", self.messages_received.clone());
+        r.register("messages_sent", "Messages to other nodes", self.messages_sent.clone());
+        r.register_with_unit("reply", "Time until a reply", Unit::Seconds, self.reply_seconds.clone());
+        r.register("key_frame_requests", "Key-frame requests sent upstream", self.key_frame_requests.clone());
+        r.register("key_frames", "Key frames received", self.key_frames.clone());
+        r.register("http_answers", "Answers to publishers and viewers", self.http_answers.clone());
+        r.register("nats_connected", "Whether NATS is connected", self.nats_connected.clone());
+        r.register("nats_connects", "Times that NATS was connected", self.nats_connects.clone());
+        r.register("registry_ready", "Whether the registry of streams is complete", self.registry_ready.clone());
+        r.register("registry_streams", "Live streams in the registry", self.registry_streams.clone());
+        r.register("announcements", "Announcements written", self.announcements.clone());
+        r.register("inbox_depth", "Messages waiting in the node's inbox", self.inbox_depth.clone());
+        r.register("workers_died", "Media workers that died", self.workers_died.clone());
+        r.register("cpu_ratio", "Processor time, in parts of all cores", self.cpu.clone());
+        self
+    }
+
+    /// All metrics in the OpenMetrics text format.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String can't fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_has_every_metric() {
+        let metrics = Metrics::new();
+        metrics.joins.get_or_create(&[("result", "ok")]).inc();
+        metrics.join_seconds.get_or_create(&[("kind", "cold")]).observe(0.004);
+        let text = metrics.text();
+        assert!(text.contains("headwater_joins_total{result=\"ok\"} 1"), "{text}");
+        assert!(text.contains("headwater_join_seconds_bucket"), "{text}");
+    }
+}

@@ -1,0 +1,21 @@
+//! What the integration tests stand on: real servers, a bad network, a browser, and patience.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "clippy exempts test functions only, and what these helpers cannot do fails the test"
+)]
+#![allow(
+    dead_code,
+    reason = "helpers for looking into a failure stay at hand while no test calls them"
+)]
+
+pub(crate) mod browser;
+mod cdp;
+pub(crate) mod chaos;
+pub(crate) mod nats;
+pub(crate) mod page;
+mod process;
+pub(crate) mod wait;
+mod wire;

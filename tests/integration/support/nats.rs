@@ -1,0 +1,169 @@
+//! A real `nats-server` of the test's own.
+
+use std::env;
+use std::fs;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{self, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpStream;
+
+use super::process::Process;
+use super::wait::eventually;
+
+const READY: Duration = Duration::from_secs(20);
+
+/// A `nats-server` with JetStream on 127.0.0.1, its store in a temporary folder.
+///
+/// Killed, and its folder removed, on drop.
+#[derive(Debug)]
+pub(crate) struct NatsServer {
+    process: Option<Process>,
+    port: u16,
+    name: String,
+    dir: TempDir,
+}
+
+impl NatsServer {
+    /// Starts a server that lets everyone in and returns when it answers.
+    pub(crate) async fn start() -> Self {
+        Self::with_config("").await
+    }
+
+    /// Starts a server with `config` in its own format: accounts, permissions, limits.
+    ///
+    /// Address, port, store and JetStream itself are set here, whatever `config` says; with
+    /// `accounts` in it, JetStream has to be enabled for each account that uses it.
+    pub(crate) async fn with_config(config: &str) -> Self {
+        let dir = tempfile::Builder::new()
+            .prefix("headwater-nats-")
+            .tempdir()
+            .expect("a temporary folder for nats-server");
+        fs::write(dir.path().join("nats.conf"), config).expect("write the server's configuration");
+        let port = free_port();
+        let mut server = Self {
+            process: None,
+            port,
+            name: format!("test-{}-{port}", process::id()),
+            dir,
+        };
+        server.launch().await;
+        server
+    }
+
+    /// Where clients connect, as `nats://127.0.0.1:port`; the same after a restart.
+    pub(crate) fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// A new client without credentials.
+    pub(crate) async fn client(&self) -> async_nats::Client {
+        async_nats::connect(self.url())
+            .await
+            .expect("connect to the test's nats-server")
+    }
+
+    /// Kills the server, as a crash would; connections are reset.
+    pub(crate) fn stop(&mut self) {
+        self.process = None;
+    }
+
+    /// Kills the server if it runs and starts it again with the same port and store.
+    pub(crate) async fn restart(&mut self) {
+        self.stop();
+        self.launch().await;
+    }
+
+    /// Freezes the server (SIGSTOP): connections stay open and nothing answers.
+    pub(crate) fn pause(&self) {
+        self.running().signal("STOP");
+    }
+
+    /// Lets a paused server go on (SIGCONT).
+    pub(crate) fn resume(&self) {
+        self.running().signal("CONT");
+    }
+
+    /// What the server has logged since the first start.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    fn running(&self) -> &Process {
+        self.process.as_ref().expect("the nats-server is stopped")
+    }
+
+    async fn launch(&mut self) {
+        let dir = self.dir.path();
+        let program = nats_server();
+        let mut process = Process::spawn(&program, |command| {
+            command
+                .args(["--addr", "127.0.0.1", "--port", &self.port.to_string()])
+                .args(["--name", &self.name, "--jetstream", "--store_dir"])
+                .arg(dir.join("store"))
+                .arg("--config")
+                .arg(dir.join("nats.conf"))
+                .arg("--log")
+                .arg(dir.join("log"))
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(fs::File::create(dir.join("stderr")).expect("a file for its errors"));
+        })
+        .unwrap_or_else(|error| panic!("could not start {}: {error}", program.display()));
+        eventually(READY, "nats-server to answer", || {
+            if let Some(status) = process.exited() {
+                let stderr = fs::read_to_string(dir.join("stderr")).unwrap_or_default();
+                panic!("nats-server ended ({status}):\n{stderr}{}", self.log());
+            }
+            async { self.greets().await.ok_or_else(|| self.log()) }
+        })
+        .await;
+        self.process = Some(process);
+    }
+
+    /// Whether the server on our port is ours and takes clients.
+    async fn greets(&self) -> Option<()> {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).await.ok()?;
+        let mut info = String::new();
+        BufReader::new(stream).read_line(&mut info).await.ok()?;
+        info.contains(&self.name).then_some(())
+    }
+}
+
+/// `NATS_SERVER`, else what the search path has.
+fn nats_server() -> PathBuf {
+    let named = env::var_os("NATS_SERVER").map(PathBuf::from);
+    let path = env::var_os("PATH").unwrap_or_default();
+    named
+        .clone()
+        .into_iter()
+        .chain(env::split_paths(&path).map(|folder| folder.join("nats-server")))
+        .find(|program| program.is_file())
+        .unwrap_or_else(|| {
+            panic!(
+                "no nats-server: NATS_SERVER is {named:?}, which is no file, and there is none \
+                 in PATH; run `make tools`"
+            )
+        })
+}
+
+/// A port below those the system hands out, so that nothing takes it while the server is down,
+/// not even a client that reconnects to it and happens to get it as its own.
+fn free_port() -> u16 {
+    const FIRST: u32 = 20_000;
+    const COUNT: u32 = 12_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    (0..COUNT)
+        .find_map(|_| {
+            // Each process begins elsewhere, for many run at once.
+            let step = NEXT.fetch_add(1, Ordering::Relaxed);
+            let offset = process::id().wrapping_mul(16).wrapping_add(step) % COUNT;
+            let port = u16::try_from(FIRST + offset).ok()?;
+            TcpListener::bind(("127.0.0.1", port)).ok().map(|_| port)
+        })
+        .expect("a free port on 127.0.0.1")
+}
