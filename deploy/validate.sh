@@ -29,6 +29,11 @@ skip() { echo "$1: skipped ($2)"; }
 
 has() { command -v "$1" >/dev/null; }
 
+verify_unit() { # an unknown key is only a warning to systemd-analyze
+  local output
+  output=$(systemd-analyze verify "$1" 2>&1) && ! grep -F "${1##*/}" <<<"$output"
+}
+
 nats=${NATS_SERVER:-nats-server}
 for file in nats/*.conf; do
   if has "$nats"; then
@@ -43,7 +48,7 @@ unit=systemd/headwater.service
 if has systemd-analyze; then
   # The program itself is not installed where this runs.
   sed 's#^ExecStart=[^ ]*#ExecStart=/bin/true#' "$unit" >"$scratch/headwater.service"
-  check "$unit" systemd-analyze verify "$scratch/headwater.service"
+  check "$unit" verify_unit "$scratch/headwater.service"
 else
   skip "$unit" "no systemd-analyze"
 fi

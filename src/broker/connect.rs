@@ -120,7 +120,9 @@ fn heard(event: &Event, up: &watch::Sender<bool>, metrics: &Metrics) {
             let _ = up.send(true);
             tracing::info!("nats connected");
         }
-        Event::Disconnected | Event::Closed => {
+        // Our own doing: the node stops.
+        Event::Closed => drop(up.send_replace(false)),
+        Event::Disconnected => {
             metrics.nats_connected.set(0);
             if up.send_replace(false) {
                 tracing::warn!("nats disconnected: pipes and viewers go on");
@@ -129,6 +131,7 @@ fn heard(event: &Event, up: &watch::Sender<bool>, metrics: &Metrics) {
         Event::SlowConsumer(subscription) => {
             tracing::warn!(subscription, "nats messages were dropped: this node reads too slowly");
         }
+        Event::Draining => {}
         other => tracing::warn!(event = %other, "nats"),
     }
 }

@@ -88,7 +88,7 @@ pub enum Codec {
     Opus,
     /// VP8.
     Vp8,
-    /// VP9, profiles 0 and 2.
+    /// VP9, profile 0.
     Vp9,
     /// H.264, constrained baseline, main and high, packetization mode 1.
     H264,
@@ -173,7 +173,9 @@ impl Config {
         if let Some(file) = file {
             figment = figment.merge(Toml::file_exact(file));
         }
-        Self::extract(figment.merge(Env::prefixed("HEADWATER_").split("__")))
+        // Only SECTION__KEY is ours: an orchestrator sets other variables of our prefix by itself.
+        let env = Env::prefixed("HEADWATER_").filter(|key| key.as_str().contains("__")).split("__");
+        Self::extract(figment.merge(env))
     }
 
     /// Reads a TOML text over the defaults: for tests and embedders.

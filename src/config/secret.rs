@@ -3,11 +3,10 @@
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A secret: read from the configuration, shown as `***`, wiped when dropped.
-#[derive(Clone, Default, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Default)]
 pub struct Secret(SecretString);
 
 impl Secret {
@@ -37,6 +36,22 @@ impl From<&str> for Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// A secret of digits only comes from the environment as a number.
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Given {
+            Text(SecretString),
+            Number(u64),
+        }
+        Ok(match Given::deserialize(deserializer)? {
+            Given::Text(text) => Self(text),
+            Given::Number(number) => Self(number.to_string().into()),
+        })
     }
 }
 

@@ -37,10 +37,7 @@ fn of(codec: Codec) -> Vec<RtpCodecCapability> {
             rtcp_feedback: vec![RtcpFeedback::TransportCc],
         }],
         Codec::Vp8 => vec![video(MimeTypeVideo::Vp8, 96, [])],
-        Codec::Vp9 => vec![
-            video(MimeTypeVideo::Vp9, 98, [("profile-id", 0_u32.into())]),
-            video(MimeTypeVideo::Vp9, 100, [("profile-id", 2_u32.into())]),
-        ],
+        Codec::Vp9 => vec![video(MimeTypeVideo::Vp9, 98, [("profile-id", 0_u32.into())])],
         Codec::H264 => [("42e01f", 106), ("4d001f", 127), ("64001f", 39)]
             .map(|(profile, payload_type)| {
                 video(

@@ -227,7 +227,11 @@ impl Slot {
         settings.log_tags = Vec::new();
         let worker = manager.create_worker(settings).await?;
         let deaths = deaths.clone();
-        worker.on_dead(move |_| drop(deaths.try_send(index))).detach();
+        worker
+            .on_dead(move |_| {
+                let _ = deaths.try_send(index);
+            })
+            .detach();
         let offset = u16::try_from(index).unwrap_or(u16::MAX);
         let port = (webrtc.port > 0).then(|| webrtc.port.saturating_add(offset));
         let options = WebRtcServerOptions::new(listen_infos(webrtc, port));

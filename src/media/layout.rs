@@ -5,7 +5,7 @@
 //! therefore served from a further router of the room, whose codecs carry their payload types; all
 //! viewers of one browser make the same choice and share it.
 
-use mediasoup::prelude::{MimeTypeVideo, RtpCapabilities, RtpCapabilitiesFinalized, RtpCodecCapability};
+use mediasoup::prelude::{MimeTypeVideo, RtpCapabilities, RtpCapabilitiesFinalized, RtpCodecCapability, RtpCodecParameters};
 use mediasoup_types::rtp_parameters::{MimeType, RtpCodecCapabilityFinalized, RtpCodecParametersParametersValue};
 
 use super::Wanted;
@@ -16,29 +16,40 @@ use crate::protocol::codec_match::same_codec;
 pub(super) struct Layout(Vec<RtpCodecCapability>);
 
 impl Layout {
-    /// The layout that a viewer needs; none where the home router serves it.
-    pub(super) fn of(wanted: &[Wanted], home: &RtpCapabilitiesFinalized) -> Option<Self> {
+    /// The layout that a viewer needs for streams of these codecs; none where the home router serves
+    /// it. The layout has all codecs that viewer and router share, so that viewers of one browser share
+    /// it whatever they watch.
+    pub(super) fn of(
+        wanted: &[Wanted],
+        home: &RtpCapabilitiesFinalized,
+        sources: &[RtpCodecParameters],
+    ) -> Option<Self> {
         let mut codecs = Vec::new();
         let mut differs = false;
         for codec in home.codecs.iter().filter(|codec| !codec.is_rtx()) {
-            let offered = wanted
-                .iter()
-                .flat_map(|wanted| &wanted.capabilities.codecs)
-                .find(|offered| !is_rtx(offered) && same_codec(codec, *offered));
-            let Some(payload_type) = offered.and_then(RtpCodecCapability::preferred_payload_type)
-            else {
-                continue;
-            };
-            differs |= payload_type != codec.preferred_payload_type();
+            let offered = wanted.iter().find_map(|w| offered_type(&w.capabilities, codec));
+            let Some(payload_type) = offered else { continue };
+            let used = sources.iter().any(|source| same_codec(codec, source));
+            differs |= used && payload_type != codec.preferred_payload_type();
             codecs.push(with_payload_type(codec, payload_type));
         }
-        (differs && !codecs.is_empty()).then_some(Self(codecs))
+        differs.then_some(Self(codecs))
     }
 
     /// The codecs of the router that serves this layout.
     pub(super) fn codecs(&self) -> Vec<RtpCodecCapability> {
         self.0.clone()
     }
+}
+
+/// The payload type that a viewer chose for a codec.
+pub(super) fn offered_type<'a>(
+    wanted: &RtpCapabilities,
+    codec: impl Into<crate::protocol::codec_match::Codec<'a>>,
+) -> Option<u8> {
+    let codec = codec.into();
+    let offered = wanted.codecs.iter().find(|offered| !is_rtx(offered) && same_codec(codec, *offered));
+    offered.and_then(RtpCodecCapability::preferred_payload_type)
 }
 
 /// The capabilities with which a viewer consumes from a router: retransmission only where the

@@ -99,7 +99,11 @@ impl RoomMedia {
         dtls: Option<DtlsParameters>,
         sources: &[ProducerInfo],
     ) -> Result<(TransportInfo, Vec<Sent>), MediaError> {
-        let layout = Layout::of(&wanted, self.engine.capabilities());
+        let codecs: Vec<_> = sources
+            .iter()
+            .filter_map(|source| self.producer(source.id)?.rtp_parameters().codecs.first().cloned())
+            .collect();
+        let layout = Layout::of(&wanted, self.engine.capabilities(), &codecs);
         let worker = self.engine.worker_for_viewer(&self.workers());
         let spread = self.spread_for(worker, layout).await?;
         let transport =

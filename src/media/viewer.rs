@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use mediasoup::prelude::{ConsumeError, Consumer, ConsumerOptions, Router, Transport, TransportGeneric, WebRtcTransport};
 
 use super::engine::LoadShare;
-use super::layout::consumable;
+use super::layout::{consumable, offered_type};
 use super::{MediaError, Sent, Wanted};
 use crate::protocol::ids::ProducerId;
 
@@ -57,6 +57,12 @@ impl Viewer {
             ConsumeError::Request(error) => super::engine::worker_error(error),
             other => MediaError::Unsupported(format!("the viewer can't take this stream: {other}")),
         })?;
+        // The router was chosen for what the stream was then; another codec may be numbered otherwise.
+        let codec = consumer.rtp_parameters().codecs.first();
+        if codec.is_none_or(|codec| offered_type(&wanted.capabilities, codec) != Some(codec.payload_type())) {
+            let why = "the stream changed to a codec that the viewer numbers differently; connect again";
+            return Err(MediaError::Unsupported(why.to_owned()));
+        }
         self.consumers.insert(mid.to_owned(), (home, consumer));
         Ok(())
     }

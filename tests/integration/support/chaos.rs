@@ -162,10 +162,8 @@ impl Direction {
 
     fn count(&self, filter: &str) -> usize {
         let messages = self.messages.borrow();
-        messages
-            .iter()
-            .filter(|seen| matches(filter, &seen.subject))
-            .count()
+        let matching = |seen: &&Sighting| matches(filter, &seen.subject);
+        messages.iter().filter(matching).count()
     }
 }
 

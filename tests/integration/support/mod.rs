@@ -14,8 +14,10 @@
 pub(crate) mod browser;
 mod cdp;
 pub(crate) mod chaos;
+pub(crate) mod child;
+pub(crate) mod fleet;
 pub(crate) mod nats;
 pub(crate) mod page;
-mod process;
+pub(crate) mod process;
 pub(crate) mod wait;
 mod wire;

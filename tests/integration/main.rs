@@ -1,0 +1,26 @@
+//! Headwater's integration tests: real NATS, real media workers, real RTP, a real browser.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a test that can't go on fails"
+)]
+
+mod support;
+
+mod bus;
+mod cascade;
+mod http;
+mod joins;
+mod keyframes;
+mod leaks;
+mod limits;
+mod loss;
+mod messages;
+mod pages;
+mod program;
+mod takeover;
+mod wire;
+mod workers;

@@ -1,0 +1,228 @@
+//! The wire: golden bytes of every message, and schemas without drift.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use headwater::protocol::announcement::{AnnouncedProducer, Announcement, EndReason, StreamState};
+use headwater::protocol::codec::{self, Reply};
+use headwater::protocol::edge::{
+    ClosePipe, ClosePipeProducer, ConnectRemotePipeTransport, CreatePipeProducer, CreateRemotePipeTransport,
+    Done, EdgeReply, EdgeRequest, GetRemoteRouterInfo, PausePipeProducer, RemotePipeTransport,
+    RemoteRouterInfo, ResumePipeProducer,
+};
+use headwater::protocol::ids::{
+    Incarnation, Peer, PipeId, ProducerId, PublicationId, RouterId,
+};
+use headwater::protocol::origin::{
+    CarriedProducer, CarriedStream, Join, Joined, Leave, OriginReply, OriginRequest,
+};
+use headwater::protocol::presence::{Load, Phase, Presence, Role};
+use headwater::protocol::refusal::{Code, Refusal};
+use headwater::protocol::rtp::{MediaKind, RtpParameters, SrtpParameters};
+use headwater::protocol::schema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/integration/golden.txt");
+const SCHEMAS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/schemas");
+
+fn uuid(n: u128) -> Uuid {
+    Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + n)
+}
+
+fn peer() -> Peer {
+    Peer { node: "west-1".parse().unwrap(), incarnation: Incarnation(uuid(1)), region: "west".parse().unwrap() }
+}
+
+fn rtp_parameters() -> RtpParameters {
+    serde_json::from_value(serde_json::json!({
+        "codecs": [{
+            "mimeType": "video/VP8", "payloadType": 96, "clockRate": 90000, "parameters": {},
+            "rtcpFeedback": [
+                {"type": "nack", "parameter": ""}, {"type": "nack", "parameter": "pli"},
+                {"type": "ccm", "parameter": "fir"}
+            ]
+        }],
+        "headerExtensions": [{"uri": "urn:3gpp:video-orientation", "id": 8, "encrypt": false}],
+        "encodings": [{"ssrc": 1234, "rtx": {"ssrc": 1235}}],
+        "rtcp": {"cname": "abc", "reducedSize": true}
+    }))
+    .unwrap()
+}
+
+fn srtp() -> SrtpParameters {
+    serde_json::from_value(serde_json::json!({
+        "cryptoSuite": "AEAD_AES_256_GCM",
+        "keyBase64": "YTdjcDBvY2JoMGY5YXNlNDc0eDJsdGgwaWRvNnJsamRrdG16aWVpZHphdHo="
+    }))
+    .unwrap()
+}
+
+/// Encodes a message, proves that decoding gives it back, and answers its bytes in hex.
+fn hex<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(message: &T) -> String {
+    let bytes = codec::encode(message).unwrap();
+    assert_eq!(&codec::decode::<T>(&bytes, 65536).unwrap(), message);
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn reply(message: impl Serialize) -> String {
+    let bytes = codec::encode(&Reply::Ok(message)).unwrap();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn edge(request: impl Into<EdgeRequest>) -> String {
+    hex::<EdgeRequest>(&request.into())
+}
+
+fn messages() -> BTreeMap<&'static str, String> {
+    let room = || "ch-11".parse().unwrap();
+    let router = RouterId(uuid(2));
+    let pipe = PipeId(uuid(3));
+    let id = ProducerId(uuid(4));
+    let publication = PublicationId(uuid(5));
+    let ip = "192.0.2.7".parse().unwrap();
+    let announced = Announcement {
+        room_id: room(),
+        stream: "main".parse().unwrap(),
+        publication,
+        origin: peer(),
+        state: StreamState::Live,
+        producers: vec![AnnouncedProducer {
+            id,
+            kind: MediaKind::Video,
+            mime_type: "video/VP8".to_owned(),
+            paused: false,
+            encodings: 3,
+        }],
+        started_at: "2026-01-02T03:04:05Z".parse().unwrap(),
+    };
+    BTreeMap::from([
+        ("getRemoteRouterInfo", edge(GetRemoteRouterInfo { room_id: room() })),
+        ("getRemoteRouterInfo.reply", reply(EdgeReply::RouterInfo(RemoteRouterInfo { remote_router_id: router }))),
+        (
+            "createRemotePipeTransport",
+            edge(CreateRemotePipeTransport {
+                room_id: room(),
+                router_id: router,
+                pipe_id: pipe,
+                from: peer(),
+                srtp: true,
+                rtx: true,
+            }),
+        ),
+        (
+            "createRemotePipeTransport.reply",
+            reply(EdgeReply::PipeTransport(RemotePipeTransport { ip, port: 40000, srtp_parameters: Some(srtp()) })),
+        ),
+        (
+            "connectRemotePipeTransport",
+            edge(ConnectRemotePipeTransport {
+                room_id: room(),
+                router_id: router,
+                pipe_id: pipe,
+                ip,
+                port: 40001,
+                srtp_parameters: Some(srtp()),
+            }),
+        ),
+        (
+            "createPipeProducer",
+            edge(CreatePipeProducer {
+                room_id: room(),
+                router_id: router,
+                pipe_id: pipe,
+                stream: "main".parse().unwrap(),
+                publication,
+                path: vec!["west-1".parse().unwrap()],
+                of: 2,
+                id,
+                kind: MediaKind::Video,
+                rtp_parameters: rtp_parameters(),
+                paused: false,
+                app_data: serde_json::Map::new(),
+            }),
+        ),
+        ("pausePipeProducer", edge(PausePipeProducer { room_id: room(), pipe_id: pipe, id })),
+        ("resumePipeProducer", edge(ResumePipeProducer { room_id: room(), pipe_id: pipe, id })),
+        ("closePipeProducer", edge(ClosePipeProducer { room_id: room(), pipe_id: pipe, id })),
+        ("closePipe", edge(ClosePipe { room_id: room(), pipe_id: pipe, reason: "the edge left".to_owned() })),
+        ("done.reply", reply(EdgeReply::Done(Done {}))),
+        (
+            "join",
+            hex::<OriginRequest>(
+                &Join { room_id: room(), from: peer(), streams: ["main".parse().unwrap()].into(), pipe_id: Some(pipe) }.into(),
+            ),
+        ),
+        (
+            "join.reply",
+            reply(OriginReply::Joined(Joined {
+                pipe_id: pipe,
+                streams: vec![CarriedStream {
+                    stream: "main".parse().unwrap(),
+                    publication,
+                    path: Vec::new(),
+                    producers: vec![CarriedProducer { id, paused: false }],
+                }],
+            })),
+        ),
+        (
+            "leave",
+            hex::<OriginRequest>(
+                &Leave { room_id: room(), from: peer(), reason: "nothing is watched here".to_owned() }.into(),
+            ),
+        ),
+        ("announcement", hex(&announced)),
+        ("announcement ended", hex(&announced.ended(EndReason::Unpublished))),
+        (
+            "presence",
+            hex(&Presence {
+                peer: peer(),
+                roles: vec![Role::Origin, Role::Edge, Role::Relay],
+                version: "0.1.0".to_owned(),
+                phase: Phase::Serving,
+                load: Load { rooms: 1, streams: 2, viewers: 3, pipes: 4, cpu: 0.5 },
+                public_url: "https://west-1.example.com".to_owned(),
+            }),
+        ),
+        (
+            "refusal",
+            hex::<Reply<RemoteRouterInfo>>(&Reply::Error(Refusal::new(Code::Busy, "the inbox is full"))),
+        ),
+    ])
+}
+
+#[test]
+fn every_message_has_its_golden_bytes() {
+    let text: String = messages().iter().map(|(name, bytes)| format!("{name}: {bytes}\n")).collect();
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(GOLDEN, &text).unwrap();
+    }
+    let golden = std::fs::read_to_string(GOLDEN).unwrap_or_default();
+    assert!(
+        text == golden,
+        "the bytes of a message changed; if that is meant, raise codec::VERSION or make the change \
+         additive, and run with UPDATE_GOLDEN=1.\n--- now\n{text}\n--- golden\n{golden}"
+    );
+}
+
+#[test]
+fn every_schema_is_committed_as_generated() {
+    let all = schema::all();
+    for (name, schema) in &all {
+        let path = format!("{SCHEMAS}/{name}.json");
+        let committed = std::fs::read_to_string(&path).unwrap_or_default();
+        let generated = format!("{}\n", serde_json::to_string_pretty(schema).unwrap());
+        assert!(committed == generated, "{path} is not as generated: run `make schemas`");
+    }
+    for file in std::fs::read_dir(Path::new(SCHEMAS)).unwrap() {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        if let Some(stem) = name.strip_suffix(".json") {
+            assert!(all.iter().any(|(known, _)| known == &stem), "{name} has no message any more");
+        }
+    }
+    // Every message has golden bytes, and the other way round.
+    for (name, _) in &all {
+        assert!(messages().contains_key(name), "{name} has no golden bytes");
+    }
+}
