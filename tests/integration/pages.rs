@@ -1,0 +1,104 @@
+//! The pages, in a real browser.
+
+use std::time::Duration;
+
+use crate::support::browser::Browser;
+use crate::support::fleet::{SOON, heard_of, node, publish, room};
+use crate::support::nats::NatsServer;
+use crate::support::wait::eventually;
+
+const MEDIA: Duration = Duration::from_secs(30);
+const SCREENSHOTS: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/screenshots");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_camera_published_on_one_node_is_seen_and_heard_on_another() {
+    let nats = NatsServer::start().await;
+    let origin = node("origin", "west", &nats.url()).await;
+    let edge = node("edge", "east", &nats.url()).await;
+    let browser = Browser::start().await;
+    let publisher =
+        browser.page(&format!("{}/publish?room=show&autostart=1&source=camera", origin.public_url())).await;
+    publisher.wait_for("window.headwater?.state === 'live'", MEDIA).await;
+    heard_of(&edge, "show").await;
+    let viewer = browser.page(&format!("{}/watch?room=show&autostart=1&sound=1", edge.public_url())).await;
+    viewer.wait_for("window.headwater?.state === 'live'", MEDIA).await;
+    viewer.wait_for("window.headwater.stats.framesRendered > 30", MEDIA).await;
+    viewer.wait_for("window.headwater.stats.totalAudioEnergy > 0", MEDIA).await;
+    let node: String = viewer.eval("window.headwater.stats.node").await;
+    assert_eq!(node, "edge");
+    std::fs::create_dir_all(SCREENSHOTS).unwrap();
+    publisher.screenshot(format!("{SCREENSHOTS}/publish.png")).await;
+    viewer.screenshot(format!("{SCREENSHOTS}/watch.png")).await;
+    let home = browser.page(&origin.public_url()).await;
+    home.screenshot(format!("{SCREENSHOTS}/home.png")).await;
+
+    // The publisher leaves and returns: the viewer waits and goes on, on the same connection.
+    let _: () = publisher.eval("document.querySelector('#stop').click()").await;
+    viewer.wait_for("window.headwater.state === 'waiting'", MEDIA).await;
+    let _: () = publisher.eval("document.querySelector('#start').click()").await;
+    publisher.wait_for("window.headwater.state === 'live'", MEDIA).await;
+    viewer.wait_for("window.headwater.state === 'live'", MEDIA).await;
+    let rendered: f64 = viewer.eval("window.headwater.stats.framesRendered").await;
+    viewer.wait_for(&format!("window.headwater.stats.framesRendered !== {rendered}"), MEDIA).await;
+    let view = room(&edge, "show").await.unwrap();
+    assert_eq!(view.viewers.len(), 1, "the same session: {view:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_publishes_layers_and_they_cross_the_pipe() {
+    let nats = NatsServer::start().await;
+    let origin = node("origin", "west", &nats.url()).await;
+    let edge = node("edge", "east", &nats.url()).await;
+    let browser = Browser::start().await;
+    let url = format!("{}/publish?room=show&autostart=1&source=generated&simulcast=1&codec=VP8", origin.public_url());
+    let publisher = browser.page(&url).await;
+    publisher.wait_for("window.headwater?.state === 'live'", MEDIA).await;
+    heard_of(&edge, "show").await;
+    let viewer = browser.page(&format!("{}/watch?room=show&autostart=1", edge.public_url())).await;
+    viewer.wait_for("window.headwater?.stats?.framesRendered > 10", MEDIA).await;
+    let view = room(&edge, "show").await.unwrap();
+    let video = view.streams[0].producers.iter().find(|p| p.mime_type.starts_with("video/")).unwrap();
+    assert_eq!(video.encodings, 3, "{view:?}");
+}
+
+/// A player that knows nothing of us: an offer, an answer, and no more (as many WHEP players do).
+const PLAIN_PLAYER: &str = r"
+    window.play = async (url) => {
+        const pc = new RTCPeerConnection();
+        pc.addTransceiver('audio', { direction: 'recvonly' });
+        pc.addTransceiver('video', { direction: 'recvonly' });
+        const video = document.createElement('video');
+        video.muted = true; video.autoplay = true; document.body.append(video);
+        const stream = new MediaStream();
+        pc.ontrack = ({ track }) => { stream.addTrack(track); video.srcObject = stream; };
+        await pc.setLocalDescription();
+        const answer = await fetch(url, {
+            method: 'POST', body: pc.localDescription.sdp, headers: { 'Content-Type': 'application/sdp' },
+        });
+        if (answer.status !== 201) throw new Error(await answer.text());
+        await pc.setRemoteDescription({ type: 'answer', sdp: await answer.text() });
+        window.frames_ = () => video.getVideoPlaybackQuality().totalVideoFrames;
+    };
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plain_whep_player_watches_and_goes_on_with_the_next_publication() {
+    let nats = NatsServer::start().await;
+    let origin = node("origin", "west", &nats.url()).await;
+    let edge = node("edge", "east", &nats.url()).await;
+    let first = publish(&origin, "show").await;
+    heard_of(&edge, "show").await;
+    let browser = Browser::start().await;
+    let page = browser.page(&edge.public_url()).await;
+    let _: () = page.eval(PLAIN_PLAYER).await;
+    let _: () = page.eval(&format!("window.play('{}/whep/show')", edge.public_url())).await;
+    page.wait_for("window.frames_() > 20", MEDIA).await;
+    first.stop().await.unwrap();
+    eventually(SOON, "the stream ends at the edge", || async {
+        room(&edge, "show").await.is_some_and(|view| view.streams.is_empty())
+    })
+    .await;
+    let before: f64 = page.eval("window.frames_()").await;
+    let _second = publish(&origin, "show").await;
+    page.wait_for(&format!("window.frames_() > {before} + 20"), MEDIA).await;
+}
