@@ -26,6 +26,9 @@ check: tools ## Formatting, lints, schema drift
 bench: tools ## Measure joins, hops and memory
 	cargo bench --quiet
 
+fuzz: tools ## Damage messages and session descriptions for SECONDS=60
+	FUZZ_SECONDS=$(or $(SECONDS),60) cargo test --test fuzz -- --nocapture
+
 schemas: ## Write the JSON Schemas from the code
 	cargo run --quiet -- schema schemas
 

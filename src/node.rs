@@ -90,22 +90,15 @@ impl Node {
         let broker = Broker::connect(&config, &me, &metrics).await?;
         let (phase, phase_seen) = watch::channel(Phase::Serving);
         let (fleet_view, fleet) = watch::channel(Arc::new(Fleet::new(config.timeouts.presence)));
-        let ctx = Arc::new(Context {
-            me,
-            config,
-            broker,
-            engine,
-            metrics,
-            fleet,
-            phase: phase_seen,
-            tracker,
-        });
+        let ctx =
+            Arc::new(Context { me, config, broker, engine, metrics, fleet, phase: phase_seen, tracker });
 
         let (rooms, handle, commands) = Rooms::new(Arc::clone(&ctx));
         let (remote, remote_inbox) = mpsc::channel(INBOX);
         let (states, states_inbox) = mpsc::channel(INBOX);
         ctx.tracker.spawn(rooms.run(commands, remote_inbox, states_inbox));
-        let joining = Joining { ctx: Arc::clone(&ctx), remote, states, fleet_view, public, stop: stop.clone() };
+        let joining =
+            Joining { ctx: Arc::clone(&ctx), remote, states, fleet_view, public, stop: stop.clone() };
         ctx.tracker.spawn(joining.run());
         ctx.tracker.spawn(replace_workers(Arc::clone(&ctx), handle.clone(), dead_workers, stop.clone()));
 
@@ -210,7 +203,8 @@ impl Joining {
             }
         }));
         let config = &ctx.config;
-        let public_url = config.http.public_url.as_ref().map_or_else(|| format!("http://{public}"), ToString::to_string);
+        let public_url =
+            config.http.public_url.as_ref().map_or_else(|| format!("http://{public}"), ToString::to_string);
         let heartbeat = Heartbeat {
             presence: Presence {
                 peer: ctx.me.clone(),

@@ -35,11 +35,7 @@ impl Broker {
     ///
     /// # Errors
     /// [`AnnounceError::Conflict`] with what stands there instead.
-    pub async fn announce(
-        &self,
-        announcement: &Announcement,
-        expected: u64,
-    ) -> Result<u64, AnnounceError> {
+    pub async fn announce(&self, announcement: &Announcement, expected: u64) -> Result<u64, AnnounceError> {
         let result = self.write(announcement, expected).await;
         let outcome = match &result {
             Ok(_) => "ok",
@@ -57,9 +53,8 @@ impl Broker {
         let unreachable = |error: &dyn std::fmt::Display| AnnounceError::Unreachable(error.to_string());
         let payload = codec::encode(announcement).map_err(|error| unreachable(&error))?;
         let subject = self.inner.subjects.stream(&announcement.room_id, &announcement.stream);
-        let message = PublishMessage::build()
-            .payload(payload.into())
-            .expected_last_subject_sequence(expected);
+        let message =
+            PublishMessage::build().payload(payload.into()).expected_last_subject_sequence(expected);
         let sent = self.inner.jetstream.send_publish(subject, message).await;
         match sent.map_err(|error| unreachable(&error))?.await {
             Ok(ack) => Ok(ack.sequence),

@@ -37,11 +37,7 @@ impl Broker {
     ///
     /// # Errors
     /// [`ConnectError`] if the configuration can never connect.
-    pub async fn connect(
-        config: &Config,
-        me: &Peer,
-        metrics: &Arc<Metrics>,
-    ) -> Result<Self, ConnectError> {
+    pub async fn connect(config: &Config, me: &Peer, metrics: &Arc<Metrics>) -> Result<Self, ConnectError> {
         let (up, connected) = watch::channel(false);
         let options = options(&config.nats, me, up, Arc::clone(metrics)).await?;
         let client = options.connect(config.nats.urls.as_slice()).await?;
@@ -89,9 +85,10 @@ async fn options(
             async move { heard(&event, &up, &metrics) }
         });
     if let Some(path) = &config.credentials {
-        options = options.credentials_file(path).await.map_err(|source| {
-            ConnectError::Credentials { path: path.display().to_string(), source }
-        })?;
+        options = options
+            .credentials_file(path)
+            .await
+            .map_err(|source| ConnectError::Credentials { path: path.display().to_string(), source })?;
     }
     if let Some(user) = &config.user {
         let password = config.password.as_ref().map(|p| p.expose().to_owned()).unwrap_or_default();
@@ -121,7 +118,9 @@ fn heard(event: &Event, up: &watch::Sender<bool>, metrics: &Metrics) {
             tracing::info!("nats connected");
         }
         // Our own doing: the node stops.
-        Event::Closed => drop(up.send_replace(false)),
+        Event::Draining | Event::Closed => {
+            up.send_replace(false);
+        }
         Event::Disconnected => {
             metrics.nats_connected.set(0);
             if up.send_replace(false) {
@@ -131,7 +130,6 @@ fn heard(event: &Event, up: &watch::Sender<bool>, metrics: &Metrics) {
         Event::SlowConsumer(subscription) => {
             tracing::warn!(subscription, "nats messages were dropped: this node reads too slowly");
         }
-        Event::Draining => {}
         other => tracing::warn!(event = %other, "nats"),
     }
 }

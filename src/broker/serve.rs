@@ -105,11 +105,25 @@ impl Broker {
         let trace = trace_of(&request);
         match asked {
             Asked::Edge => {
-                let (name, answer) = self.deliver(&request, trace, inbox, EdgeRequest::room, EdgeRequest::name, InboundBody::Edge);
+                let (name, answer) = self.deliver(
+                    &request,
+                    trace,
+                    inbox,
+                    EdgeRequest::room,
+                    EdgeRequest::name,
+                    InboundBody::Edge,
+                );
                 tracker.spawn(self.clone().answer(request, name, answer));
             }
             Asked::Origin => {
-                let (name, answer) = self.deliver(&request, trace, inbox, OriginRequest::room, OriginRequest::name, InboundBody::Origin);
+                let (name, answer) = self.deliver(
+                    &request,
+                    trace,
+                    inbox,
+                    OriginRequest::room,
+                    OriginRequest::name,
+                    InboundBody::Origin,
+                );
                 tracker.spawn(self.clone().answer(request, name, answer));
             }
         }
@@ -124,7 +138,7 @@ impl Broker {
         room_of: fn(&M) -> &RoomId,
         name_of: fn(&M) -> &'static str,
         body: fn(M, oneshot::Sender<Result<R, Refusal>>) -> InboundBody,
-    ) -> (&'static str, Result<oneshot::Receiver<Result<R, Refusal>>, Refusal>) {
+    ) -> (&'static str, Pending<R>) {
         let payload = &request.message.payload;
         let message: M = match codec::decode(payload, self.inner.message_bytes) {
             Ok(message) => message,
@@ -148,25 +162,16 @@ impl Broker {
         }
     }
 
-    async fn answer<R: Serialize>(
-        self,
-        request: Request,
-        name: &'static str,
-        answer: Result<oneshot::Receiver<Result<R, Refusal>>, Refusal>,
-    ) {
+    async fn answer<R: Serialize>(self, request: Request, name: &'static str, answer: Pending<R>) {
         let answer = match answer {
             Ok(answer) => answer.await.unwrap_or_else(|_| Err(busy())),
             Err(refusal) => Err(refusal),
         };
         let result = answer.as_ref().map_or_else(|refusal| refusal.code.as_str(), |_| "ok");
-        self.inner
-            .metrics
-            .messages_received
-            .get_or_create(&[("message", name), ("result", result)])
-            .inc();
+        self.inner.metrics.messages_received.get_or_create(&[("message", name), ("result", result)]).inc();
         if let Err(refusal) = &answer {
             let subject = request.message.subject.as_str();
-            tracing::warn!(subject, message = name, %refusal, "request refused");
+            tracing::info!(subject, message = name, %refusal, "request refused");
         }
         let reply = match answer {
             Ok(reply) => Reply::Ok(reply),
@@ -179,6 +184,9 @@ impl Broker {
         }
     }
 }
+
+/// An answer that the room will give, or why the request doesn't reach it.
+type Pending<R> = Result<oneshot::Receiver<Result<R, Refusal>>, Refusal>;
 
 #[derive(Clone, Copy)]
 enum Asked {

@@ -139,28 +139,18 @@ impl Connection {
                     return Ok(());
                 }
                 Output::Transmit(datagram) => {
-                    let Some(socket) = self
-                        .sockets
-                        .iter()
-                        .find(|socket| socket.local == datagram.source)
+                    let Some(socket) = self.sockets.iter().find(|socket| socket.local == datagram.source)
                     else {
                         continue;
                     };
                     // UDP may lose it anyway, so what cannot go now is lost here.
-                    if let Err(error) = socket
-                        .udp
-                        .try_send_to(&datagram.contents, datagram.destination)
-                    {
+                    if let Err(error) = socket.udp.try_send_to(&datagram.contents, datagram.destination) {
                         tracing::trace!(%error, to = %datagram.destination, "datagram not sent");
                         continue;
                     }
                     if let Some(header) = RtpHeader::peek(&datagram.contents) {
                         let bytes = datagram.contents.len();
-                        observer.sent(Packet {
-                            at: Instant::now(),
-                            header,
-                            bytes,
-                        });
+                        observer.sent(Packet { at: Instant::now(), header, bytes });
                     }
                 }
                 Output::Event(event) => observer.event(event),
@@ -172,13 +162,7 @@ impl Connection {
     ///
     /// Returns the RTP packet, if it was one. Nothing is lost where this is cancelled.
     pub(super) async fn step(&mut self) -> Result<Option<Packet>, RtcError> {
-        let Connection {
-            rtc,
-            sockets,
-            timer,
-            buffer,
-            ..
-        } = self;
+        let Connection { rtc, sockets, timer, buffer, .. } = self;
         tokio::select! {
             biased;
             (bytes, source, destination) = receive(sockets, buffer) => {
@@ -210,24 +194,19 @@ impl Connection {
 fn candidates(sdp: &str) -> Vec<Candidate> {
     let mut found: Vec<Candidate> = Vec::new();
     for line in sdp.lines().filter(|line| line.starts_with("a=candidate:")) {
-        let candidate = line
-            .trim()
-            .strip_prefix("a=")
-            .and_then(|line| Candidate::from_sdp_string(line).ok());
-        found.extend(candidate.filter(|new| {
-            new.proto() == Protocol::Udp && !found.iter().any(|old| old.addr() == new.addr())
-        }));
+        let candidate = line.trim().strip_prefix("a=").and_then(|line| Candidate::from_sdp_string(line).ok());
+        found.extend(
+            candidate.filter(|new| {
+                new.proto() == Protocol::Udp && !found.iter().any(|old| old.addr() == new.addr())
+            }),
+        );
     }
     found
 }
 
 /// Asks the routing table by connecting a socket, which sends nothing.
 async fn local_ip(remote: SocketAddr) -> io::Result<IpAddr> {
-    let any: IpAddr = if remote.is_ipv4() {
-        [0u8; 4].into()
-    } else {
-        [0u8; 16].into()
-    };
+    let any: IpAddr = if remote.is_ipv4() { [0u8; 4].into() } else { [0u8; 16].into() };
     let probe = UdpSocket::bind((any, 0)).await?;
     probe.connect(remote).await?;
     Ok(probe.local_addr()?.ip())
@@ -260,19 +239,9 @@ mod tests {
     #[tokio::test]
     async fn one_socket_for_each_local_address() {
         let mut connection = Connection::new(super::super::offer::receiving());
-        connection
-            .reach("127.0.0.1:9".parse().unwrap())
-            .await
-            .unwrap();
-        connection
-            .reach("127.0.0.1:10".parse().unwrap())
-            .await
-            .unwrap();
-        let locals: Vec<IpAddr> = connection
-            .sockets
-            .iter()
-            .map(|socket| socket.local.ip())
-            .collect();
+        connection.reach("127.0.0.1:9".parse().unwrap()).await.unwrap();
+        connection.reach("127.0.0.1:10".parse().unwrap()).await.unwrap();
+        let locals: Vec<IpAddr> = connection.sockets.iter().map(|socket| socket.local.ip()).collect();
         assert_eq!(locals, ["127.0.0.1".parse::<IpAddr>().unwrap()]);
     }
 

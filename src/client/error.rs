@@ -69,9 +69,7 @@ pub enum ClientError {
     #[error("cannot set up HTTPS: {0}")]
     Https(String),
     /// Neither audio nor video was asked for, or the clip has none of it.
-    #[error(
-        "there is nothing to send or to receive: ask for audio or video, and give a clip that has it"
-    )]
+    #[error("there is nothing to send or to receive: ask for audio or video, and give a clip that has it")]
     Nothing,
     /// The server took none of the media offered.
     #[error("the server accepts none of the codecs offered ({0})")]

@@ -39,9 +39,7 @@ impl FreezeMeter {
     }
 
     fn average(&self) -> Option<Duration> {
-        let count = u32::try_from(self.recent.len())
-            .ok()
-            .filter(|_| self.recent.len() >= FEWEST)?;
+        let count = u32::try_from(self.recent.len()).ok().filter(|_| self.recent.len() >= FEWEST)?;
         Some(self.recent.iter().sum::<Duration>() / count)
     }
 }
@@ -66,10 +64,7 @@ mod tests {
         assert_eq!(play(steady()), (0, 0));
         assert_eq!(play(steady().chain([189]).chain(steady())), (0, 0));
         assert_eq!(play(steady().chain([190]).chain(steady())), (1, 190));
-        assert_eq!(
-            play(steady().chain([5000]).chain(steady()).chain([700])),
-            (2, 5700)
-        );
+        assert_eq!(play(steady().chain([5000]).chain(steady()).chain([700])), (2, 5700));
     }
 
     #[test]

@@ -56,10 +56,7 @@ impl Http {
                 http = http.header(AUTHORIZATION, format!("Bearer {token}"));
             }
             if let Some(sdp) = request.sdp {
-                http = http
-                    .header(CONTENT_TYPE, SDP)
-                    .header(ACCEPT, SDP)
-                    .body(sdp.to_owned());
+                http = http.header(CONTENT_TYPE, SDP).header(ACCEPT, SDP).body(sdp.to_owned());
             }
             if request.counter_offer {
                 http = http.header("prefer", "counter-offer");
@@ -72,38 +69,21 @@ impl Http {
             let (status, headers) = (response.status(), response.headers().clone());
             let took = asked.elapsed();
             let body = response.text().await.map_err(unreachable)?;
-            let reply = Reply {
-                url,
-                status,
-                headers,
-                body,
-                asked,
-                took,
-            };
-            if !matches!(
-                status,
-                StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT
-            ) {
+            let reply = Reply { url, status, headers, body, asked, took };
+            if !matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT) {
                 return Ok(reply);
             }
-            url = reply
-                .location()
-                .ok_or_else(|| reply.protocol("a redirect without Location"))?;
+            url = reply.location().ok_or_else(|| reply.protocol("a redirect without Location"))?;
             if reply.url.scheme() == "https" && url.scheme() != "https" {
                 break;
             }
         }
-        Err(ClientError::Redirects {
-            url: url.to_string(),
-        })
+        Err(ClientError::Redirects { url: url.to_string() })
     }
 }
 
 pub(super) fn parse_url(url: &str) -> Result<Url, ClientError> {
-    let bad = |reason: String| ClientError::Url {
-        url: url.to_owned(),
-        reason,
-    };
+    let bad = |reason: String| ClientError::Url { url: url.to_owned(), reason };
     let parsed = Url::parse(url).map_err(|error| bad(error.to_string()))?;
     match parsed.scheme() {
         "http" | "https" => Ok(parsed),
@@ -144,25 +124,16 @@ impl Reply {
     }
 
     pub(super) fn is_sdp(&self) -> bool {
-        self.header(CONTENT_TYPE)
-            .is_some_and(|kind| kind.trim_start().starts_with(SDP))
+        self.header(CONTENT_TYPE).is_some_and(|kind| kind.trim_start().starts_with(SDP))
     }
 
     pub(super) fn protocol(&self, reason: &'static str) -> ClientError {
-        ClientError::Protocol {
-            url: self.url.to_string(),
-            reason,
-        }
+        ClientError::Protocol { url: self.url.to_string(), reason }
     }
 
     pub(super) fn refused(&self) -> ClientError {
         let (title, detail) = self.problem();
-        ClientError::Refused {
-            url: self.url.to_string(),
-            status: self.status.as_u16(),
-            title,
-            detail,
-        }
+        ClientError::Refused { url: self.url.to_string(), status: self.status.as_u16(), title, detail }
     }
 
     /// Title and detail of a problem body (RFC 9457), or what stands in for them.
@@ -174,10 +145,7 @@ impl Reply {
         }
         let reason = self.status.canonical_reason().unwrap_or_default();
         if let Ok(problem) = serde_json::from_str::<Problem>(&self.body) {
-            return (
-                problem.title.unwrap_or_else(|| reason.to_owned()),
-                problem.detail,
-            );
+            return (problem.title.unwrap_or_else(|| reason.to_owned()), problem.detail);
         }
         let text: String = self.body.trim().chars().take(200).collect();
         (reason.to_owned(), (!text.is_empty()).then_some(text))
@@ -189,9 +157,7 @@ impl Reply {
         Route {
             node: text(HeaderName::from_static("headwater-node")),
             origin: text(HeaderName::from_static("headwater-origin")),
-            hops: self
-                .header("headwater-hops")
-                .and_then(|hops| hops.trim().parse().ok()),
+            hops: self.header("headwater-hops").and_then(|hops| hops.trim().parse().ok()),
         }
     }
 }
@@ -214,11 +180,7 @@ fn cause(error: &reqwest::Error) -> String {
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    if error.is_timeout() {
-        "it does not answer in time".into()
-    } else {
-        cause.to_string()
-    }
+    if error.is_timeout() { "it does not answer in time".into() } else { cause.to_string() }
 }
 
 #[cfg(test)]
@@ -241,12 +203,7 @@ mod tests {
 
     #[test]
     fn location_is_resolved_against_who_answered() {
-        let at = |location| {
-            reply(201, &[("location", location)], "")
-                .location()
-                .unwrap()
-                .to_string()
-        };
+        let at = |location| reply(201, &[("location", location)], "").location().unwrap().to_string();
         assert_eq!(at("/sessions/1"), "http://host:1/sessions/1");
         assert_eq!(at("1"), "http://host:1/whep/1");
         assert_eq!(at("https://other/1"), "https://other/1");
@@ -256,56 +213,27 @@ mod tests {
     fn a_problem_is_told() {
         let json = r#"{"title":"No such stream","detail":"nobody publishes live"}"#;
         let message = reply(404, &[], json).refused().to_string();
-        assert_eq!(
-            message,
-            "http://host:1/whep/live answered 404 No such stream: nobody publishes live"
-        );
+        assert_eq!(message, "http://host:1/whep/live answered 404 No such stream: nobody publishes live");
         let message = reply(401, &[], " who are you? ").refused().to_string();
-        assert_eq!(
-            message,
-            "http://host:1/whep/live answered 401 Unauthorized: who are you?"
-        );
+        assert_eq!(message, "http://host:1/whep/live answered 401 Unauthorized: who are you?");
     }
 
     #[test]
     fn reads_the_route() {
-        let headers = [
-            ("headwater-node", "b"),
-            ("headwater-origin", "a"),
-            ("headwater-hops", "1"),
-        ];
+        let headers = [("headwater-node", "b"), ("headwater-origin", "a"), ("headwater-hops", "1")];
         let route = reply(201, &headers, "").route();
-        assert_eq!(
-            route,
-            Route {
-                node: Some("b".into()),
-                origin: Some("a".into()),
-                hops: Some(1)
-            }
-        );
+        assert_eq!(route, Route { node: Some("b".into()), origin: Some("a".into()), hops: Some(1) });
         assert_eq!(reply(201, &[], "").route(), Route::default());
     }
 
     #[tokio::test]
     async fn an_unreachable_server_is_named() {
         let http = Http::new().unwrap();
-        let unused = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
+        let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let url = parse_url(&format!("http://{unused}/whip/live")).unwrap();
-        let request = Request {
-            method: Method::POST,
-            url,
-            token: None,
-            sdp: None,
-            counter_offer: false,
-        };
+        let request = Request { method: Method::POST, url, token: None, sdp: None, counter_offer: false };
         let message = http.send(&request).await.unwrap_err().to_string();
-        assert!(
-            message.contains(&unused.to_string()) && message.contains("refused"),
-            "{message}"
-        );
+        assert!(message.contains(&unused.to_string()) && message.contains("refused"), "{message}");
     }
 
     #[test]

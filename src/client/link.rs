@@ -45,9 +45,7 @@ impl Link {
                 self.connected();
             }
             // Before the first time, DTLS is still to come.
-            Event::IceConnectionStateChange(state)
-                if state.is_connected() && self.connected_ms.is_some() =>
-            {
+            Event::IceConnectionStateChange(state) if state.is_connected() && self.connected_ms.is_some() => {
                 self.connected();
             }
             Event::IceConnectionStateChange(IceConnectionState::Disconnected) => {
@@ -67,8 +65,7 @@ impl Link {
 
     /// Whether it is worth trying ICE anew.
     pub(super) fn is_silent(&self, at: Instant) -> bool {
-        self.silent_since
-            .is_some_and(|since| at.saturating_duration_since(since) < PATIENCE)
+        self.silent_since.is_some_and(|since| at.saturating_duration_since(since) < PATIENCE)
     }
 
     /// The last word on this connection.
@@ -102,18 +99,12 @@ mod tests {
         let at = |ms| asked + Duration::from_millis(ms);
         let ice = |state| Event::IceConnectionStateChange(state);
         let mut link = Link::new(asked);
-        assert!(
-            !link.see(&ice(IceConnectionState::Completed), at(10)),
-            "no DTLS yet"
-        );
+        assert!(!link.see(&ice(IceConnectionState::Completed), at(10)), "no DTLS yet");
         assert!(link.see(&Event::Connected, at(20)));
         assert!(link.see(&ice(IceConnectionState::Disconnected), at(5000)));
         assert!(link.is_silent(at(34_000)) && !link.is_silent(at(36_000)));
         assert!(link.see(&ice(IceConnectionState::Connected), at(20_000)));
-        assert_eq!(
-            (link.connected_ms, link.reason.as_deref()),
-            (Some(20), None)
-        );
+        assert_eq!((link.connected_ms, link.reason.as_deref()), (Some(20), None));
         assert!(!link.is_silent(at(20_000)));
         link.see(&Event::Closed, at(30_000));
         link.end(Ok(()));

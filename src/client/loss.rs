@@ -34,13 +34,7 @@ impl LossMeter {
         }
         self.close();
         let first = u64::from(sequence);
-        self.stream = Some(Stream {
-            ssrc,
-            first,
-            highest: first,
-            received: 1,
-            restart: None,
-        });
+        self.stream = Some(Stream { ssrc, first, highest: first, received: 1, restart: None });
     }
 
     /// Packets that never came, not counting what a retransmission brought later.
@@ -94,18 +88,13 @@ mod tests {
 
     fn meter(packets: impl IntoIterator<Item = (u32, u16)>) -> (u64, u64) {
         let mut meter = LossMeter::default();
-        packets
-            .into_iter()
-            .for_each(|(ssrc, sequence)| meter.packet(ssrc, sequence));
+        packets.into_iter().for_each(|(ssrc, sequence)| meter.packet(ssrc, sequence));
         (meter.lost(), meter.expected())
     }
 
     #[test]
     fn counts_gaps_across_the_wrap() {
-        assert_eq!(
-            meter((65_530..=65_535).chain(0..4).map(|n| (1, n))),
-            (0, 10)
-        );
+        assert_eq!(meter((65_530..=65_535).chain(0..4).map(|n| (1, n))), (0, 10));
         assert_eq!(meter([(1, 65_534), (1, 65_535), (1, 2), (1, 3)]), (2, 6));
     }
 
@@ -117,18 +106,12 @@ mod tests {
 
     #[test]
     fn a_new_ssrc_is_no_loss_and_forgets_none() {
-        assert_eq!(
-            meter([(1, 10), (1, 12), (2, 40_000), (2, 40_001), (2, 40_003)]),
-            (2, 7)
-        );
+        assert_eq!(meter([(1, 10), (1, 12), (2, 40_000), (2, 40_001), (2, 40_003)]), (2, 7));
     }
 
     #[test]
     fn a_restart_is_no_loss_and_a_stray_no_restart() {
         assert_eq!(meter([(1, 10), (1, 11), (1, 30_000), (1, 12)]), (0, 3));
-        assert_eq!(
-            meter([(1, 10), (1, 11), (1, 30_000), (1, 30_001), (1, 30_002)]),
-            (0, 4)
-        );
+        assert_eq!(meter([(1, 10), (1, 11), (1, 30_000), (1, 30_001), (1, 30_002)]), (0, 4));
     }
 }

@@ -18,10 +18,8 @@ const EXTENSIONS: [(u8, Extension); 7] = [
     (10, Extension::PlayoutDelay),
 ];
 /// Only who sends simulcast needs these (RFC 8852).
-const RID_EXTENSIONS: [(u8, Extension); 2] = [
-    (2, Extension::RtpStreamId),
-    (3, Extension::RepairedRtpStreamId),
-];
+const RID_EXTENSIONS: [(u8, Extension); 2] =
+    [(2, Extension::RtpStreamId), (3, Extension::RepairedRtpStreamId)];
 
 /// Sends `codecs` and nothing else.
 pub(super) fn sending(codecs: &[Codec]) -> RtcConfig {
@@ -46,10 +44,8 @@ fn base(extensions: impl IntoIterator<Item = (u8, Extension)>) -> RtcConfig {
     for (id, extension) in extensions {
         map.set(id, extension);
     }
-    let mut config = Rtc::builder()
-        .clear_codecs()
-        .set_extension_map(map)
-        .set_stats_interval(Some(Duration::from_secs(1)));
+    let mut config =
+        Rtc::builder().clear_codecs().set_extension_map(map).set_stats_interval(Some(Duration::from_secs(1)));
     // A server that is gone is noticed within some five seconds, as browsers do.
     config.set_max_stun_rto(Duration::from_secs(1));
     config.set_max_stun_retransmits(5);
@@ -63,10 +59,7 @@ fn enable(config: &mut RtcConfig, codec: Codec) {
         Codec::Vp8 => codecs.enable_vp8(true),
         // Profile 0 alone: 10 bits a sample is not for live streams.
         Codec::Vp9 => {
-            let profile = FormatParams {
-                profile_id: Some(0),
-                ..Default::default()
-            };
+            let profile = FormatParams { profile_id: Some(0), ..Default::default() };
             codecs.add_config(
                 Pt::new_with_value(98),
                 Some(Pt::new_with_value(99)),
@@ -78,12 +71,9 @@ fn enable(config: &mut RtcConfig, codec: Codec) {
         }
         Codec::Av1 => codecs.enable_av1(true),
         // Constrained baseline 3.1, the one profile every WebRTC peer has (RFC 7742 §6.2).
-        Codec::H264 => codecs.add_h264(
-            Pt::new_with_value(102),
-            Some(Pt::new_with_value(103)),
-            true,
-            0x42e01f,
-        ),
+        Codec::H264 => {
+            codecs.add_h264(Pt::new_with_value(102), Some(Pt::new_with_value(103)), true, 0x42e01f)
+        }
         _ => {}
     }
 }
@@ -118,10 +108,7 @@ mod tests {
             "a=extmap:10 http://www.webrtc.org/experiments/rtp-hdrext/playout-delay",
             "a=recvonly",
         ] {
-            assert!(
-                offer.lines().any(|l| l == line),
-                "{line} is not in:\n{offer}"
-            );
+            assert!(offer.lines().any(|l| l == line), "{line} is not in:\n{offer}");
         }
         assert!(!offer.contains("rtp-stream-id"));
     }

@@ -41,9 +41,7 @@ impl Outgoing {
     pub(super) fn choose(options: &PublishOptions) -> Vec<Outgoing> {
         let clip = &options.clip;
         let audio = clip.audio.iter().filter(|_| options.audio);
-        let mut streams: Vec<_> = audio
-            .map(|audio| Outgoing::new(MediaKind::Audio, audio, None))
-            .collect();
+        let mut streams: Vec<_> = audio.map(|audio| Outgoing::new(MediaKind::Audio, audio, None)).collect();
         let Some(highest) = clip.video.last().filter(|_| options.video) else {
             return streams;
         };
@@ -72,23 +70,13 @@ pub(super) fn describe(
     }
     let mut changes = rtc.sdp_api();
     for kind in [MediaKind::Audio, MediaKind::Video] {
-        let mut of_kind = streams
-            .iter_mut()
-            .filter(|stream| stream.kind == kind)
-            .peekable();
+        let mut of_kind = streams.iter_mut().filter(|stream| stream.kind == kind).peekable();
         if of_kind.peek().is_none() {
             continue;
         }
-        let layers =
-            (kind == MediaKind::Video && !simulcast.send.is_empty()).then(|| simulcast.clone());
+        let layers = (kind == MediaKind::Video && !simulcast.send.is_empty()).then(|| simulcast.clone());
         // One stream id for both, so that a viewer plays them in time with each other.
-        let mid = changes.add_media(
-            kind,
-            Direction::SendOnly,
-            Some("headwater".into()),
-            None,
-            layers,
-        );
+        let mid = changes.add_media(kind, Direction::SendOnly, Some("headwater".into()), None, layers);
         of_kind.for_each(|stream| stream.mid = Some(mid));
     }
     let (offer, pending) = changes.apply().ok_or(ClientError::Nothing)?;
@@ -106,45 +94,29 @@ pub(super) async fn apply(
     connection.rtc.sdp_api().accept_answer(pending, parsed)?;
     connection.reach_candidates(answer).await?;
 
-    let offered = streams
-        .iter()
-        .map(|stream| stream.codec.to_string())
-        .collect::<Vec<_>>()
-        .join(", ");
+    let offered = streams.iter().map(|stream| stream.codec.to_string()).collect::<Vec<_>>().join(", ");
     without_refused_layers(&connection.rtc, streams);
     streams.retain_mut(|stream| {
         stream.payload_type = accepted(&mut connection.rtc, stream);
         stream.payload_type.is_some()
     });
-    if streams.is_empty() {
-        Err(ClientError::Codecs(offered))
-    } else {
-        Ok(())
-    }
+    if streams.is_empty() { Err(ClientError::Codecs(offered)) } else { Ok(()) }
 }
 
 /// A server without simulcast gets the highest layer as a plain stream.
 fn without_refused_layers(rtc: &Rtc, streams: &mut Vec<Outgoing>) {
     let taken = |stream: &Outgoing| {
-        let rids = stream
-            .mid
-            .and_then(|mid| rtc.media(mid))
-            .map(|media| media.rids_tx());
+        let rids = stream.mid.and_then(|mid| rtc.media(mid)).map(|media| media.rids_tx());
         stream.rid.is_none_or(|rid| match rids {
             Some(Rids::Specific(taken)) => taken.contains(&rid),
             Some(Rids::Any) => true,
             Some(Rids::None) | None => false,
         })
     };
-    let any_layer = streams
-        .iter()
-        .any(|stream| stream.rid.is_some() && taken(stream));
+    let any_layer = streams.iter().any(|stream| stream.rid.is_some() && taken(stream));
     let highest = streams.pop_if(|stream| stream.rid.is_some() && !any_layer);
     streams.retain(taken);
-    streams.extend(highest.map(|stream| Outgoing {
-        rid: None,
-        ..stream
-    }));
+    streams.extend(highest.map(|stream| Outgoing { rid: None, ..stream }));
 }
 
 fn accepted(rtc: &mut Rtc, stream: &Outgoing) -> Option<Pt> {
@@ -154,8 +126,5 @@ fn accepted(rtc: &mut Rtc, stream: &Outgoing) -> Option<Pt> {
         return None;
     }
     let writer = rtc.writer(mid)?;
-    writer
-        .payload_params()
-        .find(|params| params.spec().codec == stream.codec)
-        .map(|params| params.pt())
+    writer.payload_params().find(|params| params.spec().codec == stream.codec).map(|params| params.pt())
 }

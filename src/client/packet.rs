@@ -33,10 +33,7 @@ mod tests {
     fn reads_rtp_and_nothing_else() {
         let mut datagram = vec![0x90, 0x80 | 96, 0x12, 0x34, 0, 0, 0, 0, 0, 0, 0, 7, 9, 9];
         let header = RtpHeader::peek(&datagram).unwrap();
-        assert_eq!(
-            (header.payload_type, header.sequence, header.ssrc),
-            (96, 0x1234, 7)
-        );
+        assert_eq!((header.payload_type, header.sequence, header.ssrc), (96, 0x1234, 7));
 
         datagram[1] = 201;
         assert_eq!(RtpHeader::peek(&datagram), None, "a receiver report");

@@ -75,10 +75,7 @@ impl Player {
         connection.reach_host(&url).await;
         let mut changes = connection.rtc.sdp_api();
         let mut mids = Vec::new();
-        for (wanted, kind) in [
-            (options.audio, MediaKind::Audio),
-            (options.video, MediaKind::Video),
-        ] {
+        for (wanted, kind) in [(options.audio, MediaKind::Audio), (options.video, MediaKind::Video)] {
             if wanted {
                 mids.push(changes.add_media(kind, Direction::RecvOnly, None, None, None));
             }
@@ -99,10 +96,7 @@ impl Player {
                 }
             };
         let reached = match applied {
-            Ok(()) => connection
-                .reach_candidates(&reply.body)
-                .await
-                .map_err(Into::into),
+            Ok(()) => connection.reach_candidates(&reply.body).await.map_err(Into::into),
             Err(error) => Err(error),
         };
         if let Err(error) = reached {
@@ -125,12 +119,7 @@ impl Player {
         let stop = CancellationToken::new();
         let mut task = JoinSet::new();
         task.spawn(Receiving::new(connection, &mids, reply.asked, sender).run(stop.clone()));
-        Player {
-            session,
-            report: receiver,
-            stop,
-            task,
-        }
+        Player { session, report: receiver, stop, task }
     }
 
     /// The report as it changes: at each first time of something, and some four times a second.
@@ -160,33 +149,19 @@ impl Player {
 
 /// Leaves out the streams that the offer names for each m-line, though this side sends none.
 fn without_streams(offer: &str) -> String {
-    let lines = offer
-        .lines()
-        .filter(|line| !line.starts_with("a=ssrc") && !line.starts_with("a=msid:"));
+    let lines = offer.lines().filter(|line| !line.starts_with("a=ssrc") && !line.starts_with("a=msid:"));
     lines.flat_map(|line| [line, "\r\n"]).collect()
 }
 
 /// Takes the server's answer.
-fn accept(
-    rtc: &mut Rtc,
-    pending: SdpPendingOffer,
-    mids: &[Mid],
-    reply: &Reply,
-) -> Result<(), ClientError> {
+fn accept(rtc: &mut Rtc, pending: SdpPendingOffer, mids: &[Mid], reply: &Reply) -> Result<(), ClientError> {
     let answer = SdpAnswer::from_sdp_string(&reply.body)?;
     rtc.sdp_api().accept_answer(pending, answer)?;
-    let receives = |mid: &Mid| {
-        rtc.media(*mid)
-            .is_some_and(|media| media.direction().is_receiving())
-    };
+    let receives = |mid: &Mid| rtc.media(*mid).is_some_and(|media| media.direction().is_receiving());
     if mids.iter().any(receives) {
         Ok(())
     } else {
-        let codecs = rtc
-            .codec_config()
-            .params()
-            .iter()
-            .map(|params| params.spec().codec.to_string());
+        let codecs = rtc.codec_config().params().iter().map(|params| params.spec().codec.to_string());
         Err(ClientError::Codecs(codecs.collect::<Vec<_>>().join(", ")))
     }
 }
@@ -204,7 +179,8 @@ mod tests {
 
     #[test]
     fn a_player_offers_no_streams() {
-        let offer = "v=0\r\na=msid-semantic: WMS\r\na=msid:a b\r\na=ssrc:1 cname:x\r\na=ssrc-group:FID 1 2\r\n";
+        let offer =
+            "v=0\r\na=msid-semantic: WMS\r\na=msid:a b\r\na=ssrc:1 cname:x\r\na=ssrc-group:FID 1 2\r\n";
         assert_eq!(without_streams(offer), "v=0\r\na=msid-semantic: WMS\r\n");
     }
 }

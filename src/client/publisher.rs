@@ -125,9 +125,7 @@ impl Publisher {
         let (sdp, pending) = outgoing::describe(&mut connection.rtc, &mut tracks)?;
         let (session, reply) = whip::publish(&http, url, options.token.as_deref(), &sdp).await?;
 
-        if let Err(error) =
-            outgoing::apply(&mut connection, pending, &reply.body, &mut tracks).await
-        {
+        if let Err(error) = outgoing::apply(&mut connection, pending, &reply.body, &mut tracks).await {
             // The server believes in a session that will never be used.
             if let Err(error) = session.delete().await {
                 tracing::debug!(%error, "session left to the server");
@@ -141,21 +139,10 @@ impl Publisher {
         };
         let (sender, receiver) = watch::channel(stats);
         let stop = CancellationToken::new();
-        let sending = Sending::new(
-            connection,
-            tracks,
-            reply.asked,
-            sender,
-            options.key_frame_on_request,
-        );
+        let sending = Sending::new(connection, tracks, reply.asked, sender, options.key_frame_on_request);
         let mut task = JoinSet::new();
         task.spawn(sending.run(stop.clone()));
-        Ok(Publisher {
-            session,
-            stats: receiver,
-            stop,
-            task,
-        })
+        Ok(Publisher { session, stats: receiver, stop, task })
     }
 
     /// The numbers as they change, some four times a second.

@@ -29,8 +29,7 @@ impl RateMeter {
             return 0;
         };
         // Nine full slots and the one being filled; less in the first second.
-        let window =
-            SLOT * (SLOTS as u32 - 1) + (at - start).saturating_sub(SLOT * self.slot as u32);
+        let window = SLOT * (SLOTS as u32 - 1) + (at - start).saturating_sub(SLOT * self.slot as u32);
         let span = window.min((at - start).max(SLOT)).as_secs_f64();
         (self.bytes.iter().sum::<u64>() as f64 * 8.0 / span) as u64
     }

@@ -62,10 +62,7 @@ impl Receiving {
             meter: Meter::new(asked),
             link: Link::new(asked),
             sender,
-            payloads: mids
-                .iter()
-                .flat_map(|mid| payloads(&connection.rtc, *mid))
-                .collect(),
+            payloads: mids.iter().flat_map(|mid| payloads(&connection.rtc, *mid)).collect(),
             added: Vec::new(),
             news: false,
             broken: None,
@@ -126,24 +123,13 @@ fn payloads(rtc: &Rtc, mid: Mid) -> Vec<Payload> {
         return Vec::new();
     };
     let kind = media.kind();
-    let negotiated = rtc
-        .codec_config()
-        .params()
-        .iter()
-        .filter(|params| media.remote_pts().contains(&params.pt()));
+    let negotiated =
+        rtc.codec_config().params().iter().filter(|params| media.remote_pts().contains(&params.pt()));
     negotiated
         .flat_map(|params| {
-            let main = Payload {
-                number: *params.pt(),
-                mid,
-                kind,
-                retransmission: false,
-            };
-            let resend = params.resend().map(|number| Payload {
-                number: *number,
-                retransmission: true,
-                ..main
-            });
+            let main = Payload { number: *params.pt(), mid, kind, retransmission: false };
+            let resend =
+                params.resend().map(|number| Payload { number: *number, retransmission: true, ..main });
             [Some(main), resend]
         })
         .flatten()
@@ -164,11 +150,7 @@ impl Observer for View {
 impl View {
     fn packet(&mut self, packet: Packet) {
         let number = packet.header.payload_type;
-        let Some(payload) = self
-            .payloads
-            .iter()
-            .find(|payload| payload.number == number)
-        else {
+        let Some(payload) = self.payloads.iter().find(|payload| payload.number == number) else {
             return;
         };
         if payload.retransmission {
@@ -176,13 +158,7 @@ impl View {
             return;
         }
         let header = packet.header;
-        self.news |= self.meter.packet(
-            packet.at,
-            payload.kind,
-            header.ssrc,
-            header.sequence,
-            packet.bytes,
-        );
+        self.news |= self.meter.packet(packet.at, payload.kind, header.ssrc, header.sequence, packet.bytes);
     }
 
     fn frame(&mut self, data: &MediaData) {
@@ -195,36 +171,20 @@ impl View {
                 self.broken = Some(data.mid);
             }
         }
-        let size = (codec == Codec::Vp8 && key)
-            .then(|| vp8_size(&data.data))
-            .flatten();
-        let frame = FrameSeen {
-            kind,
-            codec: name(codec),
-            key,
-            size,
-        };
+        let size = (codec == Codec::Vp8 && key).then(|| vp8_size(&data.data)).flatten();
+        let frame = FrameSeen { kind, codec: name(codec), key, size };
         self.news |= self.meter.frame(Instant::now(), frame);
     }
 
     /// Asks for a key frame as a decoder would that has nothing to show.
     fn key_frame_if_needed(&mut self, rtc: &mut Rtc) {
-        let video = || {
-            self.payloads
-                .iter()
-                .find(|payload| payload.kind == MediaKind::Video)
-                .map(|video| video.mid)
-        };
-        let lacking = self
-            .broken
-            .or_else(|| self.meter.lacks_key_frame().then(video).flatten());
+        let video =
+            || self.payloads.iter().find(|payload| payload.kind == MediaKind::Video).map(|video| video.mid);
+        let lacking = self.broken.or_else(|| self.meter.lacks_key_frame().then(video).flatten());
         let Some(mid) = lacking else {
             return;
         };
-        if self
-            .key_frame_asked
-            .is_some_and(|asked| asked.elapsed() < KEY_FRAME_SPACING)
-        {
+        if self.key_frame_asked.is_some_and(|asked| asked.elapsed() < KEY_FRAME_SPACING) {
             return;
         }
         self.key_frame_asked = Some(Instant::now());
@@ -261,10 +221,7 @@ fn vp8_size(frame: &[u8]) -> Option<(u16, u16)> {
     let [_, _, _, 0x9d, 0x01, 0x2a, w0, w1, h0, h1] = *frame.first_chunk::<10>()? else {
         return None;
     };
-    Some((
-        u16::from_le_bytes([w0, w1]) & 0x3fff,
-        u16::from_le_bytes([h0, h1]) & 0x3fff,
-    ))
+    Some((u16::from_le_bytes([w0, w1]) & 0x3fff, u16::from_le_bytes([h0, h1]) & 0x3fff))
 }
 
 #[cfg(test)]
@@ -275,11 +232,7 @@ mod tests {
     #[test]
     fn reads_the_size_of_a_vp8_picture() {
         let clip = Clip::builtin();
-        let sizes: Vec<_> = clip
-            .video
-            .iter()
-            .map(|layer| vp8_size(&layer.frames[0].data))
-            .collect();
+        let sizes: Vec<_> = clip.video.iter().map(|layer| vp8_size(&layer.frames[0].data)).collect();
         assert_eq!(sizes, [Some((160, 90)), Some((320, 180)), Some((640, 360))]);
         assert_eq!(vp8_size(&clip.video[0].frames[1].data), None);
     }

@@ -131,12 +131,7 @@ pub(super) struct Meter {
 
 impl Meter {
     pub(super) fn new(asked: Instant) -> Meter {
-        Meter {
-            asked,
-            audio: TrackMeter::default(),
-            video: TrackMeter::default(),
-            retransmitted: 0,
-        }
+        Meter { asked, audio: TrackMeter::default(), video: TrackMeter::default(), retransmitted: 0 }
     }
 
     /// Counts a packet; true where it is the first of its kind.
@@ -262,12 +257,7 @@ mod tests {
     use super::*;
 
     fn picture(key: bool) -> FrameSeen<'static> {
-        FrameSeen {
-            kind: MediaKind::Video,
-            codec: "VP8",
-            key,
-            size: key.then_some((640, 360)),
-        }
+        FrameSeen { kind: MediaKind::Video, codec: "VP8", key, size: key.then_some((640, 360)) }
     }
 
     #[test]
@@ -281,12 +271,7 @@ mod tests {
         meter.packet(at(140), MediaKind::Video, 1, 12, 1000);
         meter.frame(at(141), picture(true));
         meter.packet(at(150), MediaKind::Audio, 2, 1, 100);
-        let sound = FrameSeen {
-            kind: MediaKind::Audio,
-            codec: "opus",
-            key: false,
-            size: None,
-        };
+        let sound = FrameSeen { kind: MediaKind::Audio, codec: "opus", key: false, size: None };
         meter.frame(at(150), sound);
         meter.retransmission();
 
@@ -296,37 +281,17 @@ mod tests {
         assert!(report.has_audio() && report.has_video() && !meter.lacks_key_frame());
         assert_eq!((report.packets, report.bytes, report.lost), (3, 2100, 1));
         assert_eq!((report.loss_ratio, report.retransmitted), (0.25, 1));
-        assert_eq!(
-            (report.video.first_packet_ms, report.video.first_frame_ms),
-            (Some(100), Some(141))
-        );
-        assert_eq!(
-            (report.audio.first_packet_ms, report.audio.first_frame_ms),
-            (Some(150), Some(150))
-        );
+        assert_eq!((report.video.first_packet_ms, report.video.first_frame_ms), (Some(100), Some(141)));
+        assert_eq!((report.audio.first_packet_ms, report.audio.first_frame_ms), (Some(150), Some(150)));
         assert_eq!((report.video.frames, report.video.key_frames), (1, 1));
-        assert_eq!(
-            (report.video.width, report.video.height),
-            (Some(640), Some(360))
-        );
-        assert_eq!(
-            (report.last_packet_age_ms, report.video.last_packet_age_ms),
-            (Some(50), Some(60))
-        );
+        assert_eq!((report.video.width, report.video.height), (Some(640), Some(360)));
+        assert_eq!((report.last_packet_age_ms, report.video.last_packet_age_ms), (Some(50), Some(60)));
     }
 
     #[test]
     fn speaks_camel_case() {
-        let route = Route {
-            node: Some("b".into()),
-            origin: Some("a".into()),
-            hops: Some(1),
-        };
-        let json = serde_json::to_value(WatchReport {
-            route,
-            ..Default::default()
-        })
-        .unwrap();
+        let route = Route { node: Some("b".into()), origin: Some("a".into()), hops: Some(1) };
+        let json = serde_json::to_value(WatchReport { route, ..Default::default() }).unwrap();
         assert_eq!(json["state"], "connecting");
         assert_eq!((&json["node"], &json["hops"]), (&"b".into(), &1.into()));
         assert!(json["video"]["firstFrameMs"].is_null() && json["lossRatio"] == 0.0);

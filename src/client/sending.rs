@@ -57,14 +57,7 @@ impl Sending {
             sender,
             key_frame_wanted: false,
         };
-        Sending {
-            connection,
-            streams,
-            epoch: None,
-            stats,
-            key_frame_on_request,
-            last_key_frame: None,
-        }
+        Sending { connection, streams, epoch: None, stats, key_frame_on_request, last_key_frame: None }
     }
 
     /// Sends until `stop`, or until the server ends the connection.
@@ -109,10 +102,9 @@ impl Sending {
     /// When the next frame of any stream is to be sent.
     fn due(&mut self) -> Instant {
         let now = Instant::now();
-        let (Some(epoch), Some(next)) = (
-            self.epoch,
-            self.streams.iter().map(|stream| stream.cursor.due()).min(),
-        ) else {
+        let (Some(epoch), Some(next)) =
+            (self.epoch, self.streams.iter().map(|stream| stream.cursor.due()).min())
+        else {
             return now + IDLE;
         };
         let lag = now.saturating_duration_since(epoch + next);
@@ -127,13 +119,7 @@ impl Sending {
         let Some(epoch) = self.epoch else {
             return Ok(());
         };
-        let Sending {
-            connection,
-            streams,
-            stats,
-            last_key_frame,
-            ..
-        } = self;
+        let Sending { connection, streams, stats, last_key_frame, .. } = self;
         for stream in streams {
             let time = stream.cursor.due();
             if epoch + time > now {
@@ -154,12 +140,7 @@ impl Sending {
             if let Some(rid) = stream.rid {
                 writer = writer.rid(rid);
             }
-            writer.write(
-                payload_type,
-                epoch + time,
-                media_time(time, clock),
-                frame.data.clone(),
-            )?;
+            writer.write(payload_type, epoch + time, media_time(time, clock), frame.data.clone())?;
             connection.drain(stats)?;
             match stream.kind {
                 MediaKind::Audio => stats.now.audio_frames += 1,
@@ -179,18 +160,12 @@ impl Sending {
         if !self.stats.key_frame_wanted {
             return;
         }
-        if self
-            .last_key_frame
-            .is_some_and(|last| last.elapsed() < KEY_FRAME_SPACING)
-        {
+        if self.last_key_frame.is_some_and(|last| last.elapsed() < KEY_FRAME_SPACING) {
             return;
         }
         self.stats.key_frame_wanted = false;
         if self.key_frame_on_request {
-            let video = self
-                .streams
-                .iter_mut()
-                .filter(|stream| stream.kind == MediaKind::Video);
+            let video = self.streams.iter_mut().filter(|stream| stream.kind == MediaKind::Video);
             video.for_each(|stream| stream.cursor.skip_to_key());
         }
     }
@@ -248,9 +223,6 @@ mod tests {
         let ticks = |nanos, clock| media_time(Duration::from_nanos(nanos), clock).numer();
         assert_eq!(ticks(40_000_000, Frequency::NINETY_KHZ), 3600);
         assert_eq!(ticks(33_333_333, Frequency::NINETY_KHZ), 3000);
-        assert_eq!(
-            ticks(3_600_020_000_000, Frequency::FORTY_EIGHT_KHZ),
-            172_800_960
-        );
+        assert_eq!(ticks(3_600_020_000_000, Frequency::FORTY_EIGHT_KHZ), 172_800_960);
     }
 }

@@ -15,11 +15,7 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new(http: &Http, token: Option<&str>, reply: &Reply) -> Session {
-        Session {
-            http: http.clone(),
-            url: reply.location(),
-            token: token.map(str::to_owned),
-        }
+        Session { http: http.clone(), url: reply.location(), token: token.map(str::to_owned) }
     }
 
     /// Sends our SDP answer to a counter-offer.
@@ -34,30 +30,18 @@ impl Session {
     pub(super) async fn delete(&self) -> Result<(), ClientError> {
         match self.request(Method::DELETE, None).await? {
             Some(reply) if reply.status.is_success() => Ok(()),
-            Some(reply) if matches!(reply.status, StatusCode::NOT_FOUND | StatusCode::GONE) => {
-                Ok(())
-            }
+            Some(reply) if matches!(reply.status, StatusCode::NOT_FOUND | StatusCode::GONE) => Ok(()),
             Some(reply) => Err(reply.refused()),
             None => Ok(()),
         }
     }
 
-    async fn request(
-        &self,
-        method: Method,
-        sdp: Option<&str>,
-    ) -> Result<Option<Reply>, ClientError> {
+    async fn request(&self, method: Method, sdp: Option<&str>) -> Result<Option<Reply>, ClientError> {
         let Some(url) = self.url.clone() else {
             return Ok(None);
         };
         let token = self.token.as_deref();
-        let request = Request {
-            method,
-            url,
-            token,
-            sdp,
-            counter_offer: false,
-        };
+        let request = Request { method, url, token, sdp, counter_offer: false };
         self.http.send(&request).await.map(Some)
     }
 }

@@ -26,13 +26,7 @@ pub(super) async fn watch(
     counter_offer: bool,
     patience: Option<Duration>,
 ) -> Result<Taken, ClientError> {
-    let request = Request {
-        method: Method::POST,
-        url,
-        token,
-        sdp: Some(offer),
-        counter_offer,
-    };
+    let request = Request { method: Method::POST, url, token, sdp: Some(offer), counter_offer };
     let started = Instant::now();
     loop {
         let reply = http.send(&request).await?;
@@ -41,10 +35,7 @@ pub(super) async fn watch(
                 return Ok(Taken::Answer(Session::new(http, token, &reply), reply));
             }
             StatusCode::NOT_ACCEPTABLE if reply.is_sdp() && reply.location().is_some() => {
-                return Ok(Taken::CounterOffer(
-                    Session::new(http, token, &reply),
-                    reply,
-                ));
+                return Ok(Taken::CounterOffer(Session::new(http, token, &reply), reply));
             }
             StatusCode::CONFLICT if patience.is_some() => {
                 let wait = retry_after(reply.header(RETRY_AFTER));
@@ -65,9 +56,7 @@ pub(super) async fn watch(
 
 /// RFC 9110 §10.2.3 in its form of seconds; without it, or with a date, one second.
 fn retry_after(header: Option<&str>) -> Duration {
-    let seconds = header
-        .and_then(|value| value.trim().parse().ok())
-        .unwrap_or(1);
+    let seconds = header.and_then(|value| value.trim().parse().ok()).unwrap_or(1);
     // A server that says 0 means "now", but not a busy loop.
     Duration::from_secs(seconds).max(Duration::from_millis(100))
 }
@@ -80,10 +69,7 @@ mod tests {
     fn obeys_retry_after() {
         assert_eq!(retry_after(Some("3")), Duration::from_secs(3));
         assert_eq!(retry_after(Some("0")), Duration::from_millis(100));
-        assert_eq!(
-            retry_after(Some("Wed, 21 Oct 2026 07:28:00 GMT")),
-            Duration::from_secs(1)
-        );
+        assert_eq!(retry_after(Some("Wed, 21 Oct 2026 07:28:00 GMT")), Duration::from_secs(1));
         assert_eq!(retry_after(None), Duration::from_secs(1));
     }
 }

@@ -13,13 +13,7 @@ pub(super) async fn publish(
     token: Option<&str>,
     offer: &str,
 ) -> Result<(Session, Reply), ClientError> {
-    let request = Request {
-        method: Method::POST,
-        url,
-        token,
-        sdp: Some(offer),
-        counter_offer: false,
-    };
+    let request = Request { method: Method::POST, url, token, sdp: Some(offer), counter_offer: false };
     let reply = http.send(&request).await?;
     match reply.status {
         StatusCode::CREATED | StatusCode::OK => Ok((Session::new(http, token, &reply), reply)),

@@ -210,9 +210,7 @@ impl Config {
         if self.webrtc.listen.is_empty() {
             return wrong("webrtc.listen must name at least one address");
         }
-        if self.webrtc.listen.iter().any(|ip| ip.is_unspecified())
-            && self.webrtc.announced.is_none()
-        {
+        if self.webrtc.listen.iter().any(|ip| ip.is_unspecified()) && self.webrtc.announced.is_none() {
             return wrong(
                 "webrtc.listen is a wildcard address: set webrtc.announced to what viewers can reach",
             );

@@ -114,7 +114,9 @@ impl Cpu {
         let (ticks, now) = (ticks(), Instant::now());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let used = f64::from(u32::try_from(ticks - self.ticks).unwrap_or(0)) / TICKS_PER_SECOND;
-        let share = used / now.duration_since(self.at).as_secs_f64().max(0.001) / f64::from(u32::try_from(cores).unwrap_or(1));
+        let share = used
+            / now.duration_since(self.at).as_secs_f64().max(0.001)
+            / f64::from(u32::try_from(cores).unwrap_or(1));
         *self = Self { ticks, at: now };
         share.clamp(0.0, 1.0)
     }
@@ -124,6 +126,7 @@ fn ticks() -> u64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // The command's name may hold spaces; the fields after its closing parenthesis don't.
     let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
-    let field = |index: usize| fields.split_whitespace().nth(index).and_then(|f| f.parse().ok()).unwrap_or(0_u64);
+    let field =
+        |index: usize| fields.split_whitespace().nth(index).and_then(|f| f.parse().ok()).unwrap_or(0_u64);
     field(11) + field(12)
 }

@@ -44,9 +44,7 @@ impl Fleet {
     pub fn forget(&mut self, after: Duration, now: Instant) {
         let patience = self.patience;
         let up = self.bus_up_since;
-        self.nodes.retain(|_, seen| {
-            silent(seen.at, up, now).is_none_or(|silent| silent <= patience + after)
-        });
+        self.nodes.retain(|_, seen| silent(seen.at, up, now).is_none_or(|silent| silent <= patience + after));
     }
 
     /// Whether a node has said that it is gone, or has been silent for too long.

@@ -86,21 +86,24 @@ impl Verifier {
 
 fn verifier(jwt: &Jwt) -> Result<(DecodingKey, Validation), jsonwebtoken::errors::Error> {
     let (key, algorithm) = match jwt.algorithm {
-        JwtAlgorithm::HS256 => {
-            (DecodingKey::from_secret(jwt.key.expose().as_bytes()), Algorithm::HS256)
-        }
-        JwtAlgorithm::EdDSA => {
-            (DecodingKey::from_ed_pem(jwt.key.expose().as_bytes())?, Algorithm::EdDSA)
-        }
+        JwtAlgorithm::HS256 => (DecodingKey::from_secret(jwt.key.expose().as_bytes()), Algorithm::HS256),
+        JwtAlgorithm::EdDSA => (DecodingKey::from_ed_pem(jwt.key.expose().as_bytes())?, Algorithm::EdDSA),
     };
     let mut validation = Validation::new(algorithm);
     validation.validate_nbf = true;
+    // A claim that is compared must be there: the library passes over one that is missing.
+    let mut required = vec!["exp"];
     match &jwt.audience {
-        Some(audience) => validation.set_audience(&[audience]),
+        Some(audience) => {
+            validation.set_audience(&[audience]);
+            required.push("aud");
+        }
         None => validation.validate_aud = false,
     }
     if let Some(issuer) = &jwt.issuer {
         validation.set_issuer(&[issuer]);
+        required.push("iss");
     }
+    validation.set_required_spec_claims(&required);
     Ok((key, validation))
 }

@@ -24,7 +24,6 @@ use axum::http::{Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
-use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::media::Engine;
 use crate::room::{Context, RoomsHandle};
@@ -66,18 +65,17 @@ const CORS_MAX_AGE: Duration = Duration::from_secs(3600);
 pub fn public(app: App) -> Router {
     let whip = whip::routes().route_layer(middleware::from_fn_with_state((app.clone(), "whip"), count));
     let whep = whep::routes().route_layer(middleware::from_fn_with_state((app.clone(), "whep"), count));
-    let media = whip.merge(whep).layer(SetResponseHeaderLayer::if_not_present(
-        ACCEPT_POST,
-        HeaderValue::from_static(SDP),
-    ));
     let limit = app.ctx.config.limits.body_bytes;
     Router::new()
-        .merge(media)
+        .merge(whip)
+        .merge(whep)
         .merge(status::routes())
         .merge(pages::routes())
         .fallback(problem::not_found)
         .layer(DefaultBodyLimit::max(limit))
         .layer(cors(&app.ctx.config.http.cors_origins))
+        // Outside of CORS, which answers pre-flights itself.
+        .layer(middleware::from_fn(accept_post))
         .with_state(app)
 }
 
@@ -117,11 +115,18 @@ fn cors(origins: &[String]) -> CorsLayer {
         .max_age(CORS_MAX_AGE)
 }
 
-async fn count(
-    State((app, endpoint)): State<(App, &'static str)>,
-    request: Request,
-    next: Next,
-) -> Response {
+/// Tells what may be posted to an endpoint (RFC 9725 section 4.2).
+async fn accept_post(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let endpoint = path.starts_with("/whip/") || path.starts_with("/whep/");
+    let mut response = next.run(request).await;
+    if endpoint {
+        response.headers_mut().insert(ACCEPT_POST, HeaderValue::from_static(SDP));
+    }
+    response
+}
+
+async fn count(State((app, endpoint)): State<(App, &'static str)>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let labels = [("endpoint", endpoint), ("status", name(response.status()))];
     app.ctx.metrics.http_answers.get_or_create(&labels).inc();

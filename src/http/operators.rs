@@ -75,7 +75,10 @@ async fn room(State(app): State<App>, Path(room): Path<String>) -> Result<Json<R
     app.rooms.inspect(room).await.map(Json).ok_or_else(missing)
 }
 
-async fn close(State(app): State<App>, Path((room, stream)): Path<(String, String)>) -> Result<StatusCode, Problem> {
+async fn close(
+    State(app): State<App>,
+    Path((room, stream)): Path<(String, String)>,
+) -> Result<StatusCode, Problem> {
     let (room, stream) = names(&room, Some(&stream))?;
     app.rooms.close(room, stream).await.map_err(absent)?;
     Ok(StatusCode::NO_CONTENT)

@@ -2,8 +2,8 @@
 
 use axum::Router;
 use axum::extract::Path;
-use axum::http::header::{self, HeaderValue};
 use axum::http::StatusCode;
+use axum::http::header::{self, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use axum::http::header::{self, HeaderValue};
 use axum::http::StatusCode;
+use axum::http::header::{self, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
@@ -69,6 +69,7 @@ impl From<RoomError> for Problem {
             RoomError::Unsupported(_) => problem(StatusCode::UNPROCESSABLE_ENTITY),
             RoomError::NoEtag => problem(StatusCode::PRECONDITION_REQUIRED),
             RoomError::StaleEtag => problem(StatusCode::PRECONDITION_FAILED),
+            RoomError::Role(_) => problem(StatusCode::FORBIDDEN),
             RoomError::Media(_) => problem(StatusCode::INTERNAL_SERVER_ERROR),
             RoomError::JoinTimeout
             | RoomError::Draining
@@ -82,8 +83,7 @@ impl From<RoomError> for Problem {
 impl From<SdpError> for Problem {
     fn from(error: SdpError) -> Self {
         let malformed = error.is_malformed();
-        let status =
-            if malformed { StatusCode::BAD_REQUEST } else { StatusCode::UNPROCESSABLE_ENTITY };
+        let status = if malformed { StatusCode::BAD_REQUEST } else { StatusCode::UNPROCESSABLE_ENTITY };
         Self::new(status, error.to_string())
     }
 }

@@ -103,7 +103,8 @@ fn base(app: &App, headers: &HeaderMap, uri: &Uri) -> String {
         return url.as_str().trim_end_matches('/').to_owned();
     }
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let scheme = header("x-forwarded-proto").filter(|scheme| ["http", "https"].contains(scheme)).unwrap_or("http");
+    let scheme =
+        header("x-forwarded-proto").filter(|scheme| ["http", "https"].contains(scheme)).unwrap_or("http");
     let authority = uri.authority().map(axum::http::uri::Authority::as_str);
     let host = header("host").or(authority).map(str::to_owned);
     let host = host.unwrap_or_else(|| app.ctx.config.http.listen.to_string());

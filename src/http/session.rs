@@ -2,8 +2,8 @@
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::http::StatusCode;
+use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete};
 
@@ -90,7 +90,9 @@ async fn answer(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-fn read((room, stream, session): &(String, String, String)) -> Result<(RoomId, StreamName, SessionId), Problem> {
+fn read(
+    (room, stream, session): &(String, String, String),
+) -> Result<(RoomId, StreamName, SessionId), Problem> {
     let (room, stream) = names(room, Some(stream))?;
     let session = session.parse().map_err(|_| Problem::from(RoomError::NoSession))?;
     Ok((room, stream, session))

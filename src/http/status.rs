@@ -12,9 +12,7 @@ use super::request::names;
 use crate::room::RoomError;
 
 pub(super) fn routes() -> Router<App> {
-    Router::new()
-        .route("/api/node", get(node))
-        .route("/api/status/{room}/{stream}", get(stream_status))
+    Router::new().route("/api/node", get(node)).route("/api/status/{room}/{stream}", get(stream_status))
 }
 
 async fn node(State(app): State<App>) -> Json<Value> {

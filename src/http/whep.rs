@@ -19,7 +19,9 @@ use crate::config::Action;
 use crate::media::{Sent, Wanted};
 use crate::protocol::codec_match::same_codec;
 use crate::protocol::ids::SessionId;
-use crate::protocol::rtp::{MimeType, MimeTypeVideo, RtpCapabilities, RtpCapabilitiesFinalized, RtpCodecCapability};
+use crate::protocol::rtp::{
+    MimeType, MimeTypeVideo, RtpCapabilities, RtpCapabilitiesFinalized, RtpCodecCapability,
+};
 use crate::room::WatchRequest;
 use crate::telemetry::Trace;
 
@@ -80,7 +82,8 @@ async fn serve(
     let (status, sdp) = if counter {
         (StatusCode::NOT_ACCEPTABLE, counter_offer(&send_media(watching.sent), &transport, stream.as_str()))
     } else {
-        let sections: Vec<_> = watching.sent.into_iter().map(|sent| (sent.mid, sent.rtp_parameters)).collect();
+        let sections: Vec<_> =
+            watching.sent.into_iter().map(|sent| (sent.mid, sent.rtp_parameters)).collect();
         (StatusCode::CREATED, answer_watch(&offer, &sections, &transport, stream.as_str())?)
     };
     let accepted = Accepted {
@@ -118,7 +121,8 @@ fn want(offered: WatchMedia, router: &RtpCapabilitiesFinalized, counter: bool) -
 /// The router's capabilities, as far as the viewer has them too.
 fn ours(offered: &WatchMedia, router: &RtpCapabilitiesFinalized) -> RtpCapabilities {
     let theirs = &offered.capabilities;
-    let retransmits = theirs.codecs.iter().any(|codec| codec.mime_type() == MimeType::Video(MimeTypeVideo::Rtx));
+    let retransmits =
+        theirs.codecs.iter().any(|codec| codec.mime_type() == MimeType::Video(MimeTypeVideo::Rtx));
     // The finalized capabilities differ in that everything is there: serde is the way across.
     let own = serde_json::to_value(router).and_then(serde_json::from_value::<RtpCapabilities>);
     let mut own = own.unwrap_or_default();

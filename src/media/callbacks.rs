@@ -65,10 +65,8 @@ pub(super) fn watch_producer(
     let first = AtomicBool::new(true);
     producer
         .on_trace(move |trace| match trace {
-            ProducerTraceEventData::Rtp { .. } => {
-                if first.swap(false, Ordering::Relaxed) {
-                    let _ = events.try_send(MediaEvent::FirstPacket(id));
-                }
+            ProducerTraceEventData::Rtp { .. } if first.swap(false, Ordering::Relaxed) => {
+                let _ = events.try_send(MediaEvent::FirstPacket(id));
             }
             ProducerTraceEventData::KeyFrame { .. } => drop(key_frames.inc()),
             ProducerTraceEventData::Pli { .. } | ProducerTraceEventData::Fir { .. } => {

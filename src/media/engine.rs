@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use mediasoup::prelude::{
-    ListenInfo, Protocol, Router, RouterOptions, RtpCapabilitiesFinalized, RtpCodecCapability,
-    WebRtcServer, WebRtcServerListenInfos, WebRtcServerOptions, Worker, WorkerManager, WorkerSettings,
+    ListenInfo, Protocol, Router, RouterOptions, RtpCapabilitiesFinalized, RtpCodecCapability, WebRtcServer,
+    WebRtcServerListenInfos, WebRtcServerOptions, Worker, WorkerManager, WorkerSettings,
 };
 use mediasoup::worker::{CreateRouterError, CreateWebRtcServerError, WorkerLogLevel};
 use tokio::sync::mpsc;
@@ -172,7 +172,11 @@ impl Engine {
         self.router(worker, self.codecs.clone()).await
     }
 
-    pub(super) async fn layout_router(&self, worker: usize, layout: Option<&Layout>) -> Result<Router, MediaError> {
+    pub(super) async fn layout_router(
+        &self,
+        worker: usize,
+        layout: Option<&Layout>,
+    ) -> Result<Router, MediaError> {
         self.router(worker, layout.map_or_else(|| self.codecs.clone(), Layout::codecs)).await
     }
 

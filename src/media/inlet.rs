@@ -34,7 +34,12 @@ const TRACED: [ProducerTraceEventType; 3] =
 
 impl Inlet {
     /// An end that faces another node, in the configured port range.
-    pub(super) async fn open(router: &Router, engine: &Engine, srtp: bool, rtx: bool) -> Result<Self, MediaError> {
+    pub(super) async fn open(
+        router: &Router,
+        engine: &Engine,
+        srtp: bool,
+        rtx: bool,
+    ) -> Result<Self, MediaError> {
         let options = pipe_options(engine, srtp, rtx);
         Self::new(router, options, Some(counted(engine, "in"))).await
     }

@@ -5,8 +5,12 @@
 //! therefore served from a further router of the room, whose codecs carry their payload types; all
 //! viewers of one browser make the same choice and share it.
 
-use mediasoup::prelude::{MimeTypeVideo, RtpCapabilities, RtpCapabilitiesFinalized, RtpCodecCapability, RtpCodecParameters};
-use mediasoup_types::rtp_parameters::{MimeType, RtpCodecCapabilityFinalized, RtpCodecParametersParametersValue};
+use mediasoup::prelude::{
+    MimeTypeVideo, RtpCapabilities, RtpCapabilitiesFinalized, RtpCodecCapability, RtpCodecParameters,
+};
+use mediasoup_types::rtp_parameters::{
+    MimeType, RtpCodecCapabilityFinalized, RtpCodecParametersParametersValue,
+};
 
 use super::Wanted;
 use crate::protocol::codec_match::same_codec;
@@ -80,16 +84,21 @@ fn is_rtx(codec: &RtpCodecCapability) -> bool {
 
 fn with_payload_type(codec: &RtpCodecCapabilityFinalized, payload_type: u8) -> RtpCodecCapability {
     match codec.clone() {
-        RtpCodecCapabilityFinalized::Audio { mime_type, clock_rate, channels, parameters, rtcp_feedback, .. } => {
-            RtpCodecCapability::Audio {
-                mime_type,
-                preferred_payload_type: Some(payload_type),
-                clock_rate,
-                channels,
-                parameters,
-                rtcp_feedback,
-            }
-        }
+        RtpCodecCapabilityFinalized::Audio {
+            mime_type,
+            clock_rate,
+            channels,
+            parameters,
+            rtcp_feedback,
+            ..
+        } => RtpCodecCapability::Audio {
+            mime_type,
+            preferred_payload_type: Some(payload_type),
+            clock_rate,
+            channels,
+            parameters,
+            rtcp_feedback,
+        },
         RtpCodecCapabilityFinalized::Video { mime_type, clock_rate, parameters, rtcp_feedback, .. } => {
             RtpCodecCapability::Video {
                 mime_type,

@@ -30,3 +30,14 @@ pub struct PipeFlow {
     /// Packets lost on the way so far; 0 at an outlet.
     pub lost: u64,
 }
+
+/// What a viewer is sent now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ViewerFlow {
+    /// Bits of media per second.
+    pub bitrate: u64,
+    /// Bits per second that its connection could take; none where the viewer gives no feedback.
+    pub estimate: Option<u64>,
+    /// The spatial layer of its video, where there are several.
+    pub layer: Option<u8>,
+}

@@ -21,13 +21,12 @@ use std::net::IpAddr;
 
 use crate::protocol::ids::ProducerId;
 use crate::protocol::rtp::{
-    DtlsParameters, IceCandidate, IceParameters, MediaKind, RtpCapabilities, RtpParameters,
-    SrtpParameters,
+    DtlsParameters, IceCandidate, IceParameters, MediaKind, RtpCapabilities, RtpParameters, SrtpParameters,
 };
 
 pub use callbacks::MediaEvent;
 pub use engine::{Engine, EngineError};
-pub use measure::{Measured, PipeFlow};
+pub use measure::{Measured, PipeFlow, ViewerFlow};
 pub use room::{Counts, RoomMedia};
 
 /// Why media was not set up. What was begun is closed again.

@@ -25,7 +25,12 @@ pub(super) struct Outlet {
 
 impl Outlet {
     /// An end that faces another node, in the configured port range.
-    pub(super) async fn open(router: &Router, engine: &Engine, srtp: bool, rtx: bool) -> Result<Self, MediaError> {
+    pub(super) async fn open(
+        router: &Router,
+        engine: &Engine,
+        srtp: bool,
+        rtx: bool,
+    ) -> Result<Self, MediaError> {
         let options = pipe_options(engine, srtp, rtx);
         Self::new(router, options, Some(counted(engine, "out"))).await
     }
@@ -149,11 +154,7 @@ pub(super) async fn connect(
     if transport.srtp_parameters().is_some() != to.srtp.is_some() {
         return Err(MediaError::SrtpMismatch);
     }
-    let remote = PipeTransportRemoteParameters {
-        ip: to.ip,
-        port: to.port,
-        srtp_parameters: to.srtp.clone(),
-    };
+    let remote = PipeTransportRemoteParameters { ip: to.ip, port: to.port, srtp_parameters: to.srtp.clone() };
     transport.connect(remote).await.map_err(worker_error)?;
     *connected = true;
     Ok(())

@@ -16,7 +16,8 @@ use super::spread::Spread;
 use super::uplink::{Uplink, describe};
 use super::viewer::Viewer;
 use super::{
-    Measured, MediaError, Offered, PipeEnd, PipeFlow, Piped, ProducerInfo, Sent, TransportInfo, Wanted, session,
+    Measured, MediaError, Offered, PipeEnd, PipeFlow, Piped, ProducerInfo, Sent, TransportInfo, ViewerFlow,
+    Wanted, session,
 };
 use crate::protocol::ids::{PipeId, ProducerId, RouterId, SessionId};
 use crate::protocol::rtp::DtlsParameters;
@@ -147,7 +148,11 @@ impl RoomMedia {
     }
 
     /// The router for a worker and layout: an index of the spreads; none is the home router.
-    async fn spread_for(&mut self, worker: usize, layout: Option<Layout>) -> Result<Option<usize>, MediaError> {
+    async fn spread_for(
+        &mut self,
+        worker: usize,
+        layout: Option<Layout>,
+    ) -> Result<Option<usize>, MediaError> {
         if worker == self.worker && layout.is_none() {
             return Ok(None);
         }
@@ -158,7 +163,7 @@ impl RoomMedia {
             return Ok(Some(index));
         }
         let on_worker = self.spreads.iter().flatten().filter(|spread| spread.worker == worker).count();
-        if on_worker > self.engine.max_layouts {
+        if on_worker >= self.engine.max_layouts {
             return Err(MediaError::TooManyLayouts);
         }
         let spread = Spread::open(&self.home, &self.engine, worker, layout).await?;
@@ -301,7 +306,8 @@ impl RoomMedia {
     /// # Errors
     /// [`MediaError::UnknownPipe`], [`MediaError::Unsupported`], [`MediaError::Worker`].
     pub async fn receive(&mut self, pipe: PipeId, piped: &Piped) -> Result<ProducerInfo, MediaError> {
-        let elsewhere = self.inlets.iter().any(|(other, inlet)| *other != pipe && inlet.producer(piped.id).is_some());
+        let elsewhere =
+            self.inlets.iter().any(|(other, inlet)| *other != pipe && inlet.producer(piped.id).is_some());
         if elsewhere {
             self.inlets.iter_mut().filter(|(other, _)| **other != pipe).for_each(|(_, inlet)| {
                 inlet.stop_receiving(piped.id);
@@ -419,10 +425,11 @@ impl RoomMedia {
         measured
     }
 
-    /// Bits per second that a viewer is sent now, and the layer of its video.
-    pub async fn viewer_flow(&self, session: SessionId) -> Option<(u64, Option<u8>)> {
+    /// What a viewer is sent now.
+    pub async fn viewer_flow(&self, session: SessionId) -> Option<ViewerFlow> {
         let viewer = self.viewers.get(&session)?;
-        Some((viewer.bitrate().await.unwrap_or_default(), viewer.layer()))
+        let (bitrate, estimate) = viewer.bitrates().await.unwrap_or_default();
+        Some(ViewerFlow { bitrate, estimate, layer: viewer.layer() })
     }
 
     /// How many routers, connections, producers and consumers the room holds: for tests and operators.

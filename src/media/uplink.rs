@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use mediasoup::prelude::{ProduceError, Producer, ProducerOptions, Router, Transport, TransportGeneric, WebRtcTransport};
+use mediasoup::prelude::{
+    ProduceError, Producer, ProducerOptions, Router, Transport, TransportGeneric, WebRtcTransport,
+};
 use mediasoup::producer::ProducerTraceEventType;
 use tokio::sync::mpsc;
 use uuid::Uuid;

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use mediasoup::prelude::{ConsumeError, Consumer, ConsumerOptions, Router, Transport, TransportGeneric, WebRtcTransport};
+use mediasoup::prelude::{
+    ConsumeError, Consumer, ConsumerOptions, Router, Transport, TransportGeneric, WebRtcTransport,
+};
 
 use super::engine::LoadShare;
 use super::layout::{consumable, offered_type};
@@ -97,8 +99,9 @@ impl Viewer {
         self.consumers.values().find_map(|(_, c)| c.current_layers().map(|layers| layers.spatial_layer))
     }
 
-    /// Bits per second that are sent now.
-    pub(super) async fn bitrate(&self) -> Option<u64> {
-        Some(self.transport.get_stats().await.ok()?.pop()?.rtp_send_bitrate)
+    /// Bits of media per second that are sent now, and that could be (none without an estimate).
+    pub(super) async fn bitrates(&self) -> Option<(u64, Option<u64>)> {
+        let stat = self.transport.get_stats().await.ok()?.pop()?;
+        Some((stat.rtp_send_bitrate, stat.available_outgoing_bitrate))
     }
 }

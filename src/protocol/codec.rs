@@ -76,10 +76,7 @@ pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, rmp_serde::encode::E
     Ok(bytes)
 }
 
-type Wire<'a> = rmp_serde::Serializer<
-    &'a mut Vec<u8>,
-    HumanReadableConfig<StructMapConfig<DefaultConfig>>,
->;
+type Wire<'a> = rmp_serde::Serializer<&'a mut Vec<u8>, HumanReadableConfig<StructMapConfig<DefaultConfig>>>;
 
 fn serde_serialize<T: Serialize>(
     message: &T,

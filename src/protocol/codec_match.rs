@@ -39,11 +39,7 @@ macro_rules! codec_from {
     )+};
 }
 
-codec_from!(
-    RtpCodecParameters,
-    RtpCodecCapability,
-    RtpCodecCapabilityFinalized
-);
+codec_from!(RtpCodecParameters, RtpCodecCapability, RtpCodecCapabilityFinalized);
 
 /// Whether media encoded as `a` is what a decoder of `b` accepts.
 ///
@@ -79,10 +75,7 @@ pub fn same_codec<'a, 'b>(a: impl Into<Codec<'a>>, b: impl Into<Codec<'b>>) -> b
 
 impl<'a> Codec<'a> {
     fn number(&self, name: &str) -> RtpCodecParametersParametersValue {
-        self.parameters
-            .get(name)
-            .cloned()
-            .unwrap_or(RtpCodecParametersParametersValue::Number(0))
+        self.parameters.get(name).cloned().unwrap_or(RtpCodecParametersParametersValue::Number(0))
     }
 
     fn string(&self, name: &str) -> Option<&'a str> {
@@ -113,10 +106,7 @@ mod tests {
     fn h264(profile: &'static str, mode: u32) -> RtpCodecParameters {
         video(
             MimeTypeVideo::H264,
-            &[
-                ("profile-level-id", profile.into()),
-                ("packetization-mode", mode.into()),
-            ],
+            &[("profile-level-id", profile.into()), ("packetization-mode", mode.into())],
         )
     }
 

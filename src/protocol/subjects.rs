@@ -95,15 +95,9 @@ impl Subjects {
     pub fn parse(&self, subject: &str) -> Option<Subject> {
         let mut tokens = subject.strip_prefix(&self.prefix)?.split('.');
         let parsed = match (tokens.next()?, tokens.next()?, tokens.next()?) {
-            ("room", room, "edge") => {
-                Subject::Edge(room.parse().ok()?, tokens.next()?.parse().ok()?)
-            }
-            ("room", room, "origin") => {
-                Subject::Origin(room.parse().ok()?, tokens.next()?.parse().ok()?)
-            }
-            ("room", room, "stream") => {
-                Subject::Stream(room.parse().ok()?, tokens.next()?.parse().ok()?)
-            }
+            ("room", room, "edge") => Subject::Edge(room.parse().ok()?, tokens.next()?.parse().ok()?),
+            ("room", room, "origin") => Subject::Origin(room.parse().ok()?, tokens.next()?.parse().ok()?),
+            ("room", room, "stream") => Subject::Stream(room.parse().ok()?, tokens.next()?.parse().ok()?),
             ("node", node, "presence") => Subject::Presence(node.parse().ok()?),
             _ => return None,
         };

@@ -8,8 +8,8 @@ use chrono::Utc;
 use super::state::{Inlet, Parent, Room, Source, Via};
 use crate::media::{MediaError, PipeEnd, Piped};
 use crate::protocol::edge::{
-    ConnectRemotePipeTransport, CreatePipeProducer, CreateRemotePipeTransport, Done, EdgeReply,
-    EdgeRequest, RemotePipeTransport, RemoteRouterInfo,
+    ConnectRemotePipeTransport, CreatePipeProducer, CreateRemotePipeTransport, Done, EdgeReply, EdgeRequest,
+    RemotePipeTransport, RemoteRouterInfo,
 };
 use crate::protocol::ids::{NodeName, PipeId, ProducerId, StreamName};
 use crate::protocol::refusal::{Code, Refusal};
@@ -21,9 +21,9 @@ impl Room {
             return Err(Refusal::new(Code::Draining, "this node is stopping"));
         }
         match request {
-            EdgeRequest::GetRemoteRouterInfo(_) => Ok(EdgeReply::RouterInfo(RemoteRouterInfo {
-                remote_router_id: self.media.router_id(),
-            })),
+            EdgeRequest::GetRemoteRouterInfo(_) => {
+                Ok(EdgeReply::RouterInfo(RemoteRouterInfo { remote_router_id: self.media.router_id() }))
+            }
             EdgeRequest::CreateRemotePipeTransport(request) => self.create_pipe_transport(request).await,
             EdgeRequest::ConnectRemotePipeTransport(request) => self.connect_pipe_transport(request).await,
             EdgeRequest::CreatePipeProducer(request) => self.create_pipe_producer(*request).await,
@@ -46,7 +46,10 @@ impl Room {
         }
     }
 
-    async fn create_pipe_transport(&mut self, request: CreateRemotePipeTransport) -> Result<EdgeReply, Refusal> {
+    async fn create_pipe_transport(
+        &mut self,
+        request: CreateRemotePipeTransport,
+    ) -> Result<EdgeReply, Refusal> {
         let node = request.from.node.clone();
         let now = Instant::now();
         let other = self.parents.get(&node).and_then(|parent| parent.pipe.as_ref()).map(|pipe| pipe.id);
@@ -75,7 +78,10 @@ impl Room {
         }))
     }
 
-    async fn connect_pipe_transport(&mut self, request: ConnectRemotePipeTransport) -> Result<EdgeReply, Refusal> {
+    async fn connect_pipe_transport(
+        &mut self,
+        request: ConnectRemotePipeTransport,
+    ) -> Result<EdgeReply, Refusal> {
         let node = self.parent_of(request.pipe_id)?;
         let to = PipeEnd { ip: request.ip, port: request.port, srtp: request.srtp_parameters };
         self.media.connect_inlet(request.pipe_id, &to).await.map_err(refusal)?;

@@ -100,7 +100,12 @@ impl RoomsHandle {
     ///
     /// # Errors
     /// [`RoomError::NoSession`].
-    pub async fn check(&self, room: RoomId, stream: StreamName, session: SessionId) -> Result<Vec<Sent>, RoomError> {
+    pub async fn check(
+        &self,
+        room: RoomId,
+        stream: StreamName,
+        session: SessionId,
+    ) -> Result<Vec<Sent>, RoomError> {
         self.ask(room, |answer| Message::Check(session, stream, answer)).await
     }
 
@@ -259,9 +264,10 @@ impl Rooms {
             }
             return;
         }
-        let knows = self.registry.get(&room).is_some_and(|streams| {
-            streams.values().any(|known| known.announcement.is_live())
-        });
+        let knows = self
+            .registry
+            .get(&room)
+            .is_some_and(|streams| streams.values().any(|known| known.announcement.is_live()));
         match &message {
             _ if self.stopping.is_some() => message.refuse(RoomError::Stopped),
             Message::Watch(..) if !knows => {
@@ -320,9 +326,10 @@ impl Rooms {
     fn read(&mut self, read: Read) {
         match read {
             Read::Begin => {
-                let all = self.registry.iter().flat_map(|(room, streams)| {
-                    streams.keys().map(|stream| (room.clone(), stream.clone()))
-                });
+                let all = self
+                    .registry
+                    .iter()
+                    .flat_map(|(room, streams)| streams.keys().map(|stream| (room.clone(), stream.clone())));
                 self.unseen = Some(all.collect());
             }
             Read::State { epoch, announcement } => {

@@ -23,6 +23,9 @@ pub enum RoomError {
     /// The node takes nothing new.
     #[error("the node is draining; use another")]
     Draining,
+    /// The node is not there for this.
+    #[error("this node does not take {0}: see node.roles")]
+    Role(&'static str),
     /// A configured limit is reached.
     #[error("limits.{0} is reached")]
     Limit(&'static str),
@@ -71,6 +74,7 @@ impl RoomError {
             Self::JoinTimeout => "timeout",
             Self::AlreadyPublished => "already_published",
             Self::Draining => "draining",
+            Self::Role(_) => "role",
             Self::Limit(_) => "limit",
             Self::Busy => "busy",
             Self::Unsupported(_) => "unsupported",

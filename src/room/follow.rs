@@ -8,7 +8,7 @@ use super::plan::{ParentAction, ParentFacts, backoff, parent_actions};
 use super::state::{Parent, Room, Via};
 use crate::broker::CallError;
 use crate::fleet::placement;
-use crate::protocol::ids::{NodeName, StreamName};
+use crate::protocol::ids::{NodeName, PublicationId, StreamName};
 use crate::protocol::origin::{Join, Joined, Leave};
 use crate::protocol::refusal::Code;
 use crate::telemetry::Trace;
@@ -61,38 +61,35 @@ impl Room {
             if self.publications.contains_key(stream) {
                 continue;
             }
-            let Some(known) = self.registry.get(stream).filter(|known| known.announcement.is_live()) else {
+            let Some(known) = self.registry.get(stream) else {
+                // A registry that has forgotten the stream says nothing: its origin writes it anew.
+                if let Some(node) = self.parent_of_source(stream, None) {
+                    desired.entry(node.clone()).or_default().insert(stream.clone());
+                }
                 continue;
             };
             let announced = &known.announcement;
-            if announced.origin.node == self.ctx.me.node {
+            if !announced.is_live() || announced.origin.node == self.ctx.me.node {
                 continue;
             }
             // What works is kept, whatever the bus says of its node.
-            let current = self.parent_of_source(stream, announced.publication);
+            let current = self.parent_of_source(stream, Some(announced.publication));
             if current.is_none() && fleet.is_absent(&announced.origin, now) {
                 continue;
             }
-            let node = placement::parent(
-                &self.id,
-                stream,
-                &announced.origin,
-                &self.ctx.me,
-                current,
-                &fleet,
-                now,
-            );
+            let node =
+                placement::parent(&self.id, stream, &announced.origin, &self.ctx.me, current, &fleet, now);
             desired.entry(node).or_default().insert(stream.clone());
         }
         desired
     }
 
-    fn parent_of_source(
-        &self,
-        stream: &StreamName,
-        publication: crate::protocol::ids::PublicationId,
-    ) -> Option<&NodeName> {
-        let source = self.sources.get(stream).filter(|source| source.publication == publication)?;
+    /// The parent that a stream comes from now, if it is of this publication.
+    fn parent_of_source(&self, stream: &StreamName, publication: Option<PublicationId>) -> Option<&NodeName> {
+        let source = self.sources.get(stream)?;
+        if publication.is_some_and(|publication| source.publication != publication) {
+            return None;
+        }
         let Via::Pipe(pipe) = source.via else { return None };
         self.parents
             .iter()
@@ -222,7 +219,9 @@ impl Room {
                 let there = carried.and_then(|c| c.producers.iter().find(|p| p.id == producer.id));
                 match there {
                     None => ended.push(producer.id),
-                    Some(there) if there.paused != producer.paused => paused.push((producer.id, there.paused)),
+                    Some(there) if there.paused != producer.paused => {
+                        paused.push((producer.id, there.paused))
+                    }
                     Some(_) => {}
                 }
             }

@@ -5,9 +5,7 @@ use serde::Serialize;
 
 use super::state::{Room, Via};
 use crate::media::{Counts, PipeFlow};
-use crate::protocol::ids::{
-    NodeName, Peer, PipeId, ProducerId, PublicationId, RoomId, RouterId, StreamName,
-};
+use crate::protocol::ids::{NodeName, Peer, PipeId, ProducerId, PublicationId, RoomId, RouterId, StreamName};
 use crate::protocol::rtp::MediaKind;
 
 /// A room on this node.
@@ -118,6 +116,8 @@ pub struct ViewerView {
     pub age_s: u64,
     /// Bits of media per second that it is sent.
     pub bitrate: u64,
+    /// Bits per second that its connection could take; none without an estimate.
+    pub estimate: Option<u64>,
     /// The layer of its video, where there are several.
     pub layer: Option<u8>,
 }
@@ -142,13 +142,14 @@ impl Room {
     pub(super) async fn inspect(&self) -> RoomView {
         let mut viewers = Vec::with_capacity(self.viewers.len());
         for (session, viewer) in &self.viewers {
-            let (bitrate, layer) = self.media.viewer_flow(*session).await.unwrap_or_default();
+            let flow = self.media.viewer_flow(*session).await.unwrap_or_default();
             viewers.push(ViewerView {
                 stream: viewer.stream.clone(),
                 connected: viewer.connected,
                 age_s: viewer.since.elapsed().as_secs(),
-                bitrate,
-                layer,
+                bitrate: flow.bitrate,
+                estimate: flow.estimate,
+                layer: flow.layer,
             });
         }
         RoomView {

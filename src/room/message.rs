@@ -140,23 +140,11 @@ pub(super) enum JobDone {
     /// A parent was told that we leave.
     Left { parent: NodeName },
     /// A child has opened its end of a pipe.
-    PipeOffered {
-        child: NodeName,
-        pipe: PipeId,
-        result: Result<RemotePipeTransport, CallError>,
-    },
+    PipeOffered { child: NodeName, pipe: PipeId, result: Result<RemotePipeTransport, CallError> },
     /// A child was told of changes on a pipe.
-    PipeChanged {
-        child: NodeName,
-        pipe: PipeId,
-        changes: Vec<PipeChange>,
-        result: Result<(), CallError>,
-    },
+    PipeChanged { child: NodeName, pipe: PipeId, changes: Vec<PipeChange>, result: Result<(), CallError> },
     /// An announcement was written, or not.
-    Announced {
-        announcement: Box<Announcement>,
-        result: Result<u64, AnnounceError>,
-    },
+    Announced { announcement: Box<Announcement>, result: Result<u64, AnnounceError> },
 }
 
 impl Message {

@@ -181,7 +181,8 @@ mod tests {
         let start = Instant::now();
         let later = start + Duration::from_secs(5);
         let timeout = Duration::from_secs(10);
-        let pipe = PipeFacts { absent: true, expects_media: true, heard: later, opened: start, connected: true };
+        let pipe =
+            PipeFacts { absent: true, expects_media: true, heard: later, opened: start, connected: true };
         assert!(!is_lost(pipe, timeout, later), "media still flows");
         assert!(!is_lost(PipeFacts { absent: false, heard: start, ..pipe }, timeout, later), "it is present");
         assert!(is_lost(PipeFacts { heard: start, ..pipe }, timeout, later));

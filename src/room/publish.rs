@@ -11,6 +11,7 @@ use super::state::{Publication, Room, Source, Via, Writing};
 use crate::config::Takeover;
 use crate::protocol::announcement::EndReason;
 use crate::protocol::ids::{PublicationId, SessionId, StreamName};
+use crate::protocol::presence::Role;
 use crate::telemetry::Counted;
 
 impl Room {
@@ -20,6 +21,9 @@ impl Room {
         if self.ctx.is_draining() || self.stop_by.is_some() {
             return Err(RoomError::Draining);
         }
+        if !self.ctx.config.node.roles.contains(&Role::Origin) {
+            return Err(RoomError::Role("publishers"));
+        }
         let limits = &self.ctx.config.limits;
         if self.publications.len() + self.connecting.len() >= limits.streams_per_room {
             return Err(RoomError::Limit("streams_per_room"));
@@ -28,8 +32,8 @@ impl Room {
             return Err(RoomError::Limit("streams"));
         }
         let now = Instant::now();
-        let taken = self.publications.contains_key(&request.stream)
-            || self.live(&request.stream, now).is_some();
+        let taken =
+            self.publications.contains_key(&request.stream) || self.live(&request.stream, now).is_some();
         if taken && self.ctx.config.media.takeover == Takeover::Reject {
             return Err(RoomError::AlreadyPublished);
         }

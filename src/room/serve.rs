@@ -15,9 +15,8 @@ use super::state::{Child, Outlet, Room, Source};
 use crate::broker::{Broker, CallError};
 use crate::media::{PipeEnd, Piped};
 use crate::protocol::edge::{
-    ClosePipe, ClosePipeProducer, ConnectRemotePipeTransport, CreatePipeProducer,
-    CreateRemotePipeTransport, GetRemoteRouterInfo, PausePipeProducer, RemotePipeTransport,
-    ResumePipeProducer,
+    ClosePipe, ClosePipeProducer, ConnectRemotePipeTransport, CreatePipeProducer, CreateRemotePipeTransport,
+    GetRemoteRouterInfo, PausePipeProducer, RemotePipeTransport, ResumePipeProducer,
 };
 use crate::protocol::ids::{NodeName, PipeId, ProducerId, RoomId};
 use crate::protocol::origin::{CarriedProducer, CarriedStream, Join, Joined, Leave};
@@ -76,7 +75,8 @@ impl Room {
 
     pub(super) fn leave(&mut self, leave: &Leave) {
         let node = &leave.from.node;
-        let same = self.children.get(node).is_some_and(|child| child.peer.incarnation == leave.from.incarnation);
+        let same =
+            self.children.get(node).is_some_and(|child| child.peer.incarnation == leave.from.incarnation);
         if same {
             tracing::info!(room = %self.id, child = %node, reason = leave.reason, "edge left");
             self.close_outlet(node, "the edge left");
@@ -180,7 +180,9 @@ impl Room {
                 PipeChange::Close(id) => self.media.stop_sending(pipe, *id),
                 PipeChange::Create(id) => match self.media.send(pipe, *id).await {
                     Ok(piped) => drop(creates.insert(*id, piped)),
-                    Err(error) => tracing::debug!(room = %self.id, producer = %id, %error, "producer not piped"),
+                    Err(error) => {
+                        tracing::debug!(room = %self.id, producer = %id, %error, "producer not piped")
+                    }
                 },
                 PipeChange::Pause(_) | PipeChange::Resume(_) => {}
             }
@@ -192,7 +194,8 @@ impl Room {
             pipe,
             trace: self.children.get(node).map_or_else(Trace::start, |child| child.trace),
         };
-        let creates = creates.into_iter().filter_map(|(id, piped)| Some((id, self.create_message(pipe, piped)?)));
+        let creates =
+            creates.into_iter().filter_map(|(id, piped)| Some((id, self.create_message(pipe, piped)?)));
         let creates: BTreeMap<_, _> = creates.collect();
         let Some(outlet) = self.outlet(node, pipe) else { return };
         outlet.in_flight = true;
@@ -423,7 +426,9 @@ impl Calls {
         };
         match result {
             // It is closed there already; or the edge has good reasons, and asking again changes none.
-            Err(CallError::Refused(refusal)) if matches!(refusal.code, Code::UnknownProducer | Code::Loop | Code::UnknownStream) => {
+            Err(CallError::Refused(refusal))
+                if matches!(refusal.code, Code::UnknownProducer | Code::Loop | Code::UnknownStream) =>
+            {
                 tracing::info!(room = %self.room, child = %child, %refusal, "edge refused a change");
                 Ok(())
             }

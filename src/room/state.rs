@@ -248,8 +248,8 @@ impl Room {
     /// The live announcement of a stream whose origin is not known to be gone.
     pub(super) fn live(&self, stream: &StreamName, now: Instant) -> Option<&Announcement> {
         let known = self.registry.get(stream)?;
-        let live = known.announcement.is_live()
-            && !self.ctx.fleet().is_absent(&known.announcement.origin, now);
+        let live =
+            known.announcement.is_live() && !self.ctx.fleet().is_absent(&known.announcement.origin, now);
         live.then_some(&known.announcement)
     }
 }

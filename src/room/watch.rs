@@ -6,6 +6,7 @@ use super::error::RoomError;
 use super::message::{Answer, WatchRequest, Watching};
 use super::state::{Room, Viewer, Waiting};
 use crate::protocol::ids::{SessionId, StreamName};
+use crate::protocol::presence::Role;
 use crate::telemetry::Counted;
 
 impl Room {
@@ -28,6 +29,9 @@ impl Room {
     fn may_watch(&self, stream: &StreamName, now: Instant) -> Result<(), RoomError> {
         if self.ctx.is_draining() || self.stop_by.is_some() {
             return Err(RoomError::Draining);
+        }
+        if !self.ctx.config.node.roles.contains(&Role::Edge) {
+            return Err(RoomError::Role("viewers"));
         }
         let limits = &self.ctx.config.limits;
         if usize::try_from(self.ctx.metrics.viewers.get()).unwrap_or(0) >= limits.viewers {

@@ -156,7 +156,11 @@ impl Metrics {
         r.register("http_answers", "Answers to publishers and viewers", self.http_answers.clone());
         r.register("nats_connected", "Whether NATS is connected", self.nats_connected.clone());
         r.register("nats_connects", "Times that NATS was connected", self.nats_connects.clone());
-        r.register("registry_ready", "Whether the registry of streams is complete", self.registry_ready.clone());
+        r.register(
+            "registry_ready",
+            "Whether the registry of streams is complete",
+            self.registry_ready.clone(),
+        );
         r.register("registry_streams", "Live streams in the registry", self.registry_streams.clone());
         r.register("announcements", "Announcements written", self.announcements.clone());
         r.register("inbox_depth", "Messages waiting in the node's inbox", self.inbox_depth.clone());

@@ -20,9 +20,9 @@ impl Trace {
 
     /// The trace that a `traceparent` header names; a new one where it names none.
     pub fn from_header(header: Option<&str>) -> Self {
-        header.and_then(|header| header.parse().ok()).map_or_else(Self::start, |parent: Self| {
-            Self { trace: parent.trace, span: span() }
-        })
+        header
+            .and_then(|header| header.parse().ok())
+            .map_or_else(Self::start, |parent: Self| Self { trace: parent.trace, span: span() })
     }
 
     /// The trace id as log lines show it.
@@ -52,8 +52,7 @@ impl FromStr for Trace {
 
     fn from_str(text: &str) -> Result<Self, TraceError> {
         let mut parts = text.split('-');
-        let (Some(version), Some(trace), Some(span)) = (parts.next(), parts.next(), parts.next())
-        else {
+        let (Some(version), Some(trace), Some(span)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(TraceError);
         };
         let hex = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));

@@ -90,10 +90,15 @@ async fn a_registry_that_was_lost_is_written_again() {
     let edge = node("edge", "east", &nats.url()).await;
     let _publisher = publish(&origin, "news").await;
     heard_of(&edge, "news").await;
+    let before = watch(&edge, "news").await;
+    plays(&before, 3).await;
+    let pipe = room(&edge, "news").await.unwrap().parents[0].pipe;
     // The announcements are kept in memory: a restart of the server loses them.
     nats.restart().await;
     let late = node("late", "east", &nats.url()).await;
     heard_of(&late, "news").await;
     plays(&watch(&late, "news").await, 3).await;
     plays(&watch(&edge, "news").await, 3).await;
+    plays_on(&before).await;
+    assert_eq!(room(&edge, "news").await.unwrap().parents[0].pipe, pipe, "the pipe has not been touched");
 }

@@ -15,7 +15,8 @@ const OBS: &str = include_str!("../../src/http/sdp/offers/obs-simulcast.sdp");
 const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 
 async fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Response {
-    let mut request = http().request(Method::from_bytes(method.as_bytes()).unwrap(), url).body(body.to_owned());
+    let mut request =
+        http().request(Method::from_bytes(method.as_bytes()).unwrap(), url).body(body.to_owned());
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -60,16 +61,24 @@ async fn a_whip_session_from_offer_to_end() {
     // Trickle: ours learns candidates from checks, and a bad one harms nothing.
     let ufrag = PUBLISH.lines().find_map(|line| line.strip_prefix("a=ice-ufrag:")).unwrap();
     let pwd = PUBLISH.lines().find_map(|line| line.strip_prefix("a=ice-pwd:")).unwrap();
-    let trickle = format!("a=ice-ufrag:{ufrag}\r\na=ice-pwd:{pwd}\r\nm=audio RTP/AVP 0\r\na=mid:0\r\na=candidate:rubbish\r\n");
-    for headers in [vec![("content-type", FRAGMENT)], vec![("content-type", FRAGMENT), ("if-match", &etag)], vec![("content-type", FRAGMENT), ("etag", &etag)]] {
+    let trickle = format!(
+        "a=ice-ufrag:{ufrag}\r\na=ice-pwd:{pwd}\r\nm=audio RTP/AVP 0\r\na=mid:0\r\na=candidate:rubbish\r\n"
+    );
+    for headers in [
+        vec![("content-type", FRAGMENT)],
+        vec![("content-type", FRAGMENT), ("if-match", &etag)],
+        vec![("content-type", FRAGMENT), ("etag", &etag)],
+    ] {
         let patched = send("PATCH", &location, &headers, &trickle).await;
         assert_eq!(patched.status(), 204, "{headers:?}");
     }
-    let stale = send("PATCH", &location, &[("content-type", FRAGMENT), ("if-match", "\"other\"")], &trickle).await;
+    let stale =
+        send("PATCH", &location, &[("content-type", FRAGMENT), ("if-match", "\"other\"")], &trickle).await;
     assert_eq!(stale.status(), 412);
 
     // Restart: new credentials, a new ETag, our own new credentials.
-    let restart = "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789abcdef01234567\r\nm=audio 9 RTP/AVP 0\r\na=mid:0\r\n";
+    let restart =
+        "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789abcdef01234567\r\nm=audio 9 RTP/AVP 0\r\na=mid:0\r\n";
     let restarted = send("PATCH", &location, &[("content-type", FRAGMENT), ("if-match", "*")], restart).await;
     assert_eq!(restarted.status(), 200);
     assert_ne!(header(&restarted, "etag"), etag);
@@ -101,12 +110,20 @@ async fn bad_requests_are_told_what_to_do() {
     let (_nats, node) = one_node().await;
     let url = |path: &str| format!("{}/{path}", node.public_url());
     let cases = [
-        ("not SDP by type", send("POST", &url("whip/news"), &[("content-type", "text/plain")], PUBLISH).await, 415),
+        (
+            "not SDP by type",
+            send("POST", &url("whip/news"), &[("content-type", "text/plain")], PUBLISH).await,
+            415,
+        ),
         ("not SDP by content", post(&url("whip/news"), "hello").await, 400),
         ("a bad room", post(&url("whip/no.dots"), PUBLISH).await, 400),
         ("too large", post(&url("whip/news"), &"x".repeat(300_000)).await, 413),
         ("a viewer's offer to publish with", post(&url("whip/news"), WATCH).await, 422),
-        ("no codec in common", post(&url("whip/news"), include_str!("../../src/http/sdp/offers/obs-hevc.sdp")).await, 422),
+        (
+            "no codec in common",
+            post(&url("whip/news"), include_str!("../../src/http/sdp/offers/obs-hevc.sdp")).await,
+            422,
+        ),
         ("a stream that is not live", post(&url("whep/news"), WATCH).await, 409),
         ("another address", post(&url("whoop/news"), WATCH).await, 404),
     ];
@@ -183,8 +200,10 @@ async fn static_tokens_allow_what_they_say() {
         room: room.map(|room| room.parse().unwrap()),
         stream: None,
     };
-    settings.auth.tokens =
-        vec![token("all", vec![Action::Publish, Action::Watch], None), token("news", vec![Action::Watch], Some("news"))];
+    settings.auth.tokens = vec![
+        token("all", vec![Action::Publish, Action::Watch], None),
+        token("news", vec![Action::Watch], Some("news")),
+    ];
     let node = start(settings).await;
     let attempt = |path: &str, token: Option<&str>, offer: &'static str| {
         let url = format!("{}/{path}", node.public_url());
@@ -209,11 +228,19 @@ async fn static_tokens_allow_what_they_say() {
 async fn signed_tokens_allow_what_they_claim() {
     let nats = NatsServer::start().await;
     let mut settings = config("origin", "west", &nats.url());
+    let audience = Some("headwater".to_owned());
     settings.auth.jwt =
-        Some(Jwt { algorithm: JwtAlgorithm::HS256, key: "secret".into(), audience: None, issuer: None });
+        Some(Jwt { algorithm: JwtAlgorithm::HS256, key: "secret".into(), audience, issuer: None });
     let node = start(settings).await;
     let sign = |claims: Value, key: &str| {
         let key = jsonwebtoken::EncodingKey::from_secret(key.as_bytes());
+        let mut claims = claims;
+        if claims.get("aud").is_none() {
+            claims["aud"] = json!("headwater");
+        }
+        if claims["aud"].is_null() {
+            claims.as_object_mut().unwrap().remove("aud");
+        }
         format!("Bearer {}", jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap())
     };
     let soon = chrono::Utc::now().timestamp() + 600;
@@ -227,6 +254,8 @@ async fn signed_tokens_allow_what_they_claim() {
         (sign(json!({"room": "news", "actions": ["publish"], "exp": past}), "secret"), 401),
         (sign(json!({"room": "news", "actions": ["publish"], "exp": soon}), "other"), 401),
         (sign(json!({"room": "news", "actions": ["publish"]}), "secret"), 401),
+        (sign(json!({"room": "news", "actions": ["publish"], "exp": soon, "aud": "other"}), "secret"), 401),
+        (sign(json!({"room": "news", "actions": ["publish"], "exp": soon, "aud": null}), "secret"), 401),
     ];
     for (bearer, status) in cases {
         let headers = [("content-type", "application/sdp"), ("authorization", bearer.as_str())];
@@ -249,8 +278,10 @@ async fn operators_see_health_metrics_and_rooms_and_may_pause_and_end() {
     let base = origin.operators_url();
     let allowed = [("authorization", "Bearer hunter2")];
     assert_eq!(send("GET", &format!("{base}/api/rooms"), &[], "").await.status(), 401);
-    let rooms: Value =
-        serde_json::from_str(&send("GET", &format!("{base}/api/rooms"), &allowed, "").await.text().await.unwrap()).unwrap();
+    let rooms: Value = serde_json::from_str(
+        &send("GET", &format!("{base}/api/rooms"), &allowed, "").await.text().await.unwrap(),
+    )
+    .unwrap();
     assert_eq!(rooms[0]["children"][0]["peer"]["node"], "edge", "{rooms}");
     let metrics = send("GET", &format!("{base}/metrics"), &[], "").await.text().await.unwrap();
     assert!(metrics.contains("headwater_pipes{direction=\"out\"} 1"), "{metrics}");

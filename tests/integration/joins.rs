@@ -35,7 +35,12 @@ async fn a_join_takes_two_round_trips() {
     let trips = viewer.report().borrow().answer_ms.unwrap() / u64::try_from(one_way.as_millis()).unwrap();
     assert_eq!(trips, 4, "{:?}", viewer.report().borrow().answer_ms);
     assert_eq!(proxy.published_on("room.news.origin.origin"), 1, "one join: {:?}", proxy.published());
-    assert_eq!(proxy.delivered_on("room.news.edge.edge"), 5, "the four messages, one for each producer: {:?}", proxy.delivered());
+    assert_eq!(
+        proxy.delivered_on("room.news.edge.edge"),
+        5,
+        "the four messages, one for each producer: {:?}",
+        proxy.delivered()
+    );
     for message in FOUR {
         let expected = if message == "createPipeProducer" { 2.0 } else { 1.0 };
         assert_eq!(received(&edge, message).await, expected, "{message}");

@@ -21,7 +21,11 @@ async fn quiet(nodes: [&Node; 2]) {
             let routers = node.context().engine.router_count().await.unwrap();
             let viewers = metric(node, "headwater_viewers").await;
             let pipes = metric(node, "headwater_pipe_ports_used").await;
-            if routers == 0 && viewers == 0.0 && pipes == 0.0 { Ok(()) } else { Err((routers, viewers, pipes)) }
+            if routers == 0 && viewers == 0.0 && pipes == 0.0 {
+                Ok(())
+            } else {
+                Err((routers, viewers, pipes))
+            }
         })
         .await;
     }

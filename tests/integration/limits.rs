@@ -7,7 +7,9 @@ use headwater::client::{Clip, PublishOptions, Publisher};
 use headwater::config::PortRange;
 
 use crate::support::child::free_port;
-use crate::support::fleet::{SOON, acquainted, config, heard_of, http, metric, node, plays, publish, room, start, watch};
+use crate::support::fleet::{
+    SOON, acquainted, config, heard_of, http, metric, node, plays, publish, room, start, watch,
+};
 use crate::support::nats::NatsServer;
 use crate::support::wait::eventually;
 
@@ -40,7 +42,8 @@ async fn a_used_up_port_range_refuses_by_name_and_recovers() {
         .unwrap();
     assert_eq!(response.status(), 503);
     assert!(response.headers().contains_key("retry-after"));
-    let refused = "headwater_messages_received_total{message=\"createRemotePipeTransport\",result=\"noPorts\"}";
+    let refused =
+        "headwater_messages_received_total{message=\"createRemotePipeTransport\",result=\"noPorts\"}";
     assert!(metric(&edge, refused).await >= 1.0);
     // The port comes back when the first pipe ends.
     first.stop().await;
@@ -75,7 +78,8 @@ async fn a_publisher_that_sends_nothing_is_ended() {
     let mut settings = config("origin", "west", &nats.url());
     settings.timeouts.publisher_silence = Duration::from_secs(1);
     let origin = start(settings).await;
-    let mut options = PublishOptions::new(format!("{}/whip/news", origin.public_url()), Arc::new(Clip::builtin()));
+    let mut options =
+        PublishOptions::new(format!("{}/whip/news", origin.public_url()), Arc::new(Clip::builtin()));
     // It offers a video that is no clip's layer and an audio that stays silent.
     options.audio = false;
     let publisher = Publisher::start(options).await.unwrap();
@@ -98,10 +102,9 @@ async fn a_full_node_says_so() {
     let _publisher = publish(&origin, "news").await;
     let viewer = watch(&origin, "news").await;
     plays(&viewer, 1).await;
-    for (path, offer) in [
-        ("whep/news", include_str!("../../src/http/sdp/offers/chromium-watch.sdp")),
-        ("whip/other", OFFER),
-    ] {
+    for (path, offer) in
+        [("whep/news", include_str!("../../src/http/sdp/offers/chromium-watch.sdp")), ("whip/other", OFFER)]
+    {
         let response = http()
             .post(format!("{}/{path}", origin.public_url()))
             .header("content-type", "application/sdp")

@@ -6,12 +6,15 @@ use std::time::{Duration, Instant};
 use headwater::client::{Clip, PublishOptions, Publisher};
 
 use crate::support::child::ChildNode;
-use crate::support::fleet::{SOON, acquainted, get_json, heard_of, node, plays, plays_on, publish, room, watch};
+use crate::support::fleet::{
+    SOON, acquainted, get_json, heard_of, node, plays, plays_on, publish, room, watch,
+};
 use crate::support::nats::NatsServer;
 use crate::support::wait::eventually;
 
 async fn publish_on(child: &ChildNode, room: &str) -> Publisher {
-    let options = PublishOptions::new(format!("{}/whip/{room}", child.public_url()), Arc::new(Clip::builtin()));
+    let options =
+        PublishOptions::new(format!("{}/whip/{room}", child.public_url()), Arc::new(Clip::builtin()));
     Publisher::start(options).await.expect("the publisher is taken")
 }
 
@@ -79,7 +82,10 @@ async fn children_of_a_dead_relay_find_another_parent() {
     let (_, survivor) = viewers.iter().find(|(name, _)| *name != relay).unwrap();
     eventually(SOON, "the other node pulls from the origin", || async {
         let view = room(&origin, "news").await?;
-        view.children.iter().any(|child| child.peer.node.to_string() != relay && child.connected).then_some(())
+        view.children
+            .iter()
+            .any(|child| child.peer.node.to_string() != relay && child.connected)
+            .then_some(())
     })
     .await;
     plays_on(survivor).await;

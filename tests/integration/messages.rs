@@ -2,8 +2,8 @@
 
 use headwater::protocol::codec::{self, Message, Reply};
 use headwater::protocol::edge::{
-    ClosePipeProducer, ConnectRemotePipeTransport, CreatePipeProducer, CreateRemotePipeTransport, EdgeRequest,
-    GetRemoteRouterInfo, RemotePipeTransport, RemoteRouterInfo,
+    ClosePipeProducer, ConnectRemotePipeTransport, CreatePipeProducer, CreateRemotePipeTransport,
+    EdgeRequest, GetRemoteRouterInfo, RemotePipeTransport, RemoteRouterInfo,
 };
 use headwater::protocol::ids::{Incarnation, Peer, PipeId, ProducerId, PublicationId, RouterId};
 use headwater::protocol::origin::{Join, Joined, OriginRequest};
@@ -15,7 +15,11 @@ use crate::support::fleet::{SOON, config, metric, node, room, start};
 use crate::support::nats::NatsServer;
 use crate::support::wait::eventually;
 
-async fn ask<R: DeserializeOwned>(nats: &async_nats::Client, subject: &str, payload: Vec<u8>) -> Result<R, Code> {
+async fn ask<R: DeserializeOwned>(
+    nats: &async_nats::Client,
+    subject: &str,
+    payload: Vec<u8>,
+) -> Result<R, Code> {
     let reply = nats.request(subject.to_owned(), payload.into()).await.expect("an answer");
     match codec::decode::<Reply<R>>(&reply.payload, 65536).expect("a reply") {
         Reply::Ok(reply) => Ok(reply),
@@ -119,7 +123,9 @@ async fn doubled_messages_are_answered_alike() {
         srtp_parameters: None,
     };
     for _ in 0..2 {
-        ask::<headwater::protocol::edge::Done>(&client, subject, bytes(connect.clone())).await.expect("connected");
+        ask::<headwater::protocol::edge::Done>(&client, subject, bytes(connect.clone()))
+            .await
+            .expect("connected");
     }
     let produce = CreatePipeProducer {
         room_id: create.room_id.clone(),
@@ -141,7 +147,9 @@ async fn doubled_messages_are_answered_alike() {
         app_data: serde_json::Map::new(),
     };
     for _ in 0..2 {
-        ask::<headwater::protocol::edge::Done>(&client, subject, bytes(produce.clone())).await.expect("produced");
+        ask::<headwater::protocol::edge::Done>(&client, subject, bytes(produce.clone()))
+            .await
+            .expect("produced");
     }
     let view = room(&edge, "news").await.unwrap();
     assert_eq!(view.counts.producers, 1, "{view:?}");
@@ -187,7 +195,8 @@ async fn nats_shows_the_nodes_as_services() {
     let reply = client.request("$SRV.INFO.headwater", "".into()).await.expect("a service answers");
     let info: serde_json::Value = serde_json::from_slice(&reply.payload).unwrap();
     assert_eq!(info["metadata"]["node"], "edge");
-    let endpoints: Vec<_> = info["endpoints"].as_array().unwrap().iter().map(|e| e["subject"].clone()).collect();
+    let endpoints: Vec<_> =
+        info["endpoints"].as_array().unwrap().iter().map(|e| e["subject"].clone()).collect();
     assert!(endpoints.contains(&"room.*.edge.edge".into()), "{endpoints:?}");
     assert!(endpoints.contains(&"room.*.origin.edge".into()), "{endpoints:?}");
 }

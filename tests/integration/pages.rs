@@ -27,6 +27,9 @@ async fn a_camera_published_on_one_node_is_seen_and_heard_on_another() {
     let node: String = viewer.eval("window.headwater.stats.node").await;
     assert_eq!(node, "edge");
     std::fs::create_dir_all(SCREENSHOTS).unwrap();
+    for page in [&publisher, &viewer] {
+        page.set_viewport(1280, 1400).await;
+    }
     publisher.screenshot(format!("{SCREENSHOTS}/publish.png")).await;
     viewer.screenshot(format!("{SCREENSHOTS}/watch.png")).await;
     let home = browser.page(&origin.public_url()).await;
@@ -50,7 +53,10 @@ async fn a_browser_publishes_layers_and_they_cross_the_pipe() {
     let origin = node("origin", "west", &nats.url()).await;
     let edge = node("edge", "east", &nats.url()).await;
     let browser = Browser::start().await;
-    let url = format!("{}/publish?room=show&autostart=1&source=generated&simulcast=1&codec=VP8", origin.public_url());
+    let url = format!(
+        "{}/publish?room=show&autostart=1&source=generated&simulcast=1&codec=VP8",
+        origin.public_url()
+    );
     let publisher = browser.page(&url).await;
     publisher.wait_for("window.headwater?.state === 'live'", MEDIA).await;
     heard_of(&edge, "show").await;
@@ -79,6 +85,7 @@ const PLAIN_PLAYER: &str = r"
         await pc.setRemoteDescription({ type: 'answer', sdp: await answer.text() });
         window.frames_ = () => video.getVideoPlaybackQuality().totalVideoFrames;
     };
+    undefined
 ";
 
 #[tokio::test(flavor = "multi_thread")]

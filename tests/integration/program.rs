@@ -40,7 +40,8 @@ async fn publish_and_watch_work_from_the_command_line() {
     let nats = NatsServer::start().await;
     let origin = ChildNode::start("origin", "west", &nats.url(), &[]).await;
     let edge = ChildNode::start("edge", "east", &nats.url(), &[]).await;
-    let (whip, whep) = (format!("{}/whip/news", origin.public_url()), format!("{}/whep/news", edge.public_url()));
+    let (whip, whep) =
+        (format!("{}/whip/news", origin.public_url()), format!("{}/whep/news", edge.public_url()));
     let publish = ["publish", whip.as_str(), "--for", "12s", "--json"];
     let watch = ["watch", whep.as_str(), "--wait", "10s", "--for", "4s", "--json"];
     let (published, watched) = tokio::join!(run(&publish, &[]), run(&watch, &[]));
@@ -56,7 +57,8 @@ async fn publish_and_watch_work_from_the_command_line() {
 async fn config_prints_what_is_in_force_and_refuses_what_is_wrong() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("node.toml");
-    std::fs::write(&file, "[node]\nname = 'from-file'\nregion = 'west'\n[operators]\ntoken = 'hunter2'\n").unwrap();
+    std::fs::write(&file, "[node]\nname = 'from-file'\nregion = 'west'\n[operators]\ntoken = 'hunter2'\n")
+        .unwrap();
     let path = file.to_str().unwrap();
     let variables = [("HEADWATER_NODE__REGION", "east"), ("HEADWATER_LIMITS__VIEWERS", "7")];
     let output = run(&["config", "--config", path, "--name", "from-flag"], &variables).await;

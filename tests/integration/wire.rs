@@ -10,9 +10,7 @@ use headwater::protocol::edge::{
     Done, EdgeReply, EdgeRequest, GetRemoteRouterInfo, PausePipeProducer, RemotePipeTransport,
     RemoteRouterInfo, ResumePipeProducer,
 };
-use headwater::protocol::ids::{
-    Incarnation, Peer, PipeId, ProducerId, PublicationId, RouterId,
-};
+use headwater::protocol::ids::{Incarnation, Peer, PipeId, ProducerId, PublicationId, RouterId};
 use headwater::protocol::origin::{
     CarriedProducer, CarriedStream, Join, Joined, Leave, OriginReply, OriginRequest,
 };
@@ -32,7 +30,11 @@ fn uuid(n: u128) -> Uuid {
 }
 
 fn peer() -> Peer {
-    Peer { node: "west-1".parse().unwrap(), incarnation: Incarnation(uuid(1)), region: "west".parse().unwrap() }
+    Peer {
+        node: "west-1".parse().unwrap(),
+        incarnation: Incarnation(uuid(1)),
+        region: "west".parse().unwrap(),
+    }
 }
 
 fn rtp_parameters() -> RtpParameters {
@@ -99,7 +101,10 @@ fn messages() -> BTreeMap<&'static str, String> {
     };
     BTreeMap::from([
         ("getRemoteRouterInfo", edge(GetRemoteRouterInfo { room_id: room() })),
-        ("getRemoteRouterInfo.reply", reply(EdgeReply::RouterInfo(RemoteRouterInfo { remote_router_id: router }))),
+        (
+            "getRemoteRouterInfo.reply",
+            reply(EdgeReply::RouterInfo(RemoteRouterInfo { remote_router_id: router })),
+        ),
         (
             "createRemotePipeTransport",
             edge(CreateRemotePipeTransport {
@@ -113,7 +118,11 @@ fn messages() -> BTreeMap<&'static str, String> {
         ),
         (
             "createRemotePipeTransport.reply",
-            reply(EdgeReply::PipeTransport(RemotePipeTransport { ip, port: 40000, srtp_parameters: Some(srtp()) })),
+            reply(EdgeReply::PipeTransport(RemotePipeTransport {
+                ip,
+                port: 40000,
+                srtp_parameters: Some(srtp()),
+            })),
         ),
         (
             "connectRemotePipeTransport",
@@ -151,7 +160,13 @@ fn messages() -> BTreeMap<&'static str, String> {
         (
             "join",
             hex::<OriginRequest>(
-                &Join { room_id: room(), from: peer(), streams: ["main".parse().unwrap()].into(), pipe_id: Some(pipe) }.into(),
+                &Join {
+                    room_id: room(),
+                    from: peer(),
+                    streams: ["main".parse().unwrap()].into(),
+                    pipe_id: Some(pipe),
+                }
+                .into(),
             ),
         ),
         (

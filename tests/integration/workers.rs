@@ -58,7 +58,10 @@ async fn every_browser_is_answered_in_its_own_payload_types() {
     let origin = node("origin", "west", &nats.url()).await;
     let _publisher = publish(&origin, "news").await;
     let chromium = answer_to(&origin, CHROMIUM).await;
-    assert!(chromium.contains("a=rtpmap:96 VP8/90000") && chromium.contains("a=rtpmap:111 opus"), "{chromium}");
+    assert!(
+        chromium.contains("a=rtpmap:96 VP8/90000") && chromium.contains("a=rtpmap:111 opus"),
+        "{chromium}"
+    );
     assert_eq!(room(&origin, "news").await.unwrap().counts.routers, 1, "served by the home router");
     let firefox = answer_to(&origin, FIREFOX).await;
     assert!(firefox.contains("a=rtpmap:120 VP8/90000") && firefox.contains("a=rtpmap:109 opus"), "{firefox}");

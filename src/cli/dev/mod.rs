@@ -76,20 +76,25 @@ impl Args {
     async fn demonstrate(&self, nodes: &[Node], nats: &str) -> anyhow::Result<ExitCode> {
         let [west, edges @ ..] = nodes else { anyhow::bail!("no nodes") };
         ready(nodes).await?;
-        let mut options = PublishOptions::new(format!("{}/whip/{ROOM}", west.public_url()), Arc::new(Clip::builtin()));
+        let mut options =
+            PublishOptions::new(format!("{}/whip/{ROOM}", west.public_url()), Arc::new(Clip::builtin()));
         options.simulcast = self.simulcast;
         let publisher = Publisher::start(options).await.context("publishing the test clip")?;
         let mut players = Vec::new();
         for edge in edges {
             let mut options = WatchOptions::new(format!("{}/whep/{ROOM}", edge.public_url()));
             options.retry_until_live = Some(START);
-            let player = Player::start(options).await.with_context(|| format!("watching on {}", edge.peer().node))?;
+            let player =
+                Player::start(options).await.with_context(|| format!("watching on {}", edge.peer().node))?;
             players.push((edge.peer().node.clone(), player));
         }
         println!("NATS   {nats}");
         for node in nodes {
             let (url, name, region) = (node.public_url(), &node.peer().node, &node.peer().region);
-            println!("{name:8} {region:5} watch {url}/watch?room={ROOM}   publish {url}/publish?room={ROOM}   operators {}", node.operators_url());
+            println!(
+                "{name:8} {region:5} watch {url}/watch?room={ROOM}   publish {url}/publish?room={ROOM}   operators {}",
+                node.operators_url()
+            );
         }
         println!();
         let mut table = Table::new();
@@ -118,7 +123,10 @@ impl Args {
             let got = report.has_audio() && report.has_video();
             complete &= got;
             if !got {
-                eprintln!("headwater: the viewer on {node} did not get both audio and video: {:?}", report.reason);
+                eprintln!(
+                    "headwater: the viewer on {node} did not get both audio and video: {:?}",
+                    report.reason
+                );
             }
         }
         publisher.stop().await?;
@@ -126,12 +134,16 @@ impl Args {
     }
 }
 
-/// Waits until every node hears NATS and knows the streams.
+/// Waits until every node knows the streams, and every other node.
 async fn ready(nodes: &[Node]) -> anyhow::Result<()> {
     let all = async {
         for node in nodes {
             let ctx = node.context();
-            while ctx.metrics.registry_ready.get() != 1 {
+            let knows_all = || {
+                let fleet = ctx.fleet();
+                nodes.iter().all(|other| fleet.node(&other.peer().node).is_some())
+            };
+            while ctx.metrics.registry_ready.get() != 1 || !knows_all() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }

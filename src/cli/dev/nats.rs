@@ -25,7 +25,8 @@ pub(super) struct NatsChild {
 impl NatsChild {
     pub(super) async fn start(program: Option<&Path>, store: Option<&Path>) -> anyhow::Result<Self> {
         let program = program.filter(|program| program.exists()).unwrap_or(Path::new("nats-server"));
-        let temporary = store.is_none().then(|| std::env::temp_dir().join(format!("headwater-{}", Uuid::new_v4())));
+        let temporary =
+            store.is_none().then(|| std::env::temp_dir().join(format!("headwater-{}", Uuid::new_v4())));
         let folder = store.or(temporary.as_deref()).context("no folder")?;
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let child = Command::new(program)
@@ -39,7 +40,10 @@ impl NatsChild {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| {
-                format!("starting {}: install nats-server (`make tools` does) or name one with --nats-server", program.display())
+                format!(
+                    "starting {}: install nats-server (`make tools` does) or name one with --nats-server",
+                    program.display()
+                )
             })?;
         let mut nats = Self { _child: child, port, temporary };
         let listening = async {

@@ -15,11 +15,7 @@ pub(in crate::client) struct Cursor {
 
 impl Cursor {
     pub(in crate::client) fn new(track: Arc<Track>) -> Cursor {
-        Cursor {
-            track,
-            index: 0,
-            due: Duration::ZERO,
-        }
+        Cursor { track, index: 0, due: Duration::ZERO }
     }
 
     /// The media time of the next frame.
@@ -77,9 +73,6 @@ mod tests {
             cursor.next();
         }
         cursor.skip_to_key();
-        assert!(
-            cursor.next().unwrap().key,
-            "past the end it is the first of the next round"
-        );
+        assert!(cursor.next().unwrap().key, "past the end it is the first of the next round");
     }
 }

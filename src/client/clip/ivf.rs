@@ -19,9 +19,7 @@ pub(super) fn read(file: &[u8]) -> Result<Track, ClipError> {
         b"AV01" => Codec::Av1,
         b"H264" | b"AVC1" => Codec::H264,
         other => {
-            return Err(ClipError::Codec(
-                String::from_utf8_lossy(other).into_owned(),
-            ));
+            return Err(ClipError::Codec(String::from_utf8_lossy(other).into_owned()));
         }
     };
     let _size: [u8; 4] = take(&mut rest)?;
@@ -31,9 +29,7 @@ pub(super) fn read(file: &[u8]) -> Result<Track, ClipError> {
         return Err(ClipError::Ivf("its time base is zero"));
     }
     let header = usize::from(u16::from_le_bytes([l0, l1]));
-    rest = file
-        .get(header..)
-        .ok_or(ClipError::Ivf("its header is cut short"))?;
+    rest = file.get(header..).ok_or(ClipError::Ivf("its header is cut short"))?;
 
     let mut pictures = Vec::new();
     while !rest.is_empty() {
@@ -55,11 +51,7 @@ pub(super) fn read(file: &[u8]) -> Result<Track, ClipError> {
             (None, Some(before)) => before.duration,
             (None, None) => seconds(1, rate, scale),
         };
-        frames.push(Frame {
-            data: Arc::from(*data),
-            duration,
-            key: is_key(codec, data),
-        });
+        frames.push(Frame { data: Arc::from(*data), duration, key: is_key(codec, data) });
     }
     if frames.iter().all(|frame| frame.duration.is_zero()) {
         return Err(ClipError::Ivf("no frame in it takes any time"));
@@ -68,9 +60,7 @@ pub(super) fn read(file: &[u8]) -> Result<Track, ClipError> {
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], ClipError> {
-    let (head, tail) = rest
-        .split_first_chunk::<N>()
-        .ok_or(ClipError::Ivf("it is cut short"))?;
+    let (head, tail) = rest.split_first_chunk::<N>().ok_or(ClipError::Ivf("it is cut short"))?;
     *rest = tail;
     Ok(*head)
 }
@@ -91,9 +81,7 @@ fn is_key(codec: Codec, data: &[u8]) -> bool {
         Codec::Vp9 if first & 0b0011_0000 == 0b0011_0000 => first & 0b0000_0110 == 0,
         Codec::Vp9 => first & 0b0000_1100 == 0,
         // H.264 §7.4.1: NAL unit type 5 is a slice of an IDR picture.
-        Codec::H264 => data
-            .windows(4)
-            .any(|w| matches!(w, [0, 0, 1, nal] if nal & 0x1f == 5)),
+        Codec::H264 => data.windows(4).any(|w| matches!(w, [0, 0, 1, nal] if nal & 0x1f == 5)),
         Codec::Av1 => has_sequence_header(data),
         _ => true,
     }
@@ -108,11 +96,7 @@ fn has_sequence_header(mut data: &[u8]) -> bool {
         if header & 0b10 == 0 {
             return false;
         }
-        let mut rest = if header & 0b100 == 0 {
-            after
-        } else {
-            after.get(1..).unwrap_or_default()
-        };
+        let mut rest = if header & 0b100 == 0 { after } else { after.get(1..).unwrap_or_default() };
         let (mut size, mut shift) = (0usize, 0);
         while let Some((byte, after)) = rest.split_first() {
             size |= usize::from(byte & 0x7f) << shift;
@@ -149,11 +133,7 @@ mod tests {
     #[test]
     fn durations_come_from_the_times_in_the_file() {
         let track = read(&file(b"VP80", 1000, &[(0, &[0]), (40, &[1]), (140, &[1])])).unwrap();
-        let durations: Vec<_> = track
-            .frames
-            .iter()
-            .map(|f| f.duration.as_millis())
-            .collect();
+        let durations: Vec<_> = track.frames.iter().map(|f| f.duration.as_millis()).collect();
         assert_eq!(durations, [40, 100, 100]);
         let keys: Vec<_> = track.frames.iter().map(|f| f.key).collect();
         assert_eq!(keys, [true, false, false]);
@@ -161,13 +141,8 @@ mod tests {
 
     #[test]
     fn refuses_what_it_cannot_send() {
-        assert!(
-            matches!(read(&file(b"HEVC", 25, &[(0, &[0])])), Err(ClipError::Codec(c)) if c == "HEVC")
-        );
-        assert!(matches!(
-            read(&file(b"VP80", 25, &[])),
-            Err(ClipError::Ivf(_))
-        ));
+        assert!(matches!(read(&file(b"HEVC", 25, &[(0, &[0])])), Err(ClipError::Codec(c)) if c == "HEVC"));
+        assert!(matches!(read(&file(b"VP80", 25, &[])), Err(ClipError::Ivf(_))));
         let mut cut = file(b"VP80", 25, &[(0, &[0, 1, 2])]);
         cut.pop();
         assert!(matches!(read(&cut), Err(ClipError::Ivf(_))));
@@ -177,10 +152,7 @@ mod tests {
     fn finds_the_key_frames_of_each_codec() {
         assert!(is_key(Codec::Vp9, &[0b1000_0010]));
         assert!(!is_key(Codec::Vp9, &[0b1000_0110]));
-        assert!(is_key(
-            Codec::H264,
-            &[0, 0, 0, 1, 0x67, 1, 0, 0, 1, 0x65, 9]
-        ));
+        assert!(is_key(Codec::H264, &[0, 0, 0, 1, 0x67, 1, 0, 0, 1, 0x65, 9]));
         assert!(!is_key(Codec::H264, &[0, 0, 0, 1, 0x41, 9]));
         assert!(is_key(Codec::Av1, &[0x12, 0, 0x0a, 1, 0, 0x32, 1, 0]));
         assert!(!is_key(Codec::Av1, &[0x12, 0, 0x32, 1, 0]));

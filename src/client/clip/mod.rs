@@ -56,11 +56,7 @@ impl Clip {
         ];
         // The files are part of the program and a unit test reads them, so nothing is lost here.
         Clip {
-            video: layers
-                .iter()
-                .filter_map(|layer| ivf::read(layer).ok())
-                .map(Arc::new)
-                .collect(),
+            video: layers.iter().filter_map(|layer| ivf::read(layer).ok()).map(Arc::new).collect(),
             audio: opus::read(include_bytes!("test.ogg")).ok().map(Arc::new),
         }
     }
@@ -72,10 +68,7 @@ impl Clip {
     /// [`ClipError`] names the file or what is wrong in it. Blocks while it reads.
     pub fn open(ivf: Option<&Path>, ogg: Option<&Path>) -> Result<Clip, ClipError> {
         let load = |path: &Path| {
-            std::fs::read(path).map_err(|source| ClipError::Read {
-                path: path.to_owned(),
-                source,
-            })
+            std::fs::read(path).map_err(|source| ClipError::Read { path: path.to_owned(), source })
         };
         let mut clip = Clip::default();
         if let Some(path) = ivf {
@@ -135,20 +128,12 @@ mod tests {
             assert_eq!(layer.frames.len(), 100);
             let keys: Vec<_> = (0..100).filter(|i| layer.frames[*i].key).collect();
             assert_eq!(keys, [0, 25, 50, 75]);
-            assert_eq!(
-                layer.frames.iter().map(|f| f.duration).sum::<Duration>(),
-                Duration::from_secs(4)
-            );
+            assert_eq!(layer.frames.iter().map(|f| f.duration).sum::<Duration>(), Duration::from_secs(4));
         }
         let audio = clip.audio.unwrap();
         assert_eq!(audio.codec, Codec::Opus);
         assert_eq!(audio.frames.len(), 200);
-        assert!(
-            audio
-                .frames
-                .iter()
-                .all(|frame| frame.duration == Duration::from_millis(20))
-        );
+        assert!(audio.frames.iter().all(|frame| frame.duration == Duration::from_millis(20)));
     }
 
     #[test]
@@ -156,13 +141,7 @@ mod tests {
         let error = Clip::open(Some(Path::new("/no/such.ivf")), None).unwrap_err();
         assert!(error.to_string().contains("/no/such.ivf"), "{error}");
         let this = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
-        assert!(matches!(
-            Clip::open(Some(&this), None),
-            Err(ClipError::Ivf(_))
-        ));
-        assert!(matches!(
-            Clip::open(None, Some(&this)),
-            Err(ClipError::Ogg(_))
-        ));
+        assert!(matches!(Clip::open(Some(&this), None), Err(ClipError::Ivf(_))));
+        assert!(matches!(Clip::open(None, Some(&this)), Err(ClipError::Ogg(_))));
     }
 }

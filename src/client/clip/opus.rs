@@ -28,20 +28,13 @@ pub(super) fn read(file: &[u8]) -> Result<Track, ClipError> {
         }
         let duration = duration(&packet.data);
         if !duration.is_zero() {
-            frames.push(Frame {
-                data: Arc::from(packet.data),
-                duration,
-                key: true,
-            });
+            frames.push(Frame { data: Arc::from(packet.data), duration, key: true });
         }
     }
     if frames.is_empty() {
         return Err(ClipError::Ogg("there is no audio in it".into()));
     }
-    Ok(Track {
-        codec: Codec::Opus,
-        frames,
-    })
+    Ok(Track { codec: Codec::Opus, frames })
 }
 
 /// How long a packet plays (RFC 6716 §3.1), zero where it is malformed.
@@ -50,13 +43,9 @@ fn duration(packet: &[u8]) -> Duration {
         return Duration::ZERO;
     };
     let frame = match (toc >> 3, toc >> 3 & 3) {
-        (0..12, size) => [10_000, 20_000, 40_000, 60_000]
-            .get(usize::from(size))
-            .copied(),
+        (0..12, size) => [10_000, 20_000, 40_000, 60_000].get(usize::from(size)).copied(),
         (12..16, size) => [10_000, 20_000].get(usize::from(size & 1)).copied(),
-        (_, size) => [2_500, 5_000, 10_000, 20_000]
-            .get(usize::from(size))
-            .copied(),
+        (_, size) => [2_500, 5_000, 10_000, 20_000].get(usize::from(size)).copied(),
     };
     let count = match toc & 3 {
         0 => 1,

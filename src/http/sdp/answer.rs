@@ -46,10 +46,7 @@ pub(super) struct Head<'a> {
 
 impl<'a> Writer<'a> {
     /// An answer to an offer.
-    pub(super) fn answer(
-        offer: &Description,
-        transport: &'a LocalTransport,
-    ) -> Result<Self, SdpError> {
+    pub(super) fn answer(offer: &Description, transport: &'a LocalTransport) -> Result<Self, SdpError> {
         let setup = match offer.dtls()?.role {
             DtlsRole::Server => "active",
             DtlsRole::Client | DtlsRole::Auto => "passive",
@@ -104,8 +101,7 @@ impl<'a> Writer<'a> {
         attributes.extend(lines);
         self.mids.push(head.mid.to_owned());
         // Port and address are those of trickle ICE; peers take the candidates (RFC 8840).
-        self.medias
-            .push(media(head.media, 9, head.proto, head.formats, attributes));
+        self.medias.push(media(head.media, 9, head.proto, head.formats, attributes));
     }
 
     /// Adds an m-line that is turned down for good, outside of the bundle (RFC 3264 section 6).
@@ -114,14 +110,8 @@ impl<'a> Writer<'a> {
         if let Some(mid) = &section.mid {
             attributes.push(Attribute::with_value("mid", mid));
         }
-        let Media {
-            media: name,
-            proto,
-            fmt,
-            ..
-        } = &section.media;
-        self.medias
-            .push(media(name, 0, proto, fmt.clone(), attributes));
+        let Media { media: name, proto, fmt, .. } = &section.media;
+        self.medias.push(media(name, 0, proto, fmt.clone(), attributes));
     }
 
     pub(super) fn finish(self) -> String {
@@ -133,9 +123,7 @@ impl<'a> Writer<'a> {
         session.attributes = self.attributes;
         if self.bundle {
             let group = format!("BUNDLE {}", self.mids.join(" "));
-            session
-                .attributes
-                .push(Attribute::with_value("group", group.trim_end()));
+            session.attributes.push(Attribute::with_value("group", group.trim_end()));
         }
         session.medias = self.medias;
         let mut text = Vec::new();
@@ -149,12 +137,10 @@ impl<'a> Writer<'a> {
 pub(super) fn msid(stream: &str, kind: MediaKind) -> Attribute {
     let mut stream = stream
         .chars()
-        .map(
-            |char| match char.is_ascii_alphanumeric() || "-_.".contains(char) {
-                true => char,
-                false => '_',
-            },
-        )
+        .map(|char| match char.is_ascii_alphanumeric() || "-_.".contains(char) {
+            true => char,
+            false => '_',
+        })
         .take(58)
         .collect::<String>();
     if stream.is_empty() {
@@ -169,13 +155,7 @@ pub(super) fn candidates(candidates: &[IceCandidate]) -> Vec<Attribute> {
     let mut lines = candidates
         .iter()
         .map(|candidate| {
-            let IceCandidate {
-                foundation,
-                priority,
-                address,
-                port,
-                ..
-            } = candidate;
+            let IceCandidate { foundation, priority, address, port, .. } = candidate;
             let protocol = match candidate.protocol {
                 Protocol::Udp => "udp",
                 Protocol::Tcp => "tcp",
@@ -192,9 +172,7 @@ pub(super) fn candidates(candidates: &[IceCandidate]) -> Vec<Attribute> {
             };
             Attribute::with_value(
                 "candidate",
-                format!(
-                    "{foundation} 1 {protocol} {priority} {address} {port} typ {kind}{tcp_type}"
-                ),
+                format!("{foundation} 1 {protocol} {priority} {address} {port} typ {kind}{tcp_type}"),
             )
         })
         .collect::<Vec<_>>();

@@ -6,17 +6,14 @@ use sdp_types::Attribute;
 
 use super::description::Section;
 use crate::protocol::rtp::{
-    MediaKind, MimeTypeAudio, MimeTypeVideo, RtcpFeedback, RtpCapabilitiesFinalized,
-    RtpCodecCapability, RtpCodecCapabilityFinalized, RtpCodecParameters,
-    RtpCodecParametersParameters, RtpCodecParametersParametersValue,
+    MediaKind, MimeTypeAudio, MimeTypeVideo, RtcpFeedback, RtpCapabilitiesFinalized, RtpCodecCapability,
+    RtpCodecCapabilityFinalized, RtpCodecParameters, RtpCodecParametersParameters,
+    RtpCodecParametersParametersValue,
 };
 
 /// The codecs of an m-line that mediasoup has a name for, in the order of preference.
 pub(super) fn codecs(section: &Section, kind: MediaKind) -> Vec<RtpCodecParameters> {
-    payload_types(section)
-        .into_iter()
-        .filter_map(|payload_type| codec(section, kind, payload_type))
-        .collect()
+    payload_types(section).into_iter().filter_map(|payload_type| codec(section, kind, payload_type)).collect()
 }
 
 /// Every codec of an m-line as a human would name it, whether or not anyone supports it.
@@ -52,9 +49,7 @@ pub(super) fn supported_names(router: &RtpCapabilitiesFinalized, kind: MediaKind
 /// The payload type that an RTX codec repairs (RFC 4588 section 8.1).
 pub(super) fn apt(codec: &RtpCodecParameters) -> Option<u8> {
     match codec.parameters().get("apt") {
-        Some(RtpCodecParametersParametersValue::Number(apt)) if codec.is_rtx() => {
-            u8::try_from(*apt).ok()
-        }
+        Some(RtpCodecParametersParametersValue::Number(apt)) if codec.is_rtx() => u8::try_from(*apt).ok(),
         _ => None,
     }
 }
@@ -77,19 +72,15 @@ pub(super) fn capability(codec: RtpCodecParameters) -> RtpCodecCapability {
             parameters,
             rtcp_feedback,
         },
-        RtpCodecParameters::Video {
-            mime_type,
-            payload_type,
-            clock_rate,
-            parameters,
-            rtcp_feedback,
-        } => RtpCodecCapability::Video {
-            mime_type,
-            preferred_payload_type: Some(payload_type),
-            clock_rate,
-            parameters,
-            rtcp_feedback,
-        },
+        RtpCodecParameters::Video { mime_type, payload_type, clock_rate, parameters, rtcp_feedback } => {
+            RtpCodecCapability::Video {
+                mime_type,
+                preferred_payload_type: Some(payload_type),
+                clock_rate,
+                parameters,
+                rtcp_feedback,
+            }
+        }
     }
 }
 
@@ -98,11 +89,7 @@ pub(super) fn write(codec: &RtpCodecParameters, receive: bool, lines: &mut Vec<A
     let payload_type = codec.payload_type();
     let clock_rate = codec.clock_rate();
     let (name, channels) = match codec {
-        RtpCodecParameters::Audio {
-            mime_type,
-            channels,
-            ..
-        } => (mime_type.as_str(), channels.get()),
+        RtpCodecParameters::Audio { mime_type, channels, .. } => (mime_type.as_str(), channels.get()),
         RtpCodecParameters::Video { mime_type, .. } => (mime_type.as_str(), 1),
     };
     let name = subtype(name);
@@ -110,10 +97,7 @@ pub(super) fn write(codec: &RtpCodecParameters, receive: bool, lines: &mut Vec<A
         1 => String::new(),
         channels => format!("/{channels}"),
     };
-    lines.push(Attribute::with_value(
-        "rtpmap",
-        format!("{payload_type} {name}/{clock_rate}{channels}"),
-    ));
+    lines.push(Attribute::with_value("rtpmap", format!("{payload_type} {name}/{clock_rate}{channels}")));
     let parameters = codec
         .parameters()
         .iter()
@@ -121,17 +105,12 @@ pub(super) fn write(codec: &RtpCodecParameters, receive: bool, lines: &mut Vec<A
         .filter(|(name, _)| !(receive && name.starts_with("sprop-")))
         .map(|(name, value)| match value {
             RtpCodecParametersParametersValue::Number(value) => format!("{name}={value}"),
-            RtpCodecParametersParametersValue::String(value) if value.is_empty() => {
-                name.to_string()
-            }
+            RtpCodecParametersParametersValue::String(value) if value.is_empty() => name.to_string(),
             RtpCodecParametersParametersValue::String(value) => format!("{name}={value}"),
         })
         .collect::<Vec<_>>();
     if !parameters.is_empty() {
-        lines.push(Attribute::with_value(
-            "fmtp",
-            format!("{payload_type} {}", parameters.join(";")),
-        ));
+        lines.push(Attribute::with_value("fmtp", format!("{payload_type} {}", parameters.join(";"))));
     }
     for feedback in codec.rtcp_feedback() {
         let (name, parameter) = feedback.as_type_parameter();
@@ -212,10 +191,7 @@ fn fmtp(section: &Section, payload_type: u8) -> RtpCodecParametersParameters {
         .filter(|parameter| !parameter.is_empty())
         .map(|parameter| {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            (
-                name.trim().to_owned(),
-                parameter_value(name.trim(), value.trim()),
-            )
+            (name.trim().to_owned(), parameter_value(name.trim(), value.trim()))
         })
         .collect()
 }
@@ -254,19 +230,12 @@ fn of_payload_type(value: &str, payload_type: u8) -> Option<&str> {
 }
 
 fn subtype(mime_type: &str) -> &str {
-    mime_type
-        .split_once('/')
-        .map_or(mime_type, |(_, name)| name)
+    mime_type.split_once('/').map_or(mime_type, |(_, name)| name)
 }
 
 fn with_profile(name: &str, parameters: &RtpCodecParametersParameters) -> String {
     let mut named = subtype(name).to_owned();
-    for key in [
-        "profile-level-id",
-        "packetization-mode",
-        "profile-id",
-        "profile",
-    ] {
+    for key in ["profile-level-id", "packetization-mode", "profile-id", "profile"] {
         match parameters.get(key) {
             Some(RtpCodecParametersParametersValue::Number(value)) => {
                 named.push_str(&format!(" {key}={value}"));

@@ -34,12 +34,7 @@ pub struct CounterAnswer {
 #[must_use]
 pub fn counter_offer(media: &[SendMedia], transport: &LocalTransport, stream: &str) -> String {
     let mut writer = Writer::offer(transport);
-    for SendMedia {
-        mid,
-        kind,
-        rtp_parameters,
-    } in media
-    {
+    for SendMedia { mid, kind, rtp_parameters } in media {
         let mut lines = Vec::new();
         for extension in &rtp_parameters.header_extensions {
             extensions::write(extension, &mut lines);
@@ -66,19 +61,14 @@ pub fn counter_offer(media: &[SendMedia], transport: &LocalTransport, stream: &s
 /// # Errors
 /// A malformed error when this cannot be an answer to that offer (RFC 3264 section 6), otherwise
 /// what the viewer lacks to connect.
-pub fn counter_answer(
-    answer: &Description,
-    media: &[SendMedia],
-) -> Result<CounterAnswer, SdpError> {
+pub fn counter_answer(answer: &Description, media: &[SendMedia]) -> Result<CounterAnswer, SdpError> {
     if answer.sections.len() != media.len() {
         return Err(SdpError::malformed(
             "the answer has to have the m-lines of the offer, in the same order",
         ));
     }
     if answer.setup() == "actpass" {
-        return Err(SdpError::malformed(
-            "a=setup of an answer has to be active or passive",
-        ));
+        return Err(SdpError::malformed("a=setup of an answer has to be active or passive"));
     }
     let mut mids = Vec::new();
     for (section, offered) in answer.sections.iter().zip(media) {
@@ -95,15 +85,9 @@ pub fn counter_answer(
             return Err(SdpError::NoRtcpMux(offered.mid.clone()));
         }
         let mut wanted = codecs::codecs(section, offered.kind).into_iter();
-        let sent = offered
-            .rtp_parameters
-            .codecs
-            .iter()
-            .find(|codec| !codec.is_rtx());
+        let sent = offered.rtp_parameters.codecs.iter().find(|codec| !codec.is_rtx());
         let receives = sent.is_some_and(|codec| {
-            wanted.any(|other| {
-                other.payload_type() == codec.payload_type() && same_codec(codec, &other)
-            })
+            wanted.any(|other| other.payload_type() == codec.payload_type() && same_codec(codec, &other))
         });
         if receives {
             mids.push(offered.mid.clone());
@@ -114,8 +98,5 @@ pub fn counter_answer(
         return Err(SdpError::NoBundle);
     }
     answer.ice()?;
-    Ok(CounterAnswer {
-        dtls: answer.dtls()?,
-        mids,
-    })
+    Ok(CounterAnswer { dtls: answer.dtls()?, mids })
 }

@@ -45,8 +45,8 @@ impl Description {
     /// A malformed error when the text isn't SDP or is larger than any client sends.
     pub fn parse(text: &str) -> Result<Self, SdpError> {
         limit("bytes", MAX_BYTES, text.len())?;
-        let session = Session::parse(text.as_bytes())
-            .map_err(|error| SdpError::malformed(error.to_string()))?;
+        let session =
+            Session::parse(text.as_bytes()).map_err(|error| SdpError::malformed(error.to_string()))?;
         limit("m-lines", MAX_SECTIONS, session.medias.len())?;
         limit("attributes", MAX_ATTRIBUTES, session.attributes.len())?;
         let inherited = direction(&session.attributes).unwrap_or(Direction::SendRecv);
@@ -74,10 +74,7 @@ impl Description {
                 media,
             });
         }
-        Ok(Self {
-            attributes: session.attributes,
-            sections,
-        })
+        Ok(Self { attributes: session.attributes, sections })
     }
 
     /// The fingerprints, and the role that the *remote* side has in DTLS (RFC 8842 section 5).
@@ -99,9 +96,7 @@ impl Description {
             "active" | "actpass" => DtlsRole::Client,
             "passive" => DtlsRole::Server,
             _ => {
-                return Err(SdpError::malformed(
-                    "a=setup is neither actpass, active nor passive",
-                ));
+                return Err(SdpError::malformed("a=setup is neither actpass, active nor passive"));
             }
         };
         Ok(DtlsParameters { role, fingerprints })
@@ -125,17 +120,13 @@ impl Description {
     /// Whether the client says that it trickles candidates (RFC 8840 section 4.1).
     #[must_use]
     pub fn is_trickle(&self) -> bool {
-        self.transport_values("ice-options")
-            .flat_map(str::split_whitespace)
-            .any(|option| option == "trickle")
+        self.transport_values("ice-options").flat_map(str::split_whitespace).any(|option| option == "trickle")
     }
 
     /// Whether the description brings candidates along (RFC 8839 section 5.1).
     #[must_use]
     pub fn has_candidates(&self) -> bool {
-        self.sections
-            .iter()
-            .any(|section| section.values("candidate").next().is_some())
+        self.sections.iter().any(|section| section.values("candidate").next().is_some())
     }
 
     /// The m-lines in use that carry audio or video.
@@ -161,10 +152,8 @@ impl Description {
 
     /// An attribute of the bundle's transport: that of its first m-line, else of the session.
     fn transport_values<'a>(&'a self, name: &'static str) -> impl Iterator<Item = &'a str> {
-        let section = self
-            .live()
-            .map(|(section, _)| section)
-            .find(|section| section.values(name).next().is_some());
+        let section =
+            self.live().map(|(section, _)| section).find(|section| section.values(name).next().is_some());
         let attributes = match section {
             Some(section) => &section.media.attributes,
             None => &self.attributes,
@@ -211,15 +200,10 @@ pub(super) fn limit(what: &'static str, limit: usize, count: usize) -> Result<()
 }
 
 pub(super) fn has(attributes: &[Attribute], name: &str) -> bool {
-    attributes
-        .iter()
-        .any(|attribute| attribute.attribute == name)
+    attributes.iter().any(|attribute| attribute.attribute == name)
 }
 
-fn values<'a>(
-    attributes: &'a [Attribute],
-    name: &'static str,
-) -> impl Iterator<Item = &'a str> + use<'a> {
+fn values<'a>(attributes: &'a [Attribute], name: &'static str) -> impl Iterator<Item = &'a str> + use<'a> {
     attributes
         .iter()
         .filter(move |attribute| attribute.attribute == name)
@@ -232,15 +216,13 @@ fn first<'a>(attributes: &'a [Attribute], name: &'static str) -> Option<&'a str>
 }
 
 fn direction(attributes: &[Attribute]) -> Option<Direction> {
-    attributes
-        .iter()
-        .find_map(|attribute| match attribute.attribute.as_str() {
-            "sendrecv" => Some(Direction::SendRecv),
-            "sendonly" => Some(Direction::SendOnly),
-            "recvonly" => Some(Direction::RecvOnly),
-            "inactive" => Some(Direction::Inactive),
-            _ => None,
-        })
+    attributes.iter().find_map(|attribute| match attribute.attribute.as_str() {
+        "sendrecv" => Some(Direction::SendRecv),
+        "sendonly" => Some(Direction::SendOnly),
+        "recvonly" => Some(Direction::RecvOnly),
+        "inactive" => Some(Direction::Inactive),
+        _ => None,
+    })
 }
 
 fn is_token(text: &str) -> bool {
@@ -251,21 +233,11 @@ fn is_token(text: &str) -> bool {
 fn fingerprint(value: &str) -> Result<Option<DtlsFingerprint>, SdpError> {
     let (algorithm, digest) = value.split_once(' ').unwrap_or((value, ""));
     Ok(Some(match algorithm.to_ascii_lowercase().as_str() {
-        "sha-1" => DtlsFingerprint::Sha1 {
-            value: bytes(digest)?,
-        },
-        "sha-224" => DtlsFingerprint::Sha224 {
-            value: bytes(digest)?,
-        },
-        "sha-256" => DtlsFingerprint::Sha256 {
-            value: bytes(digest)?,
-        },
-        "sha-384" => DtlsFingerprint::Sha384 {
-            value: bytes(digest)?,
-        },
-        "sha-512" => DtlsFingerprint::Sha512 {
-            value: bytes(digest)?,
-        },
+        "sha-1" => DtlsFingerprint::Sha1 { value: bytes(digest)? },
+        "sha-224" => DtlsFingerprint::Sha224 { value: bytes(digest)? },
+        "sha-256" => DtlsFingerprint::Sha256 { value: bytes(digest)? },
+        "sha-384" => DtlsFingerprint::Sha384 { value: bytes(digest)? },
+        "sha-512" => DtlsFingerprint::Sha512 { value: bytes(digest)? },
         _ => return Ok(None),
     }))
 }
@@ -274,11 +246,7 @@ fn bytes<const N: usize>(digest: &str) -> Result<[u8; N], SdpError> {
     digest
         .trim()
         .split(':')
-        .map(|byte| {
-            u8::from_str_radix(byte, 16)
-                .ok()
-                .filter(|_| byte.len() == 2)
-        })
+        .map(|byte| u8::from_str_radix(byte, 16).ok().filter(|_| byte.len() == 2))
         .collect::<Option<Vec<u8>>>()
         .and_then(|bytes| bytes.try_into().ok())
         .ok_or_else(|| SdpError::malformed("a=fingerprint does not fit its hash function"))

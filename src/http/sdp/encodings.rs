@@ -47,10 +47,9 @@ pub(super) fn rids(section: &Section) -> Result<Vec<String>, SdpError> {
 
 /// Simulcast layers known by RID; their SSRCs are learned from the packets.
 pub(super) fn by_rid(rids: Vec<String>) -> Vec<RtpEncodingParameters> {
-    let encodings = rids.into_iter().map(|rid| RtpEncodingParameters {
-        rid: Some(rid),
-        ..RtpEncodingParameters::default()
-    });
+    let encodings = rids
+        .into_iter()
+        .map(|rid| RtpEncodingParameters { rid: Some(rid), ..RtpEncodingParameters::default() });
     layered(encodings.collect())
 }
 
@@ -100,10 +99,7 @@ pub(super) fn msid(section: &Section) -> Option<String> {
 
 /// The lines with which a receiver takes every one of the layers.
 pub(super) fn write(encodings: &[RtpEncodingParameters], lines: &mut Vec<Attribute>) {
-    let rids = encodings
-        .iter()
-        .filter_map(|encoding| encoding.rid.as_deref())
-        .collect::<Vec<_>>();
+    let rids = encodings.iter().filter_map(|encoding| encoding.rid.as_deref()).collect::<Vec<_>>();
     for rid in &rids {
         lines.push(Attribute::with_value("rid", format!("{rid} recv")));
     }
@@ -139,7 +135,5 @@ fn ssrc(text: &str) -> Option<u32> {
 /// RFC 8852 section 3.3, and dashes and underscores, which are in use.
 fn is_rid(rid: &str) -> bool {
     (1..=255).contains(&rid.len())
-        && rid
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        && rid.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }

@@ -27,11 +27,7 @@ pub(super) fn sent(
     offered(section, "sendonly")
         .into_iter()
         .filter(|(_, uri)| known(*uri))
-        .map(|(id, uri)| RtpHeaderExtensionParameters {
-            uri,
-            id,
-            encrypt: false,
-        })
+        .map(|(id, uri)| RtpHeaderExtensionParameters { uri, id, encrypt: false })
         .collect()
 }
 
@@ -52,10 +48,7 @@ pub(super) fn received(section: &Section, kind: MediaKind) -> Vec<RtpHeaderExten
 /// The line of an extension in an offer of ours.
 pub(super) fn write(extension: &RtpHeaderExtensionParameters, lines: &mut Vec<Attribute>) {
     let RtpHeaderExtensionParameters { id, uri, .. } = extension;
-    lines.push(Attribute::with_value(
-        "extmap",
-        format!("{id} {}", uri.as_str()),
-    ));
+    lines.push(Attribute::with_value("extmap", format!("{id} {}", uri.as_str())));
 }
 
 /// The lines that accept extensions: what is offered in one direction is taken in the other one.
@@ -70,9 +63,7 @@ pub(super) fn accept<'a>(
     for RtpHeaderExtensionParameters { id, uri, .. } in extensions {
         let offered_as = |direction: &str| {
             let offered = format!("{id}/{direction}");
-            section
-                .values("extmap")
-                .any(|value| value.split_whitespace().next() == Some(&offered))
+            section.values("extmap").any(|value| value.split_whitespace().next() == Some(&offered))
         };
         let direction = match () {
             () if offered_as("sendonly") => "/recvonly",
@@ -96,9 +87,7 @@ fn offered(section: &Section, one_way: &str) -> Vec<(u16, RtpHeaderExtensionUri)
         let Some(id) = id.parse().ok().filter(|id| (1..=255).contains(id)) else {
             continue;
         };
-        let repeated = offered
-            .iter()
-            .any(|(other, same)| *other == id || *same == uri);
+        let repeated = offered.iter().any(|(other, same)| *other == id || *same == uri);
         if !repeated && (direction == "sendrecv" || direction == one_way) {
             offered.push((id, uri));
         }

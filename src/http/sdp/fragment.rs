@@ -52,9 +52,7 @@ impl Fragment {
             (Some(ufrag), Some(password)) => Some((ufrag, password)),
             (None, None) => None,
             _ => {
-                return Err(SdpError::malformed(
-                    "send a=ice-ufrag and a=ice-pwd together",
-                ));
+                return Err(SdpError::malformed("send a=ice-ufrag and a=ice-pwd together"));
             }
         };
         if fragment == Self::default() {
@@ -68,9 +66,7 @@ impl Fragment {
 fn same(known: &mut Option<String>, value: &str) -> Result<(), SdpError> {
     let value = value.trim();
     if value.is_empty() || known.as_ref().is_some_and(|known| known != value) {
-        return Err(SdpError::malformed(
-            "the fragment has to have one set of ICE credentials",
-        ));
+        return Err(SdpError::malformed("the fragment has to have one set of ICE credentials"));
     }
     *known = Some(value.to_owned());
     Ok(())
@@ -81,11 +77,7 @@ fn same(known: &mut Option<String>, value: &str) -> Result<(), SdpError> {
 /// `mid` is the first of the bundle.
 #[must_use]
 pub fn restart_fragment(ice: &IceParameters, local: &[IceCandidate], mid: &str) -> String {
-    let IceParameters {
-        username_fragment,
-        password,
-        ..
-    } = ice;
+    let IceParameters { username_fragment, password, .. } = ice;
     let mut lines = vec![
         "a=ice-lite".to_owned(),
         format!("a=ice-ufrag:{username_fragment}"),
@@ -94,14 +86,10 @@ pub fn restart_fragment(ice: &IceParameters, local: &[IceCandidate], mid: &str) 
         "m=audio 9 UDP/TLS/RTP/SAVPF 0".to_owned(),
         format!("a=mid:{mid}"),
     ];
-    lines.extend(
-        candidates(local)
-            .into_iter()
-            .map(|attribute| match attribute.value {
-                Some(value) => format!("a={}:{value}", attribute.attribute),
-                None => format!("a={}", attribute.attribute),
-            }),
-    );
+    lines.extend(candidates(local).into_iter().map(|attribute| match attribute.value {
+        Some(value) => format!("a={}:{value}", attribute.attribute),
+        None => format!("a={}", attribute.attribute),
+    }));
     lines.push(String::new());
     lines.join("\r\n")
 }
@@ -133,10 +121,7 @@ mod tests {
     #[test]
     fn credentials_may_be_repeated_but_not_differ() {
         let twice = "a=ice-ufrag:u\na=ice-pwd:p\nm=audio 9 RTP/AVP 0\na=ice-ufrag:u\na=ice-pwd:p\n";
-        assert_eq!(
-            Fragment::parse(twice).map(|fragment| fragment.credentials),
-            Ok(credentials("u", "p"))
-        );
+        assert_eq!(Fragment::parse(twice).map(|fragment| fragment.credentials), Ok(credentials("u", "p")));
         for text in [
             "a=ice-ufrag:u\na=ice-pwd:p\na=ice-ufrag:v\n",
             "a=ice-ufrag:u\n",
@@ -167,18 +152,13 @@ mod tests {
             tcp_type: None,
         };
         let text = restart_fragment(&ice, &[candidate], "audio0");
-        for line in [
-            "a=ice-lite\r\n",
-            "a=mid:audio0\r\n",
-            "a=candidate:udp 1 udp 7 2001:db8::1 40000 typ host\r\n",
-        ] {
+        for line in
+            ["a=ice-lite\r\n", "a=mid:audio0\r\n", "a=candidate:udp 1 udp 7 2001:db8::1 40000 typ host\r\n"]
+        {
             assert!(text.contains(line), "{text}");
         }
-        let expected = Fragment {
-            credentials: credentials("fresh", "secret"),
-            candidates: 1,
-            end_of_candidates: true,
-        };
+        let expected =
+            Fragment { credentials: credentials("fresh", "secret"), candidates: 1, end_of_candidates: true };
         assert_eq!(Fragment::parse(&text), Ok(expected));
     }
 }

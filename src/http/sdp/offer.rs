@@ -12,10 +12,7 @@ pub(super) enum Purpose {
 }
 
 /// The m-lines of an offer that are to be negotiated.
-pub(super) fn check(
-    offer: &Description,
-    purpose: Purpose,
-) -> Result<Vec<(&Section, MediaKind)>, SdpError> {
+pub(super) fn check(offer: &Description, purpose: Purpose) -> Result<Vec<(&Section, MediaKind)>, SdpError> {
     let live = offer.live().collect::<Vec<_>>();
     if live.is_empty() {
         return Err(SdpError::NoMedia);
@@ -43,9 +40,7 @@ pub(super) fn check(
         }
     }
     let bundled = match offer.bundle() {
-        Some(mids) => live
-            .iter()
-            .all(|(section, _)| mids.contains(&section.mid())),
+        Some(mids) => live.iter().all(|(section, _)| mids.contains(&section.mid())),
         None => live.len() == 1,
     };
     if !bundled {

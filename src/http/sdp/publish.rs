@@ -55,9 +55,8 @@ pub fn answer_publish(
 ) -> Result<String, SdpError> {
     let mut writer = Writer::answer(offer, transport)?;
     for section in &offer.sections {
-        let media = media
-            .iter()
-            .find(|media| section.is_live() && section.mid.as_deref() == Some(&media.mid));
+        let media =
+            media.iter().find(|media| section.is_live() && section.mid.as_deref() == Some(&media.mid));
         let Some(PublishMedia { rtp_parameters, .. }) = media else {
             writer.reject(section);
             continue;
@@ -101,9 +100,7 @@ fn rtp_parameters(
         })?;
     let rtx = offered
         .iter()
-        .find(|rtx| {
-            codecs::apt(rtx) == Some(codec.payload_type()) && rtx.clock_rate() == codec.clock_rate()
-        })
+        .find(|rtx| codecs::apt(rtx) == Some(codec.payload_type()) && rtx.clock_rate() == codec.clock_rate())
         .filter(|_| repairs(router, supported));
 
     let mut header_extensions = extensions::sent(section, router, kind);
@@ -112,18 +109,14 @@ fn rtp_parameters(
     reduce_feedback(&mut codec, supported, &header_extensions);
     let mut codecs = vec![codec];
     // Unannounced SSRCs of retransmissions would not be recognised: they come in-band instead.
-    let recognised =
-        |encoding: &RtpEncodingParameters| encoding.ssrc.is_none() || encoding.rtx.is_some();
+    let recognised = |encoding: &RtpEncodingParameters| encoding.ssrc.is_none() || encoding.rtx.is_some();
     codecs.extend(rtx.filter(|_| encodings.iter().all(recognised)).cloned());
     let mut parameters = RtpParameters {
         mid: section.mid.clone(),
         codecs,
         header_extensions,
         encodings,
-        rtcp: RtcpParameters {
-            cname: encodings::cname(section),
-            reduced_size: true,
-        },
+        rtcp: RtcpParameters { cname: encodings::cname(section), reduced_size: true },
         msid: encodings::msid(section),
     };
     if parameters.codecs.len() == 1 {
@@ -142,10 +135,7 @@ fn encodings(
     let has = |extensions: &[RtpHeaderExtensionParameters], uri| {
         extensions.iter().any(|extension| extension.uri == uri)
     };
-    let unroutable = |add| SdpError::Unroutable {
-        mid: section.mid().to_owned(),
-        add,
-    };
+    let unroutable = |add| SdpError::Unroutable { mid: section.mid().to_owned(), add };
     let rids = encodings::rids(section)?;
     if !rids.is_empty() && has(header_extensions, RtpHeaderExtensionUri::RtpStreamId) {
         return Ok(encodings::by_rid(rids));
@@ -175,8 +165,7 @@ fn repairs(router: &RtpCapabilitiesFinalized, codec: &RtpCodecCapabilityFinalize
     let payload_type = codec.preferred_payload_type();
     router.codecs.iter().any(|rtx| {
         rtx.is_rtx()
-            && rtx.parameters().get("apt")
-                == Some(&RtpCodecParametersParametersValue::from(payload_type))
+            && rtx.parameters().get("apt") == Some(&RtpCodecParametersParametersValue::from(payload_type))
     })
 }
 
@@ -189,11 +178,7 @@ fn reduce_feedback(
 ) {
     let (RtpCodecCapabilityFinalized::Audio { rtcp_feedback, .. }
     | RtpCodecCapabilityFinalized::Video { rtcp_feedback, .. }) = supported;
-    let has = |uri| {
-        header_extensions
-            .iter()
-            .any(|extension| extension.uri == uri)
-    };
+    let has = |uri| header_extensions.iter().any(|extension| extension.uri == uri);
     let transport_cc = has(RtpHeaderExtensionUri::TransportWideCcDraft01);
     let remb = !transport_cc && has(RtpHeaderExtensionUri::AbsSendTime);
     codec.rtcp_feedback_mut().retain(|feedback| {

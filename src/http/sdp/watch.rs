@@ -36,10 +36,7 @@ pub fn watch_media(offer: &Description) -> Result<Vec<WatchMedia>, SdpError> {
             mid: section.mid().to_owned(),
             kind,
             capabilities: RtpCapabilities {
-                codecs: codecs::codecs(section, kind)
-                    .into_iter()
-                    .map(codecs::capability)
-                    .collect(),
+                codecs: codecs::codecs(section, kind).into_iter().map(codecs::capability).collect(),
                 header_extensions: extensions::received(section, kind),
             },
         })
@@ -108,20 +105,13 @@ fn send_lines(
                 && codecs::apt(codec) == codecs::apt(other)
         })
     };
-    let accepted = parameters
-        .codecs
-        .iter()
-        .filter(is_offered)
-        .cloned()
-        .collect::<Vec<_>>();
+    let accepted = parameters.codecs.iter().filter(is_offered).cloned().collect::<Vec<_>>();
     if accepted.first().is_none_or(RtpCodecParameters::is_rtx) {
         return Err(SdpError::NotOffered(section.mid().to_owned()));
     }
     let received = extensions::received(section, kind);
     let is_received = |extension: &&RtpHeaderExtensionParameters| {
-        received
-            .iter()
-            .any(|other| other.uri == extension.uri && other.preferred_id == extension.id)
+        received.iter().any(|other| other.uri == extension.uri && other.preferred_id == extension.id)
     };
     let mut lines = Vec::new();
     let extensions = parameters.header_extensions.iter().filter(is_received);

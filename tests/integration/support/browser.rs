@@ -99,12 +99,7 @@ impl Browser {
             let stderr = fs::read_to_string(&log).unwrap_or_default();
             panic!("the browser did not start: {error}\n{stderr}");
         }
-        Self {
-            cdp,
-            _pipe: pipe,
-            _process: process,
-            _profile: profile,
-        }
+        Self { cdp, _pipe: pipe, _process: process, _profile: profile }
     }
 
     /// Opens `url` and returns when it has loaded.

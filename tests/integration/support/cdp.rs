@@ -40,10 +40,7 @@ impl Cdp {
     ) -> (Self, impl Future<Output = ()> + Send) {
         let (calls, inbox) = mpsc::channel(64);
         let lines = Arc::new(watch::Sender::default());
-        let handle = Self {
-            calls,
-            lines: Arc::clone(&lines),
-        };
+        let handle = Self { calls, lines: Arc::clone(&lines) };
         let serve = async move {
             // However the pipe ends, those who wait learn it from their dropped answers.
             let _ = serve(to_browser, from_browser, inbox, &lines).await;
@@ -63,9 +60,7 @@ impl Cdp {
         let exchange = async {
             let sent = self.calls.send(Call { message, answer }).await;
             sent.map_err(|_| "the browser is gone".to_owned())?;
-            answered
-                .await
-                .map_err(|_| "the browser has ended".to_owned())?
+            answered.await.map_err(|_| "the browser has ended".to_owned())?
         };
         timeout(ANSWER, exchange)
             .await
@@ -83,11 +78,7 @@ impl Cdp {
     /// What the page of `session` has logged so far.
     pub(crate) fn lines(&self, session: &str) -> Vec<String> {
         let lines = self.lines.borrow();
-        lines
-            .iter()
-            .filter(|line| line.session == session)
-            .map(|line| line.text.clone())
-            .collect()
+        lines.iter().filter(|line| line.session == session).map(|line| line.text.clone()).collect()
     }
 }
 
@@ -158,10 +149,7 @@ fn log_line(message: &Value) -> Option<LogLine> {
         "Inspector.targetCrashed" => "the page crashed".into(),
         _ => return None,
     };
-    Some(LogLine {
-        session: message["sessionId"].as_str()?.to_owned(),
-        text,
-    })
+    Some(LogLine { session: message["sessionId"].as_str()?.to_owned(), text })
 }
 
 /// What an `ExceptionDetails` says, with the stack where there is one.
@@ -174,14 +162,9 @@ pub(crate) fn thrown(details: &Value) -> String {
 
 /// A `RemoteObject` as the console would show it.
 fn remote(object: &Value) -> String {
-    object
-        .get("value")
-        .or(object.get("description"))
-        .map_or_else(|| text(&object["type"]), text)
+    object.get("value").or(object.get("description")).map_or_else(|| text(&object["type"]), text)
 }
 
 fn text(value: &Value) -> String {
-    value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned)
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

@@ -50,9 +50,7 @@ impl ChaosProxy {
             Some((scheme, host)) => (Some(scheme.to_owned()), host),
             None => (None, upstream.as_ref()),
         };
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .await
-            .expect("a port for the proxy");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port for the proxy");
         let line = Arc::new(Line {
             upstream: host.trim_end_matches('/').to_owned(),
             open: watch::Sender::new(true),
@@ -64,12 +62,7 @@ impl ChaosProxy {
         let address = listener.local_addr().expect("the proxy's address");
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, Arc::clone(&line)));
-        Self {
-            address,
-            scheme,
-            line,
-            _tasks: tasks,
-        }
+        Self { address, scheme, line, _tasks: tasks }
     }
 
     /// Where to connect instead of the upstream, with the scheme the upstream was given with.
@@ -85,10 +78,7 @@ impl ChaosProxy {
     pub(crate) async fn cut(&self) {
         self.line.open.send_replace(false);
         let mut connections = self.line.connections.subscribe();
-        connections
-            .wait_for(|count| *count == 0)
-            .await
-            .expect("the proxy runs");
+        connections.wait_for(|count| *count == 0).await.expect("the proxy runs");
     }
 
     /// Lets new connections through again.
@@ -154,10 +144,7 @@ impl Direction {
 
     fn list(&self) -> Vec<(String, usize)> {
         let messages = self.messages.borrow();
-        messages
-            .iter()
-            .map(|seen| (seen.subject.clone(), seen.size))
-            .collect()
+        messages.iter().map(|seen| (seen.subject.clone(), seen.size)).collect()
     }
 
     fn count(&self, filter: &str) -> usize {

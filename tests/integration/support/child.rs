@@ -34,7 +34,8 @@ impl ChildNode {
         .expect("the node starts");
         let node = Self { process, public, operators };
         let ready = format!("{}/readyz", node.operators_url());
-        eventually(SOON, "the node is ready", || async { (get_status(&ready).await == 200).then_some(()) }).await;
+        eventually(SOON, "the node is ready", || async { (get_status(&ready).await == 200).then_some(()) })
+            .await;
         node
     }
 

@@ -69,8 +69,13 @@ pub(crate) async fn publish(node: &Node, room: &str) -> Publisher {
     publish_with(node, room, |_| {}).await
 }
 
-pub(crate) async fn publish_with(node: &Node, room: &str, set: impl FnOnce(&mut PublishOptions)) -> Publisher {
-    let mut options = PublishOptions::new(format!("{}/whip/{room}", node.public_url()), Arc::new(Clip::builtin()));
+pub(crate) async fn publish_with(
+    node: &Node,
+    room: &str,
+    set: impl FnOnce(&mut PublishOptions),
+) -> Publisher {
+    let mut options =
+        PublishOptions::new(format!("{}/whip/{room}", node.public_url()), Arc::new(Clip::builtin()));
     set(&mut options);
     let publisher = Publisher::start(options).await.expect("the publisher is taken");
     let stats = publisher.stats();

@@ -6,10 +6,7 @@
     clippy::indexing_slicing,
     reason = "clippy exempts test functions only, and what these helpers cannot do fails the test"
 )]
-#![allow(
-    dead_code,
-    reason = "helpers for looking into a failure stay at hand while no test calls them"
-)]
+#![allow(dead_code, reason = "helpers for looking into a failure stay at hand while no test calls them")]
 
 pub(crate) mod browser;
 mod cdp;

@@ -45,12 +45,7 @@ impl NatsServer {
             .expect("a temporary folder for nats-server");
         fs::write(dir.path().join("nats.conf"), config).expect("write the server's configuration");
         let port = free_port();
-        let mut server = Self {
-            process: None,
-            port,
-            name: format!("test-{}-{port}", process::id()),
-            dir,
-        };
+        let mut server = Self { process: None, port, name: format!("test-{}-{port}", process::id()), dir };
         server.launch().await;
         server
     }
@@ -62,9 +57,7 @@ impl NatsServer {
 
     /// A new client without credentials.
     pub(crate) async fn client(&self) -> async_nats::Client {
-        async_nats::connect(self.url())
-            .await
-            .expect("connect to the test's nats-server")
+        async_nats::connect(self.url()).await.expect("connect to the test's nats-server")
     }
 
     /// Kills the server, as a crash would; connections are reset.

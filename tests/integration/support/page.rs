@@ -33,11 +33,7 @@ impl Page {
         let target = string(&browser("Target.createTarget", blank).await["targetId"]);
         let attach = json!({ "targetId": target, "flatten": true });
         let session = string(&browser("Target.attachToTarget", attach).await["sessionId"]);
-        let page = Self {
-            cdp,
-            target,
-            session,
-        };
+        let page = Self { cdp, target, session };
         for domain in ["Runtime.enable", "Log.enable", "Page.enable"] {
             page.call(domain, json!({})).await;
         }
@@ -47,8 +43,7 @@ impl Page {
         if let Some(error) = navigated.get("errorText") {
             panic!("{url} did not load: {error}");
         }
-        page.wait_for("document.readyState === 'complete'", LOAD)
-            .await;
+        page.wait_for("document.readyState === 'complete'", LOAD).await;
         page
     }
 
@@ -57,9 +52,7 @@ impl Page {
     /// # Panics
     /// When it throws or rejects, or the value is no `T`.
     pub(crate) async fn eval<T: DeserializeOwned>(&self, js: &str) -> T {
-        self.try_eval(js)
-            .await
-            .unwrap_or_else(|error| panic!("{js}\n{error}\n{}", self.logged()))
+        self.try_eval(js).await.unwrap_or_else(|error| panic!("{js}\n{error}\n{}", self.logged()))
     }
 
     /// As [`eval`](Self::eval); the error is what the page threw.
@@ -87,8 +80,7 @@ impl Page {
     pub(crate) fn wait_for(&self, js: &str, limit: Duration) -> impl Future<Output = ()> {
         let at = Location::caller();
         // Asked for as an array, so that the page judges and the value can still be shown.
-        let ask =
-            format!("(async () => {{ const v = await ({js}\n); return [!!v, String(v)]; }})()");
+        let ask = format!("(async () => {{ const v = await ({js}\n); return [!!v, String(v)]; }})()");
         async move {
             let what = format!("`{js}` at {at}");
             eventually(limit, what, || async {
@@ -96,8 +88,7 @@ impl Page {
                     .try_eval::<(bool, String)>(&ask)
                     .await
                     .map_err(|error| format!("{error}\n{}", self.logged()))?;
-                so.then_some(())
-                    .ok_or_else(|| format!("{value}\n{}", self.logged()))
+                so.then_some(()).ok_or_else(|| format!("{value}\n{}", self.logged()))
             })
             .await;
         }
@@ -105,9 +96,7 @@ impl Page {
 
     /// Writes what the page shows to `path`, as PNG.
     pub(crate) async fn screenshot(&self, path: impl AsRef<Path>) {
-        let shot = self
-            .call("Page.captureScreenshot", json!({ "format": "png" }))
-            .await;
+        let shot = self.call("Page.captureScreenshot", json!({ "format": "png" })).await;
         let png = from_base64(&string(&shot["data"]));
         fs::write(path, png).expect("write the screenshot");
     }
@@ -117,8 +106,7 @@ impl Page {
         let metrics = json!({
             "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false,
         });
-        self.call("Emulation.setDeviceMetricsOverride", metrics)
-            .await;
+        self.call("Emulation.setDeviceMetricsOverride", metrics).await;
     }
 
     /// What the page logged, threw or failed to load so far, each line after its level.
@@ -144,10 +132,7 @@ impl Drop for Page {
 }
 
 fn string(value: &Value) -> String {
-    value
-        .as_str()
-        .unwrap_or_else(|| panic!("the browser answered {value} where a string belongs"))
-        .to_owned()
+    value.as_str().unwrap_or_else(|| panic!("the browser answered {value} where a string belongs")).to_owned()
 }
 
 /// The protocol has no other form for bytes (RFC 4648, section 4).

@@ -29,13 +29,11 @@ impl Process {
         let (started, child) = mpsc::sync_channel(1);
         let (hold, held) = mpsc::channel::<()>();
         // The death signal fires when the *thread* that forked ends, so that thread waits here.
-        thread::Builder::new()
-            .name("child-keeper".into())
-            .spawn(move || {
-                if started.send(command.spawn()).is_ok() {
-                    let _ = held.recv();
-                }
-            })?;
+        thread::Builder::new().name("child-keeper".into()).spawn(move || {
+            if started.send(command.spawn()).is_ok() {
+                let _ = held.recv();
+            }
+        })?;
         let child = child.recv().map_err(io::Error::other)??;
         Ok(Self { child, _hold: hold })
     }
@@ -59,11 +57,7 @@ impl Process {
             .stderr(Stdio::null())
             .status()
             .expect("run sh to send a signal");
-        assert!(
-            status.success(),
-            "could not send SIG{name} to group {}",
-            self.child.id()
-        );
+        assert!(status.success(), "could not send SIG{name} to group {}", self.child.id());
     }
 
     /// Kills the group and waits until the child is gone.

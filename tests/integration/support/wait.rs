@@ -71,10 +71,7 @@ async fn wait_until<F: Future<Output: Verdict>>(
             Err(_) => last = format!("the last probe hangs; before it: {last}"),
         }
         let now = Instant::now();
-        assert!(
-            now < deadline,
-            "{at}: waited {limit:?} for {what}; last state: {last}"
-        );
+        assert!(now < deadline, "{at}: waited {limit:?} for {what}; last state: {last}");
         sleep(EVERY.min(deadline - now)).await;
     }
 }
@@ -113,16 +110,8 @@ async fn hold<F: Future<Output: Verdict>>(
             Err(_) => Some("the probe hangs".into()),
         };
         if let Some(state) = state {
-            panic!(
-                "{at}: {what} did not hold after {:?} of {duration:?}: {state}",
-                started.elapsed()
-            );
+            panic!("{at}: {what} did not hold after {:?} of {duration:?}: {state}", started.elapsed());
         }
-        sleep(
-            (probed + every)
-                .min(end)
-                .saturating_duration_since(Instant::now()),
-        )
-        .await;
+        sleep((probed + every).min(end).saturating_duration_since(Instant::now())).await;
     }
 }

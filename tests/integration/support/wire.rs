@@ -86,20 +86,10 @@ mod tests {
             pub a.c _INBOX.1 14\r\nPUB fake 1\r\nx\r\n\r\n\
             HPUB h _INBOX.2 12 17\r\nNATS/1.0\r\n\r\nhello\r\n\
             PUB none 0\r\n\r\nMSG m 7 reply 1\r\n\n\r\nHMSG n 7 12 12\r\nNATS/1.0\r\n\r\n\r\nPONG\r\n";
-        let expected = [
-            ("a.b", 5),
-            ("a.c", 14),
-            ("h", 17),
-            ("none", 0),
-            ("m", 1),
-            ("n", 12),
-        ];
+        let expected = [("a.b", 5), ("a.c", 14), ("h", 17), ("none", 0), ("m", 1), ("n", 12)];
         for cut in 1..=stream.len() {
             let mut reader = WireReader::default();
-            let seen: Vec<_> = stream
-                .chunks(cut)
-                .flat_map(|read| reader.read(read))
-                .collect();
+            let seen: Vec<_> = stream.chunks(cut).flat_map(|read| reader.read(read)).collect();
             let seen: Vec<_> = seen.iter().map(|s| (s.subject.as_str(), s.size)).collect();
             assert_eq!(seen, expected, "cut every {cut} bytes");
         }

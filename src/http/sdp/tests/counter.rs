@@ -6,18 +6,11 @@ fn media() -> Vec<SendMedia> {
     let mut media = publish_media(&offer, &router())
         .unwrap()
         .into_iter()
-        .map(|media| SendMedia {
-            mid: media.mid,
-            kind: media.kind,
-            rtp_parameters: media.rtp_parameters,
-        })
+        .map(|media| SendMedia { mid: media.mid, kind: media.kind, rtp_parameters: media.rtp_parameters })
         .collect::<Vec<_>>();
     for SendMedia { rtp_parameters, .. } in &mut media {
-        rtp_parameters.header_extensions = vec![RtpHeaderExtensionParameters {
-            uri: Uri::Mid,
-            id: 1,
-            encrypt: false,
-        }];
+        rtp_parameters.header_extensions =
+            vec![RtpHeaderExtensionParameters { uri: Uri::Mid, id: 1, encrypt: false }];
     }
     media
 }
@@ -39,10 +32,7 @@ fn a_counter_offer_has_our_payload_types_and_can_be_accepted() {
     assert_eq!(offer.setup(), "actpass");
     for (section, media) in offer.sections.iter().zip(&media) {
         assert_eq!(section.direction, description::Direction::SendOnly);
-        assert_eq!(
-            codecs::codecs(section, media.kind),
-            media.rtp_parameters.codecs
-        );
+        assert_eq!(codecs::codecs(section, media.kind), media.rtp_parameters.codecs);
     }
     assert_lines(
         &text,
@@ -90,8 +80,5 @@ fn an_answer_to_another_offer_is_refused() {
         assert!(error.is_malformed(), "{error}");
     }
     let unbundled = text.replace("a=group:BUNDLE 0 1\r\n", "");
-    assert_eq!(
-        counter_answer(&parse(&unbundled), &media).unwrap_err(),
-        SdpError::NoBundle
-    );
+    assert_eq!(counter_answer(&parse(&unbundled), &media).unwrap_err(), SdpError::NoBundle);
 }

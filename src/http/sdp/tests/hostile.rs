@@ -84,17 +84,13 @@ fn change() -> impl Strategy<Value = Change> {
         Just(Change::Repeat),
         (0..80_usize).prop_map(Change::Cut),
         prop_oneof![value.clone(), "\\PC{0,30}"].prop_map(Change::Replace),
-        (0..80_usize, prop_oneof![value, "\\PC{0,5}"])
-            .prop_map(|(at, text)| Change::Insert(at, text)),
+        (0..80_usize, prop_oneof![value, "\\PC{0,5}"]).prop_map(|(at, text)| Change::Insert(at, text)),
     ]
 }
 
 fn mutated() -> impl Strategy<Value = String> {
-    (
-        recorded(),
-        prop::collection::vec((any::<prop::sample::Index>(), change()), 0..6),
-    )
-        .prop_map(|(text, changes)| {
+    (recorded(), prop::collection::vec((any::<prop::sample::Index>(), change()), 0..6)).prop_map(
+        |(text, changes)| {
             let mut lines = text.lines().map(str::to_owned).collect::<Vec<_>>();
             for (index, change) in changes {
                 if lines.is_empty() {
@@ -102,10 +98,7 @@ fn mutated() -> impl Strategy<Value = String> {
                 }
                 let index = index.index(lines.len());
                 let floor = |line: &str, at: usize| {
-                    (0..=at.min(line.len()))
-                        .rev()
-                        .find(|at| line.is_char_boundary(*at))
-                        .unwrap()
+                    (0..=at.min(line.len())).rev().find(|at| line.is_char_boundary(*at)).unwrap()
                 };
                 match change {
                     Change::Drop => drop(lines.remove(index)),
@@ -122,7 +115,8 @@ fn mutated() -> impl Strategy<Value = String> {
                 }
             }
             lines.join("\r\n")
-        })
+        },
+    )
 }
 
 proptest! {

@@ -24,11 +24,7 @@ const PUBLISHERS: [&str; 7] = [
 ];
 
 /// The recorded offers of viewers.
-const VIEWERS: [&str; 3] = [
-    offers::CHROMIUM_WATCH,
-    offers::FIREFOX_WATCH,
-    offers::AIORTC_WATCH,
-];
+const VIEWERS: [&str; 3] = [offers::CHROMIUM_WATCH, offers::FIREFOX_WATCH, offers::AIORTC_WATCH];
 
 fn parse(text: &str) -> Description {
     Description::parse(text).unwrap()
@@ -95,12 +91,7 @@ fn with_rtx(
 ) -> [RtpCodecCapabilityFinalized; 2] {
     [
         video(mime_type, payload_type, parameters, &VIDEO_FEEDBACK),
-        video(
-            MimeTypeVideo::Rtx,
-            rtx,
-            &[("apt", payload_type.into())],
-            &[],
-        ),
+        video(MimeTypeVideo::Rtx, rtx, &[("apt", payload_type.into())], &[]),
     ]
 }
 
@@ -155,10 +146,7 @@ fn router() -> RtpCapabilitiesFinalized {
         })
     })
     .collect();
-    RtpCapabilitiesFinalized {
-        codecs,
-        header_extensions,
-    }
+    RtpCapabilitiesFinalized { codecs, header_extensions }
 }
 
 /// Only the codecs with this name, and their RTX.
@@ -175,27 +163,17 @@ fn router_of(name: &str) -> RtpCapabilitiesFinalized {
         .collect::<Vec<_>>();
     router.codecs.retain(|codec| {
         kept.contains(&codec.preferred_payload_type())
-            || kept
-                .iter()
-                .any(|apt| codec.parameters().get("apt") == Some(&(*apt).into()))
+            || kept.iter().any(|apt| codec.parameters().get("apt") == Some(&(*apt).into()))
     });
     router
 }
 
 fn extensions(parameters: &RtpParameters) -> Vec<(u16, RtpHeaderExtensionUri)> {
-    parameters
-        .header_extensions
-        .iter()
-        .map(|extension| (extension.id, extension.uri))
-        .collect()
+    parameters.header_extensions.iter().map(|extension| (extension.id, extension.uri)).collect()
 }
 
 fn payload_types(parameters: &RtpParameters) -> Vec<u8> {
-    parameters
-        .codecs
-        .iter()
-        .map(RtpCodecParameters::payload_type)
-        .collect()
+    parameters.codecs.iter().map(RtpCodecParameters::payload_type).collect()
 }
 
 /// The lines of the m-line with this mid, head included.

@@ -17,27 +17,15 @@ fn every_publisher_gets_an_answer_that_fits_its_offer() {
         assert_eq!(kinds, [MediaKind::Audio, MediaKind::Video]);
 
         let answer = parse(&answer);
-        assert_eq!(
-            answer.ice(),
-            Ok(("local-fragment", "a-password-of-32-characters-here"))
-        );
+        assert_eq!(answer.ice(), Ok(("local-fragment", "a-password-of-32-characters-here")));
         // We are passive, hence the server.
         assert_eq!(answer.dtls().unwrap().role, DtlsRole::Server);
-        assert_eq!(
-            answer.dtls().unwrap().fingerprints,
-            transport().dtls.fingerprints
-        );
-        assert!(
-            answer
-                .attributes
-                .iter()
-                .any(|line| line.attribute == "ice-lite")
-        );
+        assert_eq!(answer.dtls().unwrap().fingerprints, transport().dtls.fingerprints);
+        assert!(answer.attributes.iter().any(|line| line.attribute == "ice-lite"));
         assert!(answer.has_candidates());
         assert_eq!(answer.sections.len(), offer.sections.len());
         assert_eq!(answer.bundle(), offer.bundle());
-        for ((answered, offered), media) in answer.sections.iter().zip(&offer.sections).zip(&media)
-        {
+        for ((answered, offered), media) in answer.sections.iter().zip(&offer.sections).zip(&media) {
             assert_eq!(answered.mid, offered.mid);
             assert_eq!(answered.media.media, offered.media.media);
             assert_eq!(answered.media.proto, offered.media.proto);
@@ -48,27 +36,15 @@ fn every_publisher_gets_an_answer_that_fits_its_offer() {
             // What we say we receive is what mediasoup is told to receive.
             let codecs = codecs::codecs(answered, media.kind);
             assert_eq!(
-                codecs
-                    .iter()
-                    .map(RtpCodecParameters::payload_type)
-                    .collect::<Vec<_>>(),
+                codecs.iter().map(RtpCodecParameters::payload_type).collect::<Vec<_>>(),
                 payload_types(&media.rtp_parameters)
             );
-            assert_eq!(
-                codecs[0].rtcp_feedback(),
-                media.rtp_parameters.codecs[0].rtcp_feedback()
-            );
+            assert_eq!(codecs[0].rtcp_feedback(), media.rtp_parameters.codecs[0].rtcp_feedback());
             assert_eq!(
                 extensions::sent(answered, &router(), media.kind).len(),
-                answered
-                    .values("extmap")
-                    .filter(|value| !value.contains("/recvonly"))
-                    .count()
+                answered.values("extmap").filter(|value| !value.contains("/recvonly")).count()
             );
-            assert_eq!(
-                answered.values("extmap").count(),
-                media.rtp_parameters.header_extensions.len()
-            );
+            assert_eq!(answered.values("extmap").count(), media.rtp_parameters.header_extensions.len());
         }
     }
 }
@@ -83,24 +59,14 @@ fn chromium_sends_vp8_with_the_ids_it_offered() {
     assert_eq!(audio.mid, "0");
     assert_eq!(parameters.mid.as_deref(), Some("0"));
     assert_eq!(payload_types(parameters), [111]);
-    assert_eq!(
-        parameters.codecs[0].rtcp_feedback(),
-        [RtcpFeedback::TransportCc]
-    );
+    assert_eq!(parameters.codecs[0].rtcp_feedback(), [RtcpFeedback::TransportCc]);
     assert_eq!(
         parameters.codecs[0].parameters(),
-        &RtpCodecParametersParameters::from([
-            ("minptime", 10_u32.into()),
-            ("useinbandfec", 1_u32.into()),
-        ])
+        &RtpCodecParametersParameters::from([("minptime", 10_u32.into()), ("useinbandfec", 1_u32.into()),])
     );
     assert_eq!(
         extensions(parameters),
-        [
-            (1, Uri::SsrcAudioLevel),
-            (3, Uri::TransportWideCcDraft01),
-            (4, Uri::Mid)
-        ]
+        [(1, Uri::SsrcAudioLevel), (3, Uri::TransportWideCcDraft01), (4, Uri::Mid)]
     );
     assert_eq!(parameters.rtcp.cname.as_deref(), Some("/zqYErdut1OIRFC6"));
     assert_eq!(parameters.encodings[0].ssrc, Some(1_991_562_615));
@@ -108,35 +74,16 @@ fn chromium_sends_vp8_with_the_ids_it_offered() {
 
     let parameters = &video.rtp_parameters;
     assert_eq!(payload_types(parameters), [96, 97]);
-    assert_eq!(
-        parameters.codecs[0].mime_type(),
-        MimeType::Video(MimeTypeVideo::Vp8)
-    );
+    assert_eq!(parameters.codecs[0].mime_type(), MimeType::Video(MimeTypeVideo::Vp8));
     // Transport-wide feedback makes REMB superfluous.
-    assert!(
-        !parameters.codecs[0]
-            .rtcp_feedback()
-            .contains(&RtcpFeedback::GoogRemb)
-    );
-    assert!(
-        parameters.codecs[0]
-            .rtcp_feedback()
-            .contains(&RtcpFeedback::TransportCc)
-    );
-    assert!(
-        parameters.codecs[0]
-            .rtcp_feedback()
-            .contains(&RtcpFeedback::NackPli)
-    );
+    assert!(!parameters.codecs[0].rtcp_feedback().contains(&RtcpFeedback::GoogRemb));
+    assert!(parameters.codecs[0].rtcp_feedback().contains(&RtcpFeedback::TransportCc));
+    assert!(parameters.codecs[0].rtcp_feedback().contains(&RtcpFeedback::NackPli));
     assert_eq!(parameters.encodings.len(), 1);
     assert_eq!(parameters.encodings[0].ssrc, Some(1_698_411_045));
     assert_eq!(parameters.encodings[0].rtx.unwrap().ssrc, 1_530_639_209);
     // No layer has a RID, so its extension has nothing to say.
-    assert!(
-        !extensions(parameters)
-            .iter()
-            .any(|(_, uri)| *uri == Uri::RtpStreamId)
-    );
+    assert!(!extensions(parameters).iter().any(|(_, uri)| *uri == Uri::RtpStreamId));
 
     assert!(answer.contains("\r\na=extmap-allow-mixed\r\n"));
     assert_lines(
@@ -181,9 +128,7 @@ fn the_router_decides_which_offered_codec_it_is() {
     let (media, _) = publish(offers::CHROMIUM_PUBLISH, &router_of("video/H264"));
     // 102 is Baseline and 104 lacks the packetization mode: neither is what the router takes.
     assert_eq!(payload_types(&media[1].rtp_parameters), [108, 109]);
-    let profile = media[1].rtp_parameters.codecs[0]
-        .parameters()
-        .get("profile-level-id");
+    let profile = media[1].rtp_parameters.codecs[0].parameters().get("profile-level-id");
     assert_eq!(profile, Some(&"42e01f".into()));
     let (media, _) = publish(offers::CHROMIUM_PUBLISH, &router_of("video/AV1"));
     assert_eq!(payload_types(&media[1].rtp_parameters), [45, 46]);
@@ -239,16 +184,10 @@ fn simulcast_layers_keep_their_order_and_are_all_accepted() {
 
 #[test]
 fn of_alternatives_the_first_counts_and_paused_layers_do_too() {
-    let offer = offers::OBS_SIMULCAST.replace(
-        "a=simulcast:send 0;1;2",
-        "a=rid:x recv\na=simulcast:recv x send ~2;1,0;undeclared",
-    );
+    let offer = offers::OBS_SIMULCAST
+        .replace("a=simulcast:send 0;1;2", "a=rid:x recv\na=simulcast:recv x send ~2;1,0;undeclared");
     let (media, answer) = publish(&offer, &router());
-    let rids = media[1]
-        .rtp_parameters
-        .encodings
-        .iter()
-        .map(|encoding| encoding.rid.as_deref());
+    let rids = media[1].rtp_parameters.encodings.iter().map(|encoding| encoding.rid.as_deref());
     assert_eq!(rids.collect::<Vec<_>>(), [Some("2"), Some("1")]);
     assert_lines(&answer, "1", &["a=simulcast:recv 2;1"]);
 }
@@ -265,20 +204,14 @@ fn simulcast_of_old_is_known_by_its_ssrcs() {
         .encodings
         .iter()
         .map(|encoding| (encoding.ssrc.unwrap(), encoding.rtx.unwrap().ssrc));
-    assert_eq!(
-        ssrcs.collect::<Vec<_>>(),
-        [(2_142_296_455, 1_481_439_525), (7, 8)]
-    );
+    assert_eq!(ssrcs.collect::<Vec<_>>(), [(2_142_296_455, 1_481_439_525), (7, 8)]);
 }
 
 #[test]
 fn firefox_header_extensions_keep_to_their_direction() {
     let (media, answer) = publish(offers::FIREFOX_SIMULCAST, &router());
     let kept = extensions(&media[1].rtp_parameters);
-    assert!(
-        !kept.iter().any(|(_, uri)| *uri == Uri::PlayoutDelay),
-        "it only receives it"
-    );
+    assert!(!kept.iter().any(|(_, uri)| *uri == Uri::PlayoutDelay), "it only receives it");
     assert_lines(
         &answer,
         "1",
@@ -309,15 +242,8 @@ fn gstreamer_without_header_extensions_is_known_by_ssrc() {
         Some(&"Z0LAHtkAoC/5cBagwMDUoAAAAwAgAAAHkeLFyQ==,aMuMsg==".into())
     );
     // Without the extensions there is no bandwidth estimation.
-    assert!(
-        !video.codecs[0]
-            .rtcp_feedback()
-            .contains(&RtcpFeedback::TransportCc)
-    );
-    assert!(
-        !answer.contains("sprop-"),
-        "those are for the sender to state"
-    );
+    assert!(!video.codecs[0].rtcp_feedback().contains(&RtcpFeedback::TransportCc));
+    assert!(!answer.contains("sprop-"), "those are for the sender to state");
     assert!(answer.contains("a=group:BUNDLE audio0 video1\r\n"));
 }
 
@@ -342,25 +268,17 @@ fn unannounced_ssrcs_need_the_mid_extension() {
 fn unannounced_retransmissions_come_in_band() {
     let offer = offers::AIORTC_PUBLISH
         .replace("a=ssrc-group:FID 2142296455 1481439525\n", "")
-        .replace(
-            "a=ssrc:1481439525 cname:e5a4f84c-5ac6-42bf-8683-cc4f2f1faabc\n",
-            "",
-        );
+        .replace("a=ssrc:1481439525 cname:e5a4f84c-5ac6-42bf-8683-cc4f2f1faabc\n", "");
     let (media, answer) = publish(&offer, &router());
     assert_eq!(payload_types(&media[1].rtp_parameters), [97]);
-    assert_lines(
-        &answer,
-        "1",
-        &["m=video 9 UDP/TLS/RTP/SAVPF 97", "a=rtcp-fb:97 nack"],
-    );
+    assert_lines(&answer, "1", &["m=video 9 UDP/TLS/RTP/SAVPF 97", "a=rtcp-fb:97 nack"]);
 }
 
 #[test]
 fn an_active_publisher_is_answered_passively_and_a_passive_one_actively() {
-    for (offered, role, answered) in [
-        ("active", DtlsRole::Client, "a=setup:passive"),
-        ("passive", DtlsRole::Server, "a=setup:active"),
-    ] {
+    for (offered, role, answered) in
+        [("active", DtlsRole::Client, "a=setup:passive"), ("passive", DtlsRole::Server, "a=setup:active")]
+    {
         let text = offers::OBS_PUBLISH.replace("setup:actpass", &format!("setup:{offered}"));
         assert_eq!(parse(&text).dtls().unwrap().role, role);
         assert_lines(&publish(&text, &router()).1, "0", &[answered]);
@@ -374,11 +292,7 @@ fn a_data_channel_is_turned_down_without_a_word() {
     let (media, answer) = publish(&text, &router());
     assert_eq!(media.len(), 2);
     assert!(answer.contains("a=group:BUNDLE 0 1\r\n"));
-    assert_lines(
-        &answer,
-        "2",
-        &["m=application 0 UDP/DTLS/SCTP webrtc-datachannel"],
-    );
+    assert_lines(&answer, "2", &["m=application 0 UDP/DTLS/SCTP webrtc-datachannel"]);
 }
 
 #[test]

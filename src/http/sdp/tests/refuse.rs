@@ -6,29 +6,16 @@ fn publish(text: &str) -> SdpError {
 
 /// The offer of OBS without the lines that start like this.
 fn without(start: &str) -> String {
-    let lines = offers::OBS_PUBLISH
-        .lines()
-        .filter(|line| !line.starts_with(start));
+    let lines = offers::OBS_PUBLISH.lines().filter(|line| !line.starts_with(start));
     lines.map(|line| format!("{line}\n")).collect()
 }
 
 #[test]
 fn what_is_not_sdp_is_malformed() {
-    for text in [
-        "",
-        "hello",
-        "{\"sdp\":\"v=0\"}",
-        "v=1\r\n",
-        "v=0\r\nm=audio\r\n",
-    ] {
-        let error = Description::parse(text)
-            .and_then(|offer| publish_media(&offer, &router()))
-            .unwrap_err();
+    for text in ["", "hello", "{\"sdp\":\"v=0\"}", "v=1\r\n", "v=0\r\nm=audio\r\n"] {
+        let error = Description::parse(text).and_then(|offer| publish_media(&offer, &router())).unwrap_err();
         // An empty session is SDP, if not one that anyone can use.
-        assert!(
-            error.is_malformed() || error == SdpError::NoMedia,
-            "{text}: {error}"
-        );
+        assert!(error.is_malformed() || error == SdpError::NoMedia, "{text}: {error}");
     }
     assert!(Description::parse("hello").unwrap_err().is_malformed());
     let twice = offers::OBS_PUBLISH.replace("a=mid:1", "a=mid:0");
@@ -41,11 +28,7 @@ fn what_is_not_sdp_is_malformed() {
 fn more_lines_than_any_client_sends_are_too_many() {
     for text in [
         format!("{}{}", without("nothing"), "a=x\n".repeat(2000)),
-        format!(
-            "{}{}",
-            without("nothing"),
-            "m=audio 9 RTP/AVP 0\n".repeat(99)
-        ),
+        format!("{}{}", without("nothing"), "m=audio 9 RTP/AVP 0\n".repeat(99)),
         format!("{}a={}\n", without("nothing"), "x".repeat(300 * 1024)),
     ] {
         let error = Description::parse(&text).unwrap_err();
@@ -74,39 +57,18 @@ fn an_offer_that_cannot_be_served_says_why() {
         (without("a=mid:1"), SdpError::NoMid),
         (
             replace("m=video 9 UDP/TLS/RTP/SAVPF", "m=video 9 RTP/AVP"),
-            SdpError::Proto {
-                mid: mid("1"),
-                proto: mid("RTP/AVP"),
-            },
+            SdpError::Proto { mid: mid("1"), proto: mid("RTP/AVP") },
         ),
-        (
-            replace("a=sendonly", "a=recvonly"),
-            SdpError::Direction {
-                mid: mid("0"),
-                wanted: "sendonly",
-            },
-        ),
-        (
-            replace("m=video 9", "m=audio 9"),
-            SdpError::SeveralOfKind(MediaKind::Audio),
-        ),
-        (
-            replace("m=video 9", "m=video 0").replace("m=audio 9", "m=audio 0"),
-            SdpError::NoMedia,
-        ),
+        (replace("a=sendonly", "a=recvonly"), SdpError::Direction { mid: mid("0"), wanted: "sendonly" }),
+        (replace("m=video 9", "m=audio 9"), SdpError::SeveralOfKind(MediaKind::Audio)),
+        (replace("m=video 9", "m=video 0").replace("m=audio 9", "m=audio 0"), SdpError::NoMedia),
     ] {
         let error = publish(&text);
         assert_eq!(error, expected);
         assert!(!error.is_malformed());
     }
     let error = watch_media(&parse(offers::OBS_PUBLISH)).unwrap_err();
-    assert!(matches!(
-        error,
-        SdpError::Direction {
-            wanted: "recvonly",
-            ..
-        }
-    ));
+    assert!(matches!(error, SdpError::Direction { wanted: "recvonly", .. }));
 }
 
 #[test]
@@ -114,12 +76,9 @@ fn a_codec_that_nobody_can_forward_refuses_the_whole_offer() {
     let error = publish(offers::OBS_HEVC);
     assert!(!error.is_malformed());
     let message = error.to_string();
-    for part in [
-        "m-line 1",
-        "offers H265 profile-id=1;",
-        "VP8",
-        "H264 profile-level-id=42e01f packetization-mode=1",
-    ] {
+    for part in
+        ["m-line 1", "offers H265 profile-id=1;", "VP8", "H264 profile-level-id=42e01f packetization-mode=1"]
+    {
         assert!(message.contains(part), "{part} is missing from: {message}");
     }
     assert!(!message.contains("rtx"), "{message}");

@@ -17,8 +17,7 @@ fn consumer(media: &WatchMedia, name: &str, ids: &[u16]) -> RtpParameters {
         .unwrap()
         .iter()
         .filter(|codec| {
-            codec["preferredPayloadType"] == payload_type
-                || codec["parameters"]["apt"] == payload_type
+            codec["preferredPayloadType"] == payload_type || codec["parameters"]["apt"] == payload_type
         })
         .map(|codec| {
             let mut codec = codec.clone();
@@ -40,10 +39,7 @@ fn consumer(media: &WatchMedia, name: &str, ids: &[u16]) -> RtpParameters {
                 encrypt: false,
             })
             .collect(),
-        encodings: vec![RtpEncodingParameters {
-            ssrc: Some(1234),
-            ..RtpEncodingParameters::default()
-        }],
+        encodings: vec![RtpEncodingParameters { ssrc: Some(1234), ..RtpEncodingParameters::default() }],
         ..RtpParameters::default()
     }
 }
@@ -80,10 +76,7 @@ fn every_viewer_gets_an_answer_that_fits_its_offer() {
             assert_eq!(answered.media.port, 9);
             let kind = answered.kind.unwrap();
             assert_eq!(codecs::codecs(answered, kind), parameters.codecs);
-            assert_eq!(
-                answered.values("extmap").count(),
-                parameters.header_extensions.len()
-            );
+            assert_eq!(answered.values("extmap").count(), parameters.header_extensions.len());
         }
         // Streams are exchanged later, which announced SSRCs would forbid.
         assert_no_line(&text, "a=ssrc");
@@ -104,15 +97,9 @@ fn capabilities_are_those_of_the_offer() {
         .collect::<Vec<_>>();
     assert_eq!(
         first,
-        [
-            (MimeType::Video(MimeTypeVideo::Vp8), Some(96)),
-            (MimeType::Video(MimeTypeVideo::Rtx), Some(97)),
-        ]
+        [(MimeType::Video(MimeTypeVideo::Vp8), Some(96)), (MimeType::Video(MimeTypeVideo::Rtx), Some(97)),]
     );
-    assert_eq!(
-        capabilities.codecs[1].parameters().get("apt"),
-        Some(&96_u32.into())
-    );
+    assert_eq!(capabilities.codecs[1].parameters().get("apt"), Some(&96_u32.into()));
     assert_eq!(capabilities.codecs[0].rtcp_feedback().len(), 5);
     let ids = capabilities
         .header_extensions
@@ -121,12 +108,7 @@ fn capabilities_are_those_of_the_offer() {
         .collect::<Vec<_>>();
     assert!(ids.contains(&(4, Uri::Mid)));
     assert!(ids.contains(&(3, Uri::TransportWideCcDraft01)));
-    assert!(
-        capabilities
-            .header_extensions
-            .iter()
-            .all(|extension| extension.kind == MediaKind::Video)
-    );
+    assert!(capabilities.header_extensions.iter().all(|extension| extension.kind == MediaKind::Video));
 }
 
 #[test]
@@ -163,10 +145,7 @@ fn header_extensions_with_other_ids_are_left_out() {
     }
     let answer = answer_watch(&offer, &sections, &transport(), "stage").unwrap();
     let lines = section_lines(&answer, "1");
-    assert!(
-        !lines.iter().any(|line| line.contains("sdes:mid")),
-        "{lines:#?}"
-    );
+    assert!(!lines.iter().any(|line| line.contains("sdes:mid")), "{lines:#?}");
     assert_lines(
         &answer,
         "1",
@@ -192,10 +171,7 @@ fn a_track_has_a_name_whatever_the_stream_is_called() {
         for line in answer.lines().filter(|line| line.starts_with("a=msid:")) {
             let names = line["a=msid:".len()..].split(' ').collect::<Vec<_>>();
             assert_eq!(names.len(), 2, "{line}");
-            assert!(
-                names.iter().all(|name| (1..=64).contains(&name.len())),
-                "{line}"
-            );
+            assert!(names.iter().all(|name| (1..=64).contains(&name.len())), "{line}");
         }
     }
 }
