@@ -264,7 +264,7 @@ fn listen_infos(webrtc: &WebRtc, port: Option<u16>) -> WebRtcServerListenInfos {
         })
     });
     // The configuration has at least one address.
-    let first = infos.next().unwrap_or_else(|| super::outlet::loopback(Protocol::Udp));
+    let first = infos.next().unwrap_or_else(|| super::pipe::loopback(Protocol::Udp));
     infos.fold(WebRtcServerListenInfos::new(first), WebRtcServerListenInfos::insert)
 }
 

@@ -1,31 +1,23 @@
 //! The receiving end of a pipe.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use mediasoup::pipe_transport::PipeTransportStat;
-use mediasoup::prelude::{
-    PipeTransport, PipeTransportOptions, ProduceError, Producer, ProducerOptions, Protocol, Router,
-    Transport, TransportGeneric,
-};
+use mediasoup::prelude::{ProduceError, Producer, ProducerOptions, Transport};
 use mediasoup::producer::ProducerTraceEventType;
 use tokio::sync::mpsc;
 
 use super::callbacks::{MediaEvent, watch_producer};
 use super::engine::{Engine, worker_error};
-use super::outlet::{connect, counted, end_of, loopback, pipe_options};
-use super::{MediaError, PipeEnd, Piped};
+use super::pipe::Pipe;
+use super::{MediaError, Piped};
 use crate::protocol::ids::ProducerId;
 use crate::protocol::rtp::MediaKind;
-use crate::telemetry::Counted;
 
-/// A pipe transport and what arrives on it. Dropping it closes both.
+/// A pipe and what arrives on it. Dropping it closes both.
 #[derive(Debug)]
 pub(super) struct Inlet {
     producers: HashMap<ProducerId, Producer>,
-    transport: PipeTransport,
-    connected: bool,
-    _counted: Option<[Counted; 2]>,
+    pub(super) pipe: Pipe,
 }
 
 /// What is traced of a video producer for its metrics: rare events only.
@@ -33,38 +25,8 @@ const TRACED: [ProducerTraceEventType; 3] =
     [ProducerTraceEventType::KeyFrame, ProducerTraceEventType::Pli, ProducerTraceEventType::Fir];
 
 impl Inlet {
-    /// An end that faces another node, in the configured port range.
-    pub(super) async fn open(
-        router: &Router,
-        engine: &Engine,
-        srtp: bool,
-        rtx: bool,
-    ) -> Result<Self, MediaError> {
-        let options = pipe_options(engine, srtp, rtx);
-        Self::new(router, options, Some(counted(engine, "in"))).await
-    }
-
-    /// An end that faces another router of this node.
-    pub(super) async fn open_local(router: &Router) -> Result<Self, MediaError> {
-        Self::new(router, PipeTransportOptions::new(loopback(Protocol::Udp)), None).await
-    }
-
-    async fn new(
-        router: &Router,
-        options: PipeTransportOptions,
-        counted: Option<[Counted; 2]>,
-    ) -> Result<Self, MediaError> {
-        let transport = router.create_pipe_transport(options).await.map_err(worker_error)?;
-        Ok(Self { producers: HashMap::new(), transport, connected: false, _counted: counted })
-    }
-
-    pub(super) fn end(&self) -> Result<PipeEnd, MediaError> {
-        end_of(&self.transport)
-    }
-
-    /// Connects to the sending end. A pipe transport connects once: again is no error.
-    pub(super) async fn connect(&mut self, to: &PipeEnd) -> Result<(), MediaError> {
-        connect(&self.transport, &mut self.connected, to).await
+    pub(super) fn new(pipe: Pipe) -> Self {
+        Self { producers: HashMap::new(), pipe }
     }
 
     /// Takes a producer from the pipe under `id`. Again is no error.
@@ -82,12 +44,12 @@ impl Inlet {
         let mut options = ProducerOptions::new_pipe_transport(own, piped.kind, piped.rtp_parameters.clone());
         options.paused = piped.paused;
         options.key_frame_request_delay = engine.key_frame_delay_ms;
-        let producer = self.transport.produce(options).await.map_err(|error| match error {
+        let producer = self.pipe.transport.produce(options).await.map_err(|error| match error {
             ProduceError::Request(error) => worker_error(error),
             other => MediaError::Unsupported(other.to_string()),
         })?;
         if piped.kind == MediaKind::Video {
-            watch_producer(&producer, id, "pipe", events, &Arc::clone(&engine.metrics));
+            watch_producer(&producer, id, "pipe", events, &engine.metrics);
             let mut traced = TRACED.to_vec();
             traced.push(ProducerTraceEventType::Rtp);
             producer.enable_trace_event(traced).await.map_err(worker_error)?;
@@ -118,10 +80,6 @@ impl Inlet {
 
     pub(super) fn ids(&self) -> impl Iterator<Item = ProducerId> {
         self.producers.keys().copied()
-    }
-
-    pub(super) async fn stats(&self) -> Option<PipeTransportStat> {
-        self.transport.get_stats().await.ok()?.pop()
     }
 
     /// Packets received and lost, of all producers.

@@ -11,6 +11,7 @@ mod inlet;
 mod layout;
 mod measure;
 mod outlet;
+mod pipe;
 mod room;
 mod session;
 mod spread;

@@ -12,6 +12,7 @@ use super::engine::Engine;
 use super::inlet::{Inlet, set_paused};
 use super::layout::Layout;
 use super::outlet::Outlet;
+use super::pipe::Pipe;
 use super::spread::Spread;
 use super::uplink::{Uplink, describe};
 use super::viewer::Viewer;
@@ -240,9 +241,9 @@ impl RoomMedia {
     /// [`MediaError::NoPorts`], [`MediaError::Worker`].
     pub async fn open_outlet(&mut self, pipe: PipeId) -> Result<PipeEnd, MediaError> {
         let settings = &self.engine.pipe;
-        let outlet = Outlet::open(&self.home, &self.engine, settings.srtp, settings.rtx).await?;
-        let end = outlet.end()?;
-        self.outlets.insert(pipe, outlet);
+        let own = Pipe::open(&self.home, &self.engine, "out", settings.srtp, settings.rtx).await?;
+        let end = own.end()?;
+        self.outlets.insert(pipe, Outlet::new(own));
         Ok(end)
     }
 
@@ -251,7 +252,7 @@ impl RoomMedia {
     /// # Errors
     /// [`MediaError::UnknownPipe`], [`MediaError::SrtpMismatch`], [`MediaError::Worker`].
     pub async fn connect_outlet(&mut self, pipe: PipeId, to: &PipeEnd) -> Result<(), MediaError> {
-        self.outlets.get_mut(&pipe).ok_or(MediaError::UnknownPipe)?.connect(to).await
+        self.outlets.get_mut(&pipe).ok_or(MediaError::UnknownPipe)?.pipe.connect(to).await
     }
 
     /// Starts sending a producer on a pipe.
@@ -285,11 +286,11 @@ impl RoomMedia {
     /// [`MediaError::NoPorts`], [`MediaError::Worker`].
     pub async fn open_inlet(&mut self, pipe: PipeId, srtp: bool, rtx: bool) -> Result<PipeEnd, MediaError> {
         if let Some(inlet) = self.inlets.get(&pipe) {
-            return inlet.end();
+            return inlet.pipe.end();
         }
-        let inlet = Inlet::open(&self.home, &self.engine, srtp, rtx).await?;
-        let end = inlet.end()?;
-        self.inlets.insert(pipe, inlet);
+        let own = Pipe::open(&self.home, &self.engine, "in", srtp, rtx).await?;
+        let end = own.end()?;
+        self.inlets.insert(pipe, Inlet::new(own));
         Ok(end)
     }
 
@@ -298,7 +299,7 @@ impl RoomMedia {
     /// # Errors
     /// [`MediaError::UnknownPipe`], [`MediaError::SrtpMismatch`], [`MediaError::Worker`].
     pub async fn connect_inlet(&mut self, pipe: PipeId, to: &PipeEnd) -> Result<(), MediaError> {
-        self.inlets.get_mut(&pipe).ok_or(MediaError::UnknownPipe)?.connect(to).await
+        self.inlets.get_mut(&pipe).ok_or(MediaError::UnknownPipe)?.pipe.connect(to).await
     }
 
     /// Takes a producer from a pipe, in place of one of the same id on another pipe.
@@ -399,7 +400,7 @@ impl RoomMedia {
             }
         }
         for (pipe, outlet) in &self.outlets {
-            if let Some(stat) = outlet.stats().await {
+            if let Some(stat) = outlet.pipe.stats().await {
                 let flow = PipeFlow {
                     bytes_received: stat.bytes_received,
                     bytes_sent: stat.rtp_bytes_sent,
@@ -411,7 +412,7 @@ impl RoomMedia {
         }
         for (pipe, inlet) in &self.inlets {
             let (packets, lost) = inlet.packets().await;
-            if let Some(stat) = inlet.stats().await {
+            if let Some(stat) = inlet.pipe.stats().await {
                 let flow = PipeFlow {
                     bytes_received: stat.rtp_bytes_received,
                     bitrate: stat.rtp_recv_bitrate,

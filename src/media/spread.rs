@@ -13,6 +13,7 @@ use super::engine::Engine;
 use super::inlet::Inlet;
 use super::layout::Layout;
 use super::outlet::Outlet;
+use super::pipe::Pipe;
 use super::{MediaError, Piped};
 use crate::protocol::ids::ProducerId;
 
@@ -36,10 +37,11 @@ impl Spread {
         layout: Option<Layout>,
     ) -> Result<Self, MediaError> {
         let router = engine.layout_router(worker, layout.as_ref()).await?;
-        let mut outlet = Outlet::open_local(home).await?;
-        let mut inlet = Inlet::open_local(&router).await?;
-        outlet.connect(&inlet.end()?).await?;
-        inlet.connect(&outlet.end()?).await?;
+        let mut here = Pipe::open_local(home).await?;
+        let mut there = Pipe::open_local(&router).await?;
+        here.connect(&there.end()?).await?;
+        there.connect(&here.end()?).await?;
+        let (outlet, inlet) = (Outlet::new(here), Inlet::new(there));
         Ok(Self { stands_for: HashMap::new(), outlet, inlet, router, worker, layout })
     }
 

@@ -37,9 +37,8 @@ impl Room {
             EdgeRequest::ClosePipe(r) => {
                 // Unknown is no error: it is closed, as was asked.
                 if let Ok(parent) = self.parent_of(r.pipe_id) {
-                    tracing::info!(room = %self.id, %parent, pipe = %r.pipe_id, reason = r.reason, "pipe closed");
-                    self.close_inlet(&parent);
-                    self.parents.remove(&parent);
+                    tracing::info!(%parent, pipe = %r.pipe_id, reason = r.reason, "pipe closed");
+                    self.forget_parent(&parent);
                 }
                 Ok(DONE)
             }
@@ -88,7 +87,7 @@ impl Room {
         if let Some(pipe) = self.parents.get_mut(&node).and_then(|parent| parent.pipe.as_mut()) {
             pipe.connected = true;
             pipe.heard = Instant::now();
-            tracing::info!(room = %self.id, parent = %node, pipe = %request.pipe_id, ip = %request.ip, port = request.port, "pipe connected");
+            tracing::info!(parent = %node, pipe = %request.pipe_id, ip = %request.ip, port = request.port, "pipe connected");
         }
         Ok(DONE)
     }
@@ -118,7 +117,7 @@ impl Room {
             paused: request.paused,
         };
         let producer = self.media.receive(request.pipe_id, &piped).await.map_err(refusal)?;
-        tracing::debug!(room = %self.id, stream = %request.stream, producer = %request.id, codec = producer.mime_type, "pipe producer created");
+        tracing::debug!(stream = %request.stream, producer = %request.id, codec = producer.mime_type, "pipe producer created");
         let source = self.sources.entry(request.stream.clone()).or_insert_with(|| Source {
             publication: request.publication,
             path: request.path,
@@ -184,6 +183,14 @@ impl Room {
             self.drop_source(&stream);
         }
         self.media.close_inlet(pipe.id);
+    }
+
+    /// A parent's pipe is gone. One that is being asked is kept until it has answered.
+    pub(super) fn forget_parent(&mut self, node: &NodeName) {
+        self.close_inlet(node);
+        if self.parents.get(node).is_some_and(|parent| !parent.in_flight) {
+            self.parents.remove(node);
+        }
     }
 
     fn parent_of(&self, pipe: PipeId) -> Result<NodeName, Refusal> {

@@ -74,12 +74,12 @@ impl Room {
     /// The registry was written, or someone else had written before.
     pub(super) fn announced(&mut self, announcement: Announcement, result: Result<u64, AnnounceError>) {
         let now = Instant::now();
-        let (room, stream) = (self.id.clone(), announcement.stream.clone());
+        let stream = announcement.stream.clone();
         let Some(writing) = self.writing(&stream) else { return };
         writing.in_flight = false;
         match result {
             Ok(epoch) => {
-                tracing::debug!(%room, %stream, epoch, "stream announced");
+                tracing::debug!(%stream, epoch, "stream announced");
                 writing.written = Some((epoch, announcement.clone()));
                 writing.written_at = Some(now);
                 writing.found = None;
@@ -104,7 +104,7 @@ impl Room {
             }
             Err(error) => {
                 writing.retry_at = Some(now + RETRY);
-                tracing::debug!(%room, %stream, %error, "stream not announced; trying again");
+                tracing::debug!(%stream, %error, "stream not announced; trying again");
             }
         }
     }

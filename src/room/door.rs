@@ -8,6 +8,7 @@ use futures_util::future;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinError, JoinSet};
+use tracing::Instrument;
 
 use super::context::Context;
 use super::error::RoomError;
@@ -288,8 +289,10 @@ impl Rooms {
         }
         let (sender, inbox) = mpsc::channel(self.ctx.config.limits.inbox);
         let registry = self.registry.get(&room).cloned().unwrap_or_default();
+        // A span of its own: a room outlives the request that opened it.
+        let span = tracing::info_span!(parent: None, "room", node = %self.ctx.me.node, room = %room);
         let task = task::run(room.clone(), Arc::clone(&self.ctx), sender.clone(), inbox, registry);
-        let id = self.tasks.spawn(task).id();
+        let id = self.tasks.spawn(task.instrument(span)).id();
         self.rooms_of_tasks.insert(id, room.clone());
         // A fresh inbox has room for one message.
         let _ = sender.try_send(first);

@@ -156,7 +156,7 @@ impl Room {
         match result {
             Ok(joined) => {
                 if parent.failures > 0 || parent.asked.is_empty() {
-                    tracing::info!(room = %self.id, parent = %node, pipe = %joined.pipe_id, "joined");
+                    tracing::info!(parent = %node, pipe = %joined.pipe_id, "joined");
                 }
                 let other = parent.pipe.as_ref().is_some_and(|pipe| pipe.id != joined.pipe_id);
                 if other {
@@ -173,7 +173,7 @@ impl Room {
             Err(error) => {
                 parent.failures += 1;
                 parent.next_join = now + backoff(parent.failures);
-                tracing::warn!(room = %self.id, parent = %node, failures = parent.failures, %error, "join failed");
+                tracing::warn!(parent = %node, failures = parent.failures, %error, "join failed");
                 self.join_failed(&node, &streams, &error);
             }
         }
@@ -236,7 +236,10 @@ impl Room {
 
     /// A parent was told that we leave: our end of the pipe, the receiving one, closes last.
     pub(super) fn left(&mut self, node: &NodeName) {
-        if self.parents.get(node).is_some_and(|parent| parent.leaving) {
+        let Some(parent) = self.parents.get_mut(node) else { return };
+        parent.in_flight = false;
+        // A pipe that it opened meanwhile shows that it is wanted again, or will be left again.
+        if parent.leaving {
             self.close_inlet(node);
             self.parents.remove(node);
         }

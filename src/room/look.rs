@@ -55,7 +55,7 @@ impl Room {
                 Some(true) => self.session_connected(session).await,
                 Some(false) => self.session_failed(session),
                 None if now.duration_since(since) > patience => {
-                    tracing::info!(room = %self.id, "a publisher or viewer did not connect in time");
+                    tracing::info!("a publisher or viewer did not connect in time");
                     self.session_failed(session);
                 }
                 None => {}
@@ -117,9 +117,8 @@ impl Room {
             .map(|(node, _)| node.clone())
             .collect();
         for node in lost_parents {
-            tracing::warn!(room = %self.id, parent = %node, "parent lost: viewers stay and wait for the stream");
-            self.close_inlet(&node);
-            self.parents.remove(&node);
+            tracing::warn!(parent = %node, "parent lost: viewers stay and wait for the stream");
+            self.forget_parent(&node);
         }
         let lease = timeouts.lease;
         let lost_children: Vec<NodeName> = self
@@ -146,7 +145,7 @@ impl Room {
             .map(|(node, _)| node.clone())
             .collect();
         for node in lost_children {
-            tracing::warn!(room = %self.id, child = %node, "edge lost");
+            tracing::warn!(child = %node, "edge lost");
             self.close_outlet(&node, "the edge was lost");
             self.children.remove(&node);
         }

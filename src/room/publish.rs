@@ -65,7 +65,7 @@ impl Room {
         publication.since = now;
         publication.heard = now;
         if let Some(old) = self.publications.remove(&stream) {
-            tracing::info!(room = %self.id, %stream, reason = "replaced", "stream ended");
+            tracing::info!(%stream, reason = "replaced", "stream ended");
             self.media.unpublish(old.session);
             self.ice.remove(&old.session);
             // The new publication is written over the old one's epoch.
@@ -81,7 +81,7 @@ impl Room {
             producers: publication.producers.clone(),
             via: Via::Publisher,
         };
-        tracing::info!(room = %self.id, %stream, publication = %publication.id, "stream started");
+        tracing::info!(%stream, publication = %publication.id, "stream started");
         self.publications.insert(stream.clone(), publication);
         self.sources.insert(stream.clone(), source);
         self.source_complete(&stream).await;
@@ -90,7 +90,7 @@ impl Room {
     /// Ends a publication of this node and has the registry told why.
     pub(super) fn end_publication(&mut self, stream: &StreamName, reason: EndReason) {
         let Some(publication) = self.publications.remove(stream) else { return };
-        tracing::info!(room = %self.id, %stream, reason = reason.as_str(), "stream ended");
+        tracing::info!(%stream, reason = reason.as_str(), "stream ended");
         self.drop_source(stream);
         self.media.unpublish(publication.session);
         self.ice.remove(&publication.session);

@@ -78,7 +78,7 @@ impl Room {
         let same =
             self.children.get(node).is_some_and(|child| child.peer.incarnation == leave.from.incarnation);
         if same {
-            tracing::info!(room = %self.id, child = %node, reason = leave.reason, "edge left");
+            tracing::info!(child = %node, reason = leave.reason, "edge left");
             self.close_outlet(node, "the edge left");
             self.children.remove(node);
         }
@@ -181,7 +181,7 @@ impl Room {
                 PipeChange::Create(id) => match self.media.send(pipe, *id).await {
                     Ok(piped) => drop(creates.insert(*id, piped)),
                     Err(error) => {
-                        tracing::debug!(room = %self.id, producer = %id, %error, "producer not piped")
+                        tracing::debug!(producer = %id, %error, "producer not piped")
                     }
                 },
                 PipeChange::Pause(_) | PipeChange::Resume(_) => {}
@@ -242,7 +242,6 @@ impl Room {
         changes: &[PipeChange],
         result: Result<(), CallError>,
     ) {
-        let room = self.id.clone();
         let Some(outlet) = self.outlet(node, pipe) else { return };
         outlet.in_flight = false;
         let opening = !outlet.connected;
@@ -258,14 +257,14 @@ impl Room {
                     metrics.pipe_setups.get_or_create(&[("result", "ok")]).inc();
                     metrics.pipe_setup_seconds.observe(elapsed.as_secs_f64());
                     let elapsed_us = elapsed.as_micros();
-                    tracing::info!(%room, child = %node, %pipe, elapsed_us, "pipe open");
+                    tracing::info!(child = %node, %pipe, elapsed_us, "pipe open");
                 }
             }
             // The child has lost the pipe or the room, or the pipe never came to be.
             Err(error) if opening || is_unknown(&error) => self.pipe_failed(node, pipe, &error),
             // The bus is silent: the pipe goes on, and the child is told again later.
             Err(error) => {
-                tracing::warn!(%room, child = %node, %pipe, %error, "edge not told; trying again");
+                tracing::warn!(child = %node, %pipe, %error, "edge not told; trying again");
                 for change in changes {
                     match change {
                         PipeChange::Create(id) => drop(outlet.told.remove(id)),
@@ -279,7 +278,7 @@ impl Room {
     }
 
     fn pipe_failed(&mut self, node: &NodeName, pipe: PipeId, error: &CallError) {
-        tracing::warn!(room = %self.id, child = %node, %pipe, %error, "pipe failed");
+        tracing::warn!(child = %node, %pipe, %error, "pipe failed");
         self.ctx.metrics.pipe_setups.get_or_create(&[("result", error.kind())]).inc();
         self.close_outlet(node, "the pipe failed");
         if matches!(error, CallError::NoResponders(_)) || is_unknown(error) {
@@ -354,7 +353,7 @@ impl Room {
                 None if !self.desired_of(&node).is_empty() => {
                     let trace = child.trace;
                     if let Err(refusal) = self.open_pipe(&node, trace).await {
-                        tracing::warn!(room = %self.id, child = %node, %refusal, "pipe not opened");
+                        tracing::warn!(child = %node, %refusal, "pipe not opened");
                         self.retry_child_later(&node);
                     }
                 }
@@ -429,7 +428,7 @@ impl Calls {
             Err(CallError::Refused(refusal))
                 if matches!(refusal.code, Code::UnknownProducer | Code::Loop | Code::UnknownStream) =>
             {
-                tracing::info!(room = %self.room, child = %child, %refusal, "edge refused a change");
+                tracing::info!(child = %child, %refusal, "edge refused a change");
                 Ok(())
             }
             other => other.map(drop),

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
+use tracing::Instrument;
 
 use super::context::Context;
 use super::message::{Answer, JobDone, Message, WatchRequest, Watching};
@@ -233,16 +234,17 @@ impl Room {
     /// Runs what crosses the network outside the room's task; its result comes back by the inbox.
     pub(super) fn job(&self, work: impl Future<Output = JobDone> + Send + 'static) {
         let inbox = self.inbox.clone();
-        self.ctx.tracker.spawn(async move {
+        let job = async move {
             let done = work.await;
             // A room that has ended needs no result.
             let _ = inbox.send(Message::Job(done)).await;
-        });
+        };
+        self.ctx.tracker.spawn(job.in_current_span());
     }
 
     /// Says something to another node whose answer changes nothing here.
     pub(super) fn tell(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.ctx.tracker.spawn(work);
+        self.ctx.tracker.spawn(work.in_current_span());
     }
 
     /// The live announcement of a stream whose origin is not known to be gone.

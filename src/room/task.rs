@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
+use tracing::Instrument;
 
 use super::context::Context;
 use super::error::RoomError;
@@ -37,7 +38,7 @@ pub(super) async fn run(
     let media = match RoomMedia::open(Arc::clone(&ctx.engine), events).await {
         Ok(media) => media,
         Err(error) => {
-            tracing::error!(room = %id, %error, "room not opened");
+            tracing::error!(%error, "room not opened");
             inbox.close();
             while let Some(message) = inbox.recv().await {
                 message.refuse(RoomError::Media(error.to_string()));
@@ -45,7 +46,7 @@ pub(super) async fn run(
             return Vec::new();
         }
     };
-    tracing::info!(room = %id, "room opened");
+    tracing::info!("room opened");
     let mut room = Room::new(id.clone(), ctx, media, sender, registry);
     let mut look = tokio::time::interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -69,7 +70,7 @@ pub(super) async fn run(
             unread.push(message);
         }
     }
-    tracing::info!(room = %id, "room closed");
+    tracing::info!("room closed");
     unread
 }
 
@@ -83,7 +84,10 @@ impl Room {
                     self.end_publisher(session, EndReason::Unpublished);
                 }
             }
-            Message::Watch(request, answer) => self.watch(request, answer).await,
+            Message::Watch(request, answer) => {
+                let span = tracing::info_span!("watch", trace_id = request.trace.id());
+                self.watch(request, answer).instrument(span).await;
+            }
             Message::End(session, stream, answer) => {
                 let known = self.check(session, &stream);
                 if known.is_ok() && !self.end_viewer(session) {
@@ -110,12 +114,16 @@ impl Room {
                 let _ = answer.send(if here { Ok(()) } else { Err(RoomError::NoStream) });
             }
             Message::Inspect(answer) => drop(answer.send(self.inspect().await)),
-            Message::Remote(InboundBody::Edge(request, answer), _) => {
-                let _ = answer.send(self.accept(request).await);
+            Message::Remote(InboundBody::Edge(request, answer), trace) => {
+                let span = tracing::info_span!("request", name = request.name(), trace_id = trace.id());
+                let _ = answer.send(self.accept(request).instrument(span).await);
             }
             Message::Remote(InboundBody::Origin(request, answer), trace) => {
+                let span = tracing::info_span!("request", name = request.name(), trace_id = trace.id());
                 let reply = match request {
-                    OriginRequest::Join(join) => self.join(join, trace).await.map(OriginReply::Joined),
+                    OriginRequest::Join(join) => {
+                        self.join(join, trace).instrument(span).await.map(OriginReply::Joined)
+                    }
                     OriginRequest::Leave(leave) => {
                         self.leave(&leave);
                         Ok(OriginReply::Done(Done {}))
@@ -126,7 +134,7 @@ impl Room {
             Message::Registry(stream, known) => self.registry_changed(stream, known),
             Message::WorkerDied(worker) => {
                 if self.media.workers().contains(&worker) {
-                    tracing::error!(room = %self.id, worker, "media worker died: the room ends here");
+                    tracing::error!(worker, "media worker died: the room ends here");
                     self.stop(EndReason::Media);
                 }
             }

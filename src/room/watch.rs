@@ -68,7 +68,7 @@ impl Room {
         if result.is_ok() {
             let elapsed = since.elapsed();
             metrics.join_seconds.get_or_create(&[("kind", kind)]).observe(elapsed.as_secs_f64());
-            tracing::debug!(room = %self.id, %stream, kind, elapsed_ms = elapsed.as_millis(), "viewer served");
+            tracing::debug!(%stream, kind, elapsed_ms = elapsed.as_millis(), "viewer served");
         }
         // A viewer that hung up meanwhile leaves nothing behind.
         if answer.send(result).is_err() {
@@ -104,7 +104,7 @@ impl Room {
             match self.media.show(*session, &source.producers).await {
                 Ok(()) => viewer.showing.clone_from(&ids),
                 // The viewer stays: the next publication may suit it again.
-                Err(error) => tracing::info!(room = %self.id, %stream, %error, "viewer can't go on"),
+                Err(error) => tracing::info!(%stream, %error, "viewer can't go on"),
             }
         }
     }

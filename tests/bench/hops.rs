@@ -1,106 +1,90 @@
-//! What a hop adds to a packet's way: the same packets, at viewers of the origin and of two edges.
+//! What a hop adds to a packet's way: one publisher, and one viewer at a time at every distance.
+//!
+//! Viewers of one moment can't be compared on few cores: they wait for each other's turn.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use headwater::node::Node;
+use reqwest::Client;
 use str0m::media::Direction;
 
-use crate::joins::quiet;
-use crate::peer::{Arrival, PAYLOAD, Peer, SPACING, Shared};
-use crate::support::fleet::{SOON, acquainted, heard_of, http, start};
+use crate::joins::{forgetful, quiet};
+use crate::peer::{PAYLOAD, Peer, SPACING, Shared};
+use crate::post::end;
+use crate::support::fleet::{SOON, acquainted, heard_of, http, room, start};
 use crate::support::nats::NatsServer;
 use crate::support::wait::eventually;
-use crate::table::{self, Samples};
+use crate::table::Samples;
 
 const ROOM: &str = "clock";
-/// Packets that are compared.
-const PACKETS: u64 = 10_000;
-/// Packets that every viewer has got before the comparison begins.
-const WARM: u64 = 1_000;
-
-/// A viewer that runs.
-struct Viewer {
-    hops: usize,
-    shared: Arc<Shared>,
-    thread: JoinHandle<Vec<Arrival>>,
-}
+/// Every viewer has its turn so often, for what else the machine does changes with time.
+const ROUNDS: usize = 3;
+/// Packets of a turn that count, and those before them that don't.
+const PACKETS: usize = 2_000;
+const WARM: usize = 500;
 
 pub(crate) async fn run() {
     let nats = NatsServer::start().await;
     let origin = start(quiet("origin", "west", &nats.url())).await;
     // Two nodes of one other region: media enters it once, so one of them is the other's source.
-    let one = start(quiet("one", "east", &nats.url())).await;
-    let two = start(quiet("two", "east", &nats.url())).await;
+    let one = start(forgetful("one", "east", &nats.url())).await;
+    let two = start(forgetful("two", "east", &nats.url())).await;
     acquainted(&[&origin, &one, &two]).await;
     let epoch = Instant::now();
-    let url = |node: &Node, way| format!("{}/{way}/{ROOM}", node.public_url());
     let http = http();
     let publisher = Peer::negotiate(&http, &url(&origin, "whip"), Direction::SendOnly).await;
     let sent = Arc::clone(&publisher.shared);
     let sender = thread::spawn(move || publisher.send(epoch));
-    let mut viewers = Vec::new();
-    for node in [&origin, &one, &two] {
-        heard_of(node, ROOM).await;
-        let peer = Peer::negotiate(&http, &url(node, "whep"), Direction::RecvOnly).await;
-        let (hops, shared) = (peer.hops, Arc::clone(&peer.shared));
-        viewers.push(Viewer { hops, shared, thread: thread::spawn(move || peer.receive(epoch)) });
+    let mut ways: [Vec<Duration>; 3] = Default::default();
+    for _ in 0..ROUNDS {
+        for node in [&origin, &one, &two] {
+            heard_of(node, ROOM).await;
+            let (hops, latencies) = turn(&http, node, epoch).await;
+            ways[hops].extend(latencies);
+            for edge in [&one, &two] {
+                let gone = || async { room(edge, ROOM).await.is_none() };
+                eventually(SOON, "the edge forgets the room", gone).await;
+            }
+        }
     }
-    viewers.sort_by_key(|viewer| viewer.hops);
-    let hops: Vec<_> = viewers.iter().map(|viewer| viewer.hops).collect();
-    assert_eq!(hops, [0, 1, 2], "a viewer at every distance");
-    reach(viewers.iter().map(|viewer| &*viewer.shared), WARM).await;
-    let first = sent.packets.load(Ordering::Relaxed);
-    let began = Instant::now();
-    reach([&*sent], first + PACKETS).await;
-    let rate = PACKETS as f64 / began.elapsed().as_secs_f64();
-    // The last packets are on their way still.
-    reach([&*sent], first + PACKETS + WARM).await;
     sent.stop.store(true, Ordering::Relaxed);
-    let compared = first..first + PACKETS;
-    let arrivals: Vec<_> = viewers.into_iter().map(|viewer| viewer.end(&compared)).collect();
     sender.join().expect("the publisher ends well");
-    report(&arrivals, rate);
+    let [none, one_hop, two_hops] = ways.map(Samples::from_iter);
+    let way = |hops| format!("{PAYLOAD} bytes every {SPACING:?}, publisher to viewer, {hops}");
+    none.print(&way("0 hops"));
+    one_hop.print(&way("1 hop"));
+    two_hops.print(&way("2 hops"));
+    one_hop.print_beyond("added by 1 hop (median - median, p99 - p99)", &none);
+    two_hops.print_beyond("added by 2 hops (median - median, p99 - p99)", &none);
     for node in [two, one, origin] {
         node.stop().await;
     }
 }
 
-fn report(arrivals: &[BTreeMap<u64, Duration>], rate: f64) {
-    let [origin, edges @ ..] = arrivals else { panic!("no viewers") };
-    let rate_of = format!("{PAYLOAD}-byte packets sent, one every {SPACING:?}");
-    table::value(&rate_of, rate, "/s", arrivals.iter().map(BTreeMap::len).sum());
-    let way: Samples = origin.values().copied().collect();
-    way.print("publisher to viewer at the origin, SRTP both ways");
-    for (edge, what) in edges.iter().zip(["1 hop", "2 hops"]) {
-        let ms = |latency: &Duration| latency.as_secs_f64() * 1000.0;
-        let both = edge.iter().filter_map(|(number, at)| Some(ms(at) - ms(origin.get(number)?)));
-        let added: Samples = both.collect();
-        added.print(&format!("added by {what}, per packet, edge's viewer - origin's"));
-    }
+fn url(node: &Node, way: &str) -> String {
+    format!("{}/{way}/{ROOM}", node.public_url())
 }
 
-impl Viewer {
-    /// Ends it; answers how long each of the compared packets took.
-    fn end(self, compared: &Range<u64>) -> BTreeMap<u64, Duration> {
-        self.shared.stop.store(true, Ordering::Relaxed);
-        let arrivals = self.thread.join().expect("the viewer ends well");
-        let of = arrivals.into_iter().filter(|arrival| compared.contains(&arrival.number));
-        of.map(|arrival| (arrival.number, arrival.latency)).collect()
-    }
+/// A viewer comes, gets its packets and goes; answers its distance and how long each packet took.
+async fn turn(http: &Client, node: &Node, epoch: Instant) -> (usize, Vec<Duration>) {
+    let viewer = Peer::negotiate(http, &url(node, "whep"), Direction::RecvOnly).await;
+    let (hops, session, shared) = (viewer.hops, viewer.session.clone(), Arc::clone(&viewer.shared));
+    let thread = thread::spawn(move || viewer.receive(epoch));
+    reach(&shared, WARM + PACKETS).await;
+    shared.stop.store(true, Ordering::Relaxed);
+    let latencies = thread.join().expect("the viewer ends well");
+    end(http, &session).await;
+    (hops, latencies.into_iter().skip(WARM).take(PACKETS).collect())
 }
 
-/// Waits until each of the peers has sent or received so many packets.
-async fn reach(peers: impl IntoIterator<Item = &Shared>, packets: u64) {
-    for peer in peers {
-        eventually(SOON, "packets", || async {
-            let now = peer.packets.load(Ordering::Relaxed);
-            if now >= packets { Ok(()) } else { Err(format!("{now} of {packets}")) }
-        })
-        .await;
-    }
+/// Waits until a peer has received so many packets.
+async fn reach(peer: &Shared, packets: usize) {
+    eventually(SOON, "packets", || async {
+        let now = peer.packets.load(Ordering::Relaxed);
+        if now >= packets { Ok(()) } else { Err(format!("{now} of {packets}")) }
+    })
+    .await;
 }

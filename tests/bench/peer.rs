@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use str0m::net::{Protocol, Receive};
 use str0m::rtp::{Extension, ExtensionMap, RtpPacket, RtpWrite};
 use str0m::{Candidate, Event, Input, Output, Rtc};
 
-use crate::post::post;
+use crate::post::{post, session};
 
 /// Between two packets.
 pub(crate) const SPACING: Duration = Duration::from_millis(1);
@@ -21,26 +21,18 @@ pub(crate) const SPACING: Duration = Duration::from_millis(1);
 const TICKS: u32 = 48;
 /// Bytes of payload: as much as a packet of video.
 pub(crate) const PAYLOAD: usize = 1000;
-/// The number and the send time, at the head of a payload.
-const STAMP: usize = 16;
+/// The send time, at the head of a payload.
+const STAMP: usize = 8;
 /// How long a viewer without packets waits before it looks at its other duties.
 const PATIENCE: Duration = Duration::from_millis(20);
 
 /// What a peer's thread shares with the benchmark.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
-    /// Packets sent or received so far.
-    pub(crate) packets: AtomicU64,
+    /// Packets received so far.
+    pub(crate) packets: AtomicUsize,
     /// Set to end the thread.
     pub(crate) stop: AtomicBool,
-}
-
-/// A packet as a viewer got it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Arrival {
-    pub(crate) number: u64,
-    /// From before the publisher encrypted it to the viewer's socket.
-    pub(crate) latency: Duration,
 }
 
 /// A negotiated connection that is not up yet.
@@ -52,6 +44,8 @@ pub(crate) struct Peer {
     connected: bool,
     /// How far from the origin the server is.
     pub(crate) hops: usize,
+    /// Where the session ends with a DELETE.
+    pub(crate) session: String,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -60,7 +54,7 @@ impl Peer {
     pub(crate) async fn negotiate(http: &Client, url: &str, direction: Direction) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
         let local = socket.local_addr().expect("its address");
-        // Numbered as the server does, which leaves out the others: without it no packet finds its stream.
+        // Numbered as the server does: it leaves out others, and then no packet finds its stream.
         let mut extensions = ExtensionMap::empty();
         extensions.set(1, Extension::RtpMid);
         let config = Rtc::builder().set_rtp_mode(true).clear_codecs();
@@ -71,13 +65,14 @@ impl Peer {
         let mid = changes.add_media(MediaKind::Audio, direction, None, None, None);
         let (offer, pending) = changes.apply().expect("an offer");
         let (_, response) = post(http, url, &offer.to_sdp_string()).await;
+        let session = session(&response);
         let hops = response.headers().get("headwater-hops");
         let hops = hops.and_then(|hops| hops.to_str().ok()?.parse().ok()).expect("hops");
         let answer = response.text().await.expect("an answer");
         let answer = SdpAnswer::from_sdp_string(&answer).expect("an answer that can be read");
         rtc.sdp_api().accept_answer(pending, answer).expect("an answer that fits");
         let shared = Arc::new(Shared::default());
-        Self { rtc, socket, local, mid, connected: false, hops, shared }
+        Self { rtc, socket, local, mid, connected: false, hops, session, shared }
     }
 
     /// Sends a packet every [`SPACING`] from when it is connected until it is stopped.
@@ -100,8 +95,7 @@ impl Peer {
             }
             let mut payload = [0; PAYLOAD];
             let sent = u64::try_from(epoch.elapsed().as_nanos()).expect("a short run");
-            payload[..8].copy_from_slice(&number.to_be_bytes());
-            payload[8..STAMP].copy_from_slice(&sent.to_be_bytes());
+            payload[..STAMP].copy_from_slice(&sent.to_be_bytes());
             let time = (number as u32).wrapping_mul(TICKS);
             let packet = RtpWrite::new(pt, number.into(), time, Instant::now(), payload);
             let mut api = self.rtc.direct_api();
@@ -109,24 +103,24 @@ impl Peer {
             self.rtc.handle_input(Input::Timeout(Instant::now())).expect("time passes");
             self.drain(|_| {});
             number += 1;
-            self.shared.packets.store(number, Ordering::Relaxed);
         }
     }
 
-    /// Receives until it is stopped.
-    pub(crate) fn receive(mut self, epoch: Instant) -> Vec<Arrival> {
+    /// Receives until it is stopped; answers how long each packet took, from before the publisher
+    /// encrypted it to the viewer's socket.
+    pub(crate) fn receive(mut self, epoch: Instant) -> Vec<Duration> {
         self.socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         let mut buffer = [0; 2048];
-        let mut arrivals = Vec::new();
+        let mut latencies = Vec::new();
         while !self.shared.stop.load(Ordering::Relaxed) {
             match self.socket.recv_from(&mut buffer) {
                 Ok((length, source)) => self.take(&buffer[..length], source),
                 Err(_) => self.rtc.handle_input(Input::Timeout(Instant::now())).expect("time passes"),
             }
-            self.drain(|packet| arrivals.extend(arrival(&packet, epoch)));
-            self.shared.packets.store(arrivals.len() as u64, Ordering::Relaxed);
+            self.drain(|packet| latencies.extend(latency(&packet, epoch)));
+            self.shared.packets.store(latencies.len(), Ordering::Relaxed);
         }
-        arrivals
+        latencies
     }
 
     fn take(&mut self, datagram: &[u8], source: SocketAddr) {
@@ -153,9 +147,7 @@ impl Peer {
 }
 
 /// Reads the stamp; `None` where the packet is only padding.
-fn arrival(packet: &RtpPacket, epoch: Instant) -> Option<Arrival> {
-    let (number, rest) = packet.payload.split_first_chunk()?;
-    let sent = Duration::from_nanos(u64::from_be_bytes(*rest.first_chunk()?));
-    let at = packet.timestamp.saturating_duration_since(epoch);
-    Some(Arrival { number: u64::from_be_bytes(*number), latency: at.saturating_sub(sent) })
+fn latency(packet: &RtpPacket, epoch: Instant) -> Option<Duration> {
+    let sent = Duration::from_nanos(u64::from_be_bytes(*packet.payload.first_chunk()?));
+    Some(packet.timestamp.saturating_duration_since(epoch).saturating_sub(sent))
 }

@@ -31,9 +31,13 @@ pub(crate) async fn post(http: &Client, url: &str, offer: &str) -> (Duration, Re
     (took, response)
 }
 
-/// Ends the session that a POST made.
-pub(crate) async fn end(http: &Client, made: Response) {
-    let session = made.headers()[LOCATION].to_str().expect("an address").to_owned();
+/// The address of the session that a POST made.
+pub(crate) fn session(made: &Response) -> String {
+    made.headers()[LOCATION].to_str().expect("an address").to_owned()
+}
+
+/// Ends a session.
+pub(crate) async fn end(http: &Client, session: &str) {
     let response = http.delete(session).send().await.expect("an answer");
     assert!(response.status().is_success(), "the session ends: {}", response.status());
 }

@@ -26,7 +26,7 @@ impl Samples {
         self.quantile(0.5)
     }
 
-    /// The smallest sample that so large a part of all samples does not exceed.
+    /// The smallest sample that covers so large a part of all; of 30, 99 % are covered by the largest.
     fn quantile(&self, part: f64) -> f64 {
         let rank = (self.0.len() as f64 * part).ceil() as usize;
         self.0[rank.clamp(1, self.0.len()) - 1]
@@ -36,6 +36,12 @@ impl Samples {
         println!("{}", self.line(what));
     }
 
+    /// Prints how much later these are than others.
+    pub(crate) fn print_beyond(&self, what: &str, others: &Self) {
+        let beyond = |part| self.quantile(part) - others.quantile(part);
+        println!("{}", row(what, beyond(0.5), beyond(0.99), self.0.len()));
+    }
+
     /// Prints beside it whether the median is as wanted.
     pub(crate) fn print_wanted(&self, what: &str, at_most: f64) {
         let verdict = if self.median() <= at_most { "met" } else { "not met" };
@@ -43,9 +49,12 @@ impl Samples {
     }
 
     fn line(&self, what: &str) -> String {
-        let (median, p99, n) = (self.median(), self.quantile(0.99), self.0.len());
-        format!("{what:WIDTH$} {median:>9.3} ms {p99:>9.3} ms {n:>6}")
+        row(what, self.median(), self.quantile(0.99), self.0.len())
     }
+}
+
+fn row(what: &str, median: f64, p99: f64, n: usize) -> String {
+    format!("{what:WIDTH$} {median:>9.3} ms {p99:>9.3} ms {n:>6}")
 }
 
 const WIDTH: usize = 58;

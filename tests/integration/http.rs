@@ -264,6 +264,32 @@ async fn signed_tokens_allow_what_they_claim() {
     }
 }
 
+/// A key pair of these tests alone.
+const ED25519_PRIVATE: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIMxFEzPWdStPrT2suRr6SdBugnbWhQFCyD9VMSMr+PjD\n-----END PRIVATE KEY-----";
+const ED25519_PUBLIC: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAlK2zzqvAJ1Kae0O8CrZW94yrz1rWoSYL28PZCorj3vI=\n-----END PUBLIC KEY-----";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_signed_with_a_private_key_are_checked_with_the_public_one() {
+    let nats = NatsServer::start().await;
+    let mut settings = config("origin", "west", &nats.url());
+    let key = ED25519_PUBLIC.into();
+    settings.auth.jwt = Some(Jwt { algorithm: JwtAlgorithm::EdDSA, key, audience: None, issuer: None });
+    let node = start(settings).await;
+    let claims = json!({"room": "news", "actions": ["publish"], "exp": chrono::Utc::now().timestamp() + 600});
+    let key = jsonwebtoken::EncodingKey::from_ed_pem(ED25519_PRIVATE.as_bytes()).unwrap();
+    let signed = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::EdDSA);
+    let good = format!("Bearer {}", jsonwebtoken::encode(&signed, &claims, &key).unwrap());
+    // The public key as a shared secret: the classic confusion of algorithms.
+    let key = jsonwebtoken::EncodingKey::from_secret(ED25519_PUBLIC.as_bytes());
+    let forged =
+        format!("Bearer {}", jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap());
+    for (bearer, status) in [(good, 201), (forged, 401)] {
+        let headers = [("content-type", "application/sdp"), ("authorization", bearer.as_str())];
+        let response = send("POST", &format!("{}/whip/news", node.public_url()), &headers, PUBLISH).await;
+        assert_eq!(response.status(), status);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn operators_see_health_metrics_and_rooms_and_may_pause_and_end() {
     let nats = NatsServer::start().await;

@@ -11,7 +11,7 @@ use headwater::protocol::refusal::Code;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use crate::support::fleet::{SOON, config, metric, node, room, start};
+use crate::support::fleet::{SOON, acquainted, config, heard_of, http, metric, node, publish, room, start};
 use crate::support::nats::NatsServer;
 use crate::support::wait::eventually;
 
@@ -199,4 +199,57 @@ async fn nats_shows_the_nodes_as_services() {
         info["endpoints"].as_array().unwrap().iter().map(|e| e["subject"].clone()).collect();
     assert!(endpoints.contains(&"room.*.edge.edge".into()), "{endpoints:?}");
     assert!(endpoints.contains(&"room.*.origin.edge".into()), "{endpoints:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fleets_with_different_prefixes_do_not_hear_each_other() {
+    let nats = NatsServer::start().await;
+    let mut fleets = Vec::new();
+    for prefix in ["one", "two.inner"] {
+        let mut pair = Vec::new();
+        for name in ["a", "b"] {
+            let mut settings = config(name, "west", &nats.url());
+            settings.nats.prefix = prefix.to_owned();
+            settings.nats.inbox_prefix = format!("_INBOX_{}_{name}", prefix.replace('.', "_"));
+            pair.push(start(settings).await);
+        }
+        acquainted(&[&pair[0], &pair[1]]).await;
+        fleets.push(pair);
+    }
+    let _publisher = publish(&fleets[0][0], "news").await;
+    heard_of(&fleets[0][1], "news").await;
+    for node in &fleets[1] {
+        assert_eq!(metric(node, "headwater_registry_streams").await, 0.0);
+        assert_eq!(node.context().fleet().present(std::time::Instant::now()).count(), 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_requests_trace_goes_with_it_to_other_nodes() {
+    use futures_util::StreamExt;
+    let nats = NatsServer::start().await;
+    let origin = node("origin", "west", &nats.url()).await;
+    let edge = node("edge", "east", &nats.url()).await;
+    let _publisher = publish(&origin, "news").await;
+    heard_of(&edge, "news").await;
+    let client = nats.client().await;
+    let mut requests = client.subscribe("room.news.>").await.unwrap();
+    client.flush().await.unwrap();
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let response = http()
+        .post(format!("{}/whep/news", edge.public_url()))
+        .header("content-type", "application/sdp")
+        .header("traceparent", format!("00-{trace}-00f067aa0ba902b7-01"))
+        .body(include_str!("../../src/http/sdp/offers/chromium-watch.sdp"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 201);
+    // The join, its four messages, and the second producer's.
+    for _ in 0..6 {
+        let request = tokio::time::timeout(SOON, requests.next()).await.expect("in time").expect("a request");
+        let headers = request.headers.expect("headers");
+        let parent = headers.get("traceparent").expect("a traceparent").as_str();
+        assert!(parent.contains(trace), "{}: {parent}", request.subject);
+    }
 }
