@@ -259,6 +259,11 @@ impl Rooms {
         if let Some(entry) = self.rooms.get_mut(&room) {
             match entry.inbox.try_send(message) {
                 Ok(()) => {}
+                // No one would say it again; epochs tell which of two came later.
+                Err(TrySendError::Full(message @ Message::Registry(..))) => {
+                    let inbox = entry.inbox.clone();
+                    self.ctx.tracker.spawn(async move { drop(inbox.send(message).await) });
+                }
                 Err(TrySendError::Full(message)) => message.refuse(RoomError::Busy),
                 Err(TrySendError::Closed(message)) if entry.held.len() < HELD => entry.held.push(message),
                 Err(TrySendError::Closed(message)) => message.refuse(RoomError::Busy),

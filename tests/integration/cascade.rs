@@ -1,7 +1,8 @@
 //! The main job: published once, watched on any other node.
 
 use crate::support::fleet::{
-    acquainted, heard_of, node, plays, plays_on, publish, publish_with, room, watch, watch_with,
+    acquainted, config, heard_of, node, plays, plays_on, publish, publish_with, room, start, watch,
+    watch_with,
 };
 use crate::support::nats::NatsServer;
 use crate::support::wait::eventually;
@@ -107,4 +108,21 @@ async fn two_streams_of_a_room_share_one_pipe() {
     assert_eq!(after.parents.len(), 1);
     assert_eq!(after.parents[0].pipe, before.parents[0].pipe, "the pipe is reused");
     plays_on(&alice).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn media_may_go_over_ipv6() {
+    let nats = NatsServer::start().await;
+    let mut nodes = Vec::new();
+    for name in ["origin", "edge"] {
+        let mut settings = config(name, "west", &nats.url());
+        settings.webrtc.listen = vec!["::1".parse().unwrap()];
+        settings.pipe.listen = "::1".parse().unwrap();
+        settings.http.listen = "[::1]:0".parse().unwrap();
+        nodes.push(start(settings).await);
+    }
+    let _publisher = publish(&nodes[0], "news").await;
+    heard_of(&nodes[1], "news").await;
+    let viewer = watch(&nodes[1], "news").await;
+    plays(&viewer, 5).await;
 }

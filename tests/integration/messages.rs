@@ -253,3 +253,23 @@ async fn a_requests_trace_goes_with_it_to_other_nodes() {
         assert!(parent.contains(trace), "{}: {parent}", request.subject);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_inbox_answers_busy_and_every_request_is_answered() {
+    let nats = NatsServer::start().await;
+    let mut settings = config("edge", "west", &nats.url());
+    settings.limits.inbox = 1;
+    settings.log.filter = Some("warn".to_owned());
+    let edge = start(settings).await;
+    let client = nats.client().await;
+    let info = bytes(GetRemoteRouterInfo { room_id: "news".parse().unwrap() });
+    let requests = (0..500).map(|_| ask::<RemoteRouterInfo>(&client, "room.news.edge.edge", info.clone()));
+    let answers = futures_util::future::join_all(requests).await;
+    let busy = answers.iter().filter(|answer| **answer == Err(Code::Busy)).count();
+    let served = answers.iter().filter(|answer| answer.is_ok()).count();
+    assert_eq!(busy + served, 500, "{answers:?}");
+    assert!(busy > 0 && served > 0, "{busy} busy, {served} served");
+    // Nothing is lost for it: the room serves on.
+    ask::<RemoteRouterInfo>(&client, "room.news.edge.edge", info).await.expect("served");
+    assert!(room(&edge, "news").await.is_some());
+}

@@ -109,3 +109,27 @@ async fn a_plain_whep_player_watches_and_goes_on_with_the_next_publication() {
     let _second = publish(&origin, "show").await;
     page.wait_for(&format!("window.frames_() > {before} + 20"), MEDIA).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_codec_crosses_the_pipe() {
+    let nats = NatsServer::start().await;
+    let origin = node("origin", "west", &nats.url()).await;
+    let edge = node("edge", "east", &nats.url()).await;
+    let browser = Browser::start().await;
+    for codec in ["VP8", "VP9", "H264", "AV1"] {
+        let query =
+            format!("room={codec}&autostart=1&source=generated&simulcast=0&size=640x360&codec={codec}");
+        let publisher = browser.page(&format!("{}/publish?{query}", origin.public_url())).await;
+        publisher.wait_for("window.headwater?.state === 'live'", MEDIA).await;
+        heard_of(&edge, codec).await;
+        let viewer = browser.page(&format!("{}/watch?room={codec}&autostart=1", edge.public_url())).await;
+        viewer.wait_for("window.headwater?.stats?.framesRendered > 10", MEDIA).await;
+        let shown: String = viewer.eval("window.headwater.stats.videoCodec").await;
+        assert!(shown.to_uppercase().contains(codec), "{shown}");
+        // A player that numbers payload types in its own way gets it as well.
+        let page = browser.page(&edge.public_url()).await;
+        let _: () = page.eval(PLAIN_PLAYER).await;
+        let _: () = page.eval(&format!("window.play('{}/whep/{codec}')", edge.public_url())).await;
+        page.wait_for("window.frames_() > 10", MEDIA).await;
+    }
+}
