@@ -26,6 +26,9 @@ pub use call::CallError;
 pub use connect::ConnectError;
 pub use serve::{Inbound, InboundBody};
 
+/// A log filter for NATS's library, which tells each event that we tell too; later filters win over it.
+pub const LIBRARY_LOG: &str = "async_nats=warn";
+
 /// The header that carries the trace (W3C Trace Context).
 const TRACE_HEADER: &str = "traceparent";
 

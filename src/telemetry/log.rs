@@ -4,12 +4,11 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
+use crate::broker::LIBRARY_LOG;
 use crate::config::{Log, LogFormat};
 
 /// What is logged where nothing else is configured.
 const DEFAULT_FILTER: &str = "info";
-/// The broker's library tells each event that we tell too; a filter of its own wins over this.
-const QUIET: &str = "async_nats=warn";
 
 /// Starts logging to standard error. Later calls do nothing.
 ///
@@ -17,7 +16,7 @@ const QUIET: &str = "async_nats=warn";
 /// If the filter can't be read.
 pub fn start(config: &Log) -> Result<(), tracing_subscriber::filter::ParseError> {
     let filter = config.filter.as_deref().unwrap_or(DEFAULT_FILTER);
-    let filter = EnvFilter::try_new(format!("{QUIET},{filter}"))?;
+    let filter = EnvFilter::try_new(format!("{LIBRARY_LOG},{filter}"))?;
     let terminal = std::io::stderr().is_terminal();
     let human = match config.format {
         LogFormat::Auto => terminal,
