@@ -24,7 +24,7 @@ check: tools ## Formatting, lints, schema drift
 	git diff --exit-code -- schemas
 
 bench: tools ## Measure joins, hops and memory
-	cargo bench --quiet --profile dev
+	cargo bench --quiet --profile dev --bench bench
 
 fuzz: tools ## Damage messages and session descriptions for SECONDS=60
 	FUZZ_SECONDS=$(or $(SECONDS),60) cargo test --test fuzz -- --nocapture

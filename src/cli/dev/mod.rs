@@ -66,7 +66,8 @@ impl Args {
             nodes.push(Node::start(config).await.with_context(|| format!("node {name}"))?);
         }
         let result = self.demonstrate(&nodes, &url).await;
-        for node in nodes {
+        // Edges before their sources, so that none looks for a source that has just gone.
+        for node in nodes.into_iter().rev() {
             node.stop().await;
         }
         drop(nats);
