@@ -173,7 +173,12 @@ impl Room {
             Err(error) => {
                 parent.failures += 1;
                 parent.next_join = now + backoff(parent.failures);
-                tracing::warn!(parent = %node, failures = parent.failures, %error, "join failed");
+                // Said once; a bus that is down says so itself.
+                if parent.failures == 1 && !matches!(error, CallError::Offline) {
+                    tracing::warn!(parent = %node, %error, "join failed; trying again");
+                } else {
+                    tracing::debug!(parent = %node, failures = parent.failures, %error, "join failed again");
+                }
                 self.join_failed(&node, &streams, &error);
             }
         }

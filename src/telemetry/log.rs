@@ -28,7 +28,7 @@ pub fn start(config: &Log) -> Result<(), tracing_subscriber::filter::ParseError>
     let _ = if human {
         builder.with_ansi(terminal).with_target(false).try_init()
     } else {
-        builder.json().flatten_event(true).try_init()
+        builder.json().flatten_event(true).with_span_list(false).try_init()
     };
     Ok(())
 }
