@@ -62,11 +62,6 @@ impl Broker {
         *self.inner.connected.borrow()
     }
 
-    /// The subjects of this fleet.
-    pub fn subjects(&self) -> &Subjects {
-        &self.inner.subjects
-    }
-
     /// Sends what is buffered and closes the connection. Waits at most two seconds.
     pub async fn close(&self) {
         let drained = async {

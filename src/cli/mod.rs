@@ -8,6 +8,7 @@ mod schema;
 mod watch;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -78,6 +79,14 @@ fn fail(error: &anyhow::Error) -> ExitCode {
 fn quiet_log(filter: Option<String>) -> anyhow::Result<()> {
     let filter = filter.unwrap_or_else(|| "warn".to_owned());
     Ok(log::start(&Log { filter: Some(filter), ..Log::default() })?)
+}
+
+/// Waits as long as a command is to run; for ever where no time is given.
+async fn elapsed(duration: Option<Duration>) {
+    match duration {
+        Some(duration) => tokio::time::sleep(duration).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Waits for Ctrl-C or SIGTERM.

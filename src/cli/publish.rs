@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{interrupted, quiet_log};
+use super::{elapsed, interrupted, quiet_log};
 use crate::client::{Clip, ConnectionState, PublishOptions, Publisher};
 
 /// Flags of `headwater publish`.
@@ -49,12 +49,6 @@ impl Args {
         options.simulcast = self.simulcast;
         let publisher = Publisher::start(options).await?;
         let mut stats = publisher.stats();
-        let until = async {
-            match self.duration {
-                Some(duration) => tokio::time::sleep(duration).await,
-                None => std::future::pending().await,
-            }
-        };
         let ended = async {
             // The task's end closes the channel.
             while stats.changed().await.is_ok() {
@@ -64,7 +58,7 @@ impl Args {
             }
         };
         let failed = tokio::select! {
-            () = until => false,
+            () = elapsed(self.duration) => false,
             () = interrupted() => false,
             () = ended => true,
         };

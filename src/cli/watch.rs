@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::{interrupted, quiet_log};
+use super::{elapsed, interrupted, quiet_log};
 use crate::client::{Player, WatchOptions, WatchReport};
 
 /// Flags of `headwater watch`.
@@ -39,12 +39,6 @@ impl Args {
         options.retry_until_live = self.wait;
         options.counter_offer = self.counter_offer;
         let player = Player::start(options).await?;
-        let until = async {
-            match self.duration {
-                Some(duration) => tokio::time::sleep(duration).await,
-                None => std::future::pending().await,
-            }
-        };
         let mut reports = player.report();
         let mut second = tokio::time::interval(Duration::from_secs(1));
         let progress = async {
@@ -56,7 +50,7 @@ impl Args {
             }
         };
         tokio::select! {
-            () = until => {}
+            () = elapsed(self.duration) => {}
             () = interrupted() => {}
             () = progress => {}
         }

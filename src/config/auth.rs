@@ -67,10 +67,3 @@ pub enum Action {
     /// To watch one.
     Watch,
 }
-
-impl Auth {
-    /// Whether everyone may do everything.
-    pub fn is_open(&self) -> bool {
-        self.tokens.is_empty() && self.jwt.is_none()
-    }
-}

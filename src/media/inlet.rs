@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::callbacks::{MediaEvent, watch_producer};
 use super::engine::{Engine, worker_error};
 use super::pipe::Pipe;
-use super::{MediaError, Piped};
+use super::{MediaError, Piped, native};
 use crate::protocol::ids::ProducerId;
 use crate::protocol::rtp::MediaKind;
 
@@ -40,8 +40,8 @@ impl Inlet {
         if self.producers.contains_key(&id) {
             return self.set_paused(id, piped.paused).await;
         }
-        let own = id.to_string().parse().map_err(|_| MediaError::UnknownProducer)?;
-        let mut options = ProducerOptions::new_pipe_transport(own, piped.kind, piped.rtp_parameters.clone());
+        let mut options =
+            ProducerOptions::new_pipe_transport(native(id)?, piped.kind, piped.rtp_parameters.clone());
         options.paused = piped.paused;
         options.key_frame_request_delay = engine.key_frame_delay_ms;
         let producer = self.pipe.transport.produce(options).await.map_err(|error| match error {

@@ -140,3 +140,8 @@ pub struct Piped {
     /// Whether the source is paused.
     pub paused: bool,
 }
+
+/// The id as mediasoup has it, which is made from its text alone.
+fn native(id: ProducerId) -> Result<mediasoup::prelude::ProducerId, MediaError> {
+    id.to_string().parse().map_err(|_| MediaError::UnknownProducer)
+}

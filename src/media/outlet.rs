@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use mediasoup::prelude::{ConsumeError, Consumer, ConsumerOptions, RtpCapabilities, Transport};
 
 use super::pipe::Pipe;
-use super::{MediaError, Piped};
+use super::{MediaError, Piped, native};
 use crate::protocol::ids::ProducerId;
 
 /// A pipe and what it sends. Dropping it closes both.
@@ -23,9 +23,8 @@ impl Outlet {
     /// Starts sending a producer of this router. Again is no error.
     pub(super) async fn send(&mut self, id: ProducerId) -> Result<Piped, MediaError> {
         if !self.consumers.contains_key(&id) {
-            let source = id.to_string().parse().map_err(|_| MediaError::UnknownProducer)?;
             // A pipe consumer takes everything: it needs no capabilities.
-            let options = ConsumerOptions::new(source, RtpCapabilities::default());
+            let options = ConsumerOptions::new(native(id)?, RtpCapabilities::default());
             let consumer = self.pipe.transport.consume(options).await.map_err(|error| match error {
                 ConsumeError::ProducerNotFound(_) => MediaError::UnknownProducer,
                 other => MediaError::Worker(other.to_string()),

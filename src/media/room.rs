@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use mediasoup::prelude::{Producer, Router};
+use mediasoup::prelude::{Producer, Router, WebRtcTransport};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ use super::uplink::{Uplink, describe};
 use super::viewer::Viewer;
 use super::{
     Measured, MediaError, Offered, PipeEnd, PipeFlow, Piped, ProducerInfo, Sent, TransportInfo, ViewerFlow,
-    Wanted, session,
+    Wanted, native, session,
 };
 use crate::protocol::ids::{PipeId, ProducerId, RouterId, SessionId};
 use crate::protocol::rtp::DtlsParameters;
@@ -139,9 +139,7 @@ impl RoomMedia {
                     viewer.send(&spread.router, &mid, source.id, local).await?;
                 }
                 None => {
-                    let local = source.id.to_string().parse();
-                    let local = local.map_err(|_| MediaError::UnknownProducer)?;
-                    viewer.send(&self.home, &mid, source.id, local).await?;
+                    viewer.send(&self.home, &mid, source.id, native(source.id)?).await?;
                 }
             }
         }
@@ -202,16 +200,17 @@ impl RoomMedia {
     /// # Errors
     /// [`MediaError::UnknownSession`], [`MediaError::Worker`].
     pub async fn restart_ice(&self, session: SessionId) -> Result<TransportInfo, MediaError> {
-        let uplink = self.uplinks.get(&session).map(|uplink| &uplink.transport);
-        let transport = uplink.or_else(|| self.viewers.get(&session).map(|viewer| &viewer.transport));
-        Ok(session::restart_ice(transport.ok_or(MediaError::UnknownSession)?).await?.1)
+        session::restart_ice(self.connection(session).ok_or(MediaError::UnknownSession)?).await
     }
 
     /// Whether a publisher's or viewer's connection stands; none while it is being made.
     pub fn is_up(&self, session: SessionId) -> Option<bool> {
+        self.connection(session).map_or(Some(false), session::is_up)
+    }
+
+    fn connection(&self, session: SessionId) -> Option<&WebRtcTransport> {
         let uplink = self.uplinks.get(&session).map(|uplink| &uplink.transport);
-        let transport = uplink.or_else(|| self.viewers.get(&session).map(|viewer| &viewer.transport));
-        transport.map_or(Some(false), session::is_up)
+        uplink.or_else(|| self.viewers.get(&session).map(|viewer| &viewer.transport))
     }
 
     /// Closes a publisher's connection.
@@ -261,11 +260,6 @@ impl RoomMedia {
     /// [`MediaError::UnknownPipe`], [`MediaError::UnknownProducer`], [`MediaError::Worker`].
     pub async fn send(&mut self, pipe: PipeId, producer: ProducerId) -> Result<Piped, MediaError> {
         self.outlets.get_mut(&pipe).ok_or(MediaError::UnknownPipe)?.send(producer).await
-    }
-
-    /// What a pipe sends of a producer now.
-    pub fn sent(&self, pipe: PipeId, producer: ProducerId) -> Option<Piped> {
-        self.outlets.get(&pipe)?.sent(producer)
     }
 
     /// Stops sending a producer on a pipe.

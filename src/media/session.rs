@@ -8,7 +8,7 @@ use super::callbacks::{MediaEvent, watch_connection};
 use super::engine::{Engine, worker_error};
 use super::{MediaError, TransportInfo};
 use crate::protocol::ids::SessionId;
-use crate::protocol::rtp::{DtlsParameters, IceParameters};
+use crate::protocol::rtp::DtlsParameters;
 
 /// Opens a connection on the worker's listener.
 pub(super) async fn open(
@@ -58,10 +58,7 @@ pub(super) fn is_up(transport: &WebRtcTransport) -> Option<bool> {
 }
 
 /// New ICE credentials for the same connection (RFC 9725 section 4.3.3).
-pub(super) async fn restart_ice(
-    transport: &WebRtcTransport,
-) -> Result<(IceParameters, TransportInfo), MediaError> {
+pub(super) async fn restart_ice(transport: &WebRtcTransport) -> Result<TransportInfo, MediaError> {
     let ice = transport.restart_ice().await.map_err(worker_error)?;
-    let info = TransportInfo { ice: ice.clone(), ..info(transport) };
-    Ok((ice, info))
+    Ok(TransportInfo { ice, ..info(transport) })
 }

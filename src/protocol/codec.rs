@@ -1,6 +1,6 @@
 //! Bytes to messages and back: MessagePack with named fields, ids and addresses as text.
 
-use rmp_serde::config::{BytesMode, DefaultConfig, HumanReadableConfig, StructMapConfig};
+use rmp_serde::config::BytesMode;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
@@ -72,17 +72,8 @@ pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, rmp_serde::encode::E
         .with_struct_map()
         .with_human_readable()
         .with_bytes(BytesMode::Normal);
-    serde_serialize(&Message { version: VERSION, message }, &mut serializer)?;
+    Message { version: VERSION, message }.serialize(&mut serializer)?;
     Ok(bytes)
-}
-
-type Wire<'a> = rmp_serde::Serializer<&'a mut Vec<u8>, HumanReadableConfig<StructMapConfig<DefaultConfig>>>;
-
-fn serde_serialize<T: Serialize>(
-    message: &T,
-    serializer: &mut Wire<'_>,
-) -> Result<(), rmp_serde::encode::Error> {
-    message.serialize(serializer)
 }
 
 /// The message in `bytes`; unknown fields are ignored, at most `limit` bytes are read.

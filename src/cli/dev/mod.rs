@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::{interrupted, quiet_log};
+use super::{elapsed, interrupted, quiet_log};
 use crate::client::{Clip, Player, PublishOptions, Publisher, WatchOptions};
 use crate::config::{Config, Storage};
 use crate::node::Node;
@@ -106,14 +106,8 @@ impl Args {
                 table.show(nodes, ROOM, &players).await;
             }
         };
-        let until = async {
-            match self.duration {
-                Some(duration) => tokio::time::sleep(duration).await,
-                None => std::future::pending().await,
-            }
-        };
         let timed = tokio::select! {
-            () = until => true,
+            () = elapsed(self.duration) => true,
             () = interrupted() => false,
             () = show => false,
         };
