@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use chrono::Utc;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,7 @@ use crate::fleet::{self, Fleet, Heartbeat};
 use crate::http::{self, App, Verifier};
 use crate::media::{Engine, EngineError};
 use crate::protocol::announcement::EndReason;
+use crate::protocol::event::{About, What, WorkerDied};
 use crate::protocol::ids::{Incarnation, Peer};
 use crate::protocol::presence::{Load, Phase, Presence};
 use crate::room::{Context, Rooms, RoomsHandle};
@@ -36,6 +38,9 @@ pub struct Node {
     rooms: RoomsHandle,
     phase: watch::Sender<Phase>,
     stop: CancellationToken,
+    /// Ends the recording of events, after everything that may record one.
+    recorded: CancellationToken,
+    recording: TaskTracker,
     public: SocketAddr,
     operators: SocketAddr,
 }
@@ -90,8 +95,20 @@ impl Node {
         let broker = Broker::connect(&config, &me, &metrics).await?;
         let (phase, phase_seen) = watch::channel(Phase::Serving);
         let (fleet_view, fleet) = watch::channel(Arc::new(Fleet::new(config.timeouts.presence)));
-        let ctx =
-            Arc::new(Context { me, config, broker, engine, metrics, fleet, phase: phase_seen, tracker });
+        let (events, recording_events) = broker.recorder(&config.events);
+        let (recording, recorded) = (TaskTracker::new(), CancellationToken::new());
+        recording.spawn(recording_events.run(recorded.clone()));
+        let ctx = Arc::new(Context {
+            me,
+            config,
+            broker,
+            events,
+            engine,
+            metrics,
+            fleet,
+            phase: phase_seen,
+            tracker,
+        });
 
         let (rooms, handle, commands) = Rooms::new(Arc::clone(&ctx));
         let (remote, remote_inbox) = mpsc::channel(INBOX);
@@ -106,7 +123,7 @@ impl Node {
         serve(&ctx, public_listener, http::public(app.clone()), &stop);
         serve(&ctx, operators_listener, http::operators(app), &stop);
         tracing::info!(node = %ctx.me.node, region = %ctx.me.region, %public, %operators, "node started");
-        Ok(Self { ctx, rooms: handle, phase, stop, public, operators })
+        Ok(Self { ctx, rooms: handle, phase, stop, recorded, recording, public, operators })
     }
 
     /// Where publishers and viewers reach the node on this machine.
@@ -154,7 +171,7 @@ impl Node {
 
     /// Ends everything, says so, and returns once the workers are gone.
     pub async fn stop(self) {
-        let Self { ctx, rooms, phase, stop, .. } = self;
+        let Self { ctx, rooms, phase, stop, recorded, recording, .. } = self;
         phase.send_replace(Phase::Draining);
         rooms.stop(EndReason::Drained).await;
         drop(rooms);
@@ -163,6 +180,9 @@ impl Node {
         if tokio::time::timeout(GRACE, ctx.tracker.wait()).await.is_err() {
             tracing::warn!("some tasks did not end in time");
         }
+        recorded.cancel();
+        recording.close();
+        recording.wait().await;
         ctx.broker.close().await;
         tracing::info!(node = %ctx.me.node, "node stopped");
         // Dropping the workers waits for their threads: that is not for the runtime to do.
@@ -182,6 +202,7 @@ struct Joining {
 
 impl Joining {
     async fn run(self) {
+        let started_at = Utc::now();
         let Self { ctx, remote, states, fleet_view, public, stop } = self;
         let broker = &ctx.broker;
         let mut connected = broker.connected();
@@ -216,6 +237,9 @@ impl Joining {
             },
             phase: ctx.phase.clone(),
             metrics: Arc::clone(&ctx.metrics),
+            events: ctx.events.clone(),
+            summary: config.events.summary,
+            started_at,
         };
         fleet::run(broker.clone(), heartbeat, hearing, fleet_view, config.timeouts.presence, stop).await;
     }
@@ -235,6 +259,9 @@ async fn replace_workers(
     while let Some(Some(worker)) = stop.run_until_cancelled(dead.recv()).await {
         ctx.metrics.workers_died.inc();
         tracing::error!(worker, "media worker died");
+        let about = About::Node(ctx.me.node.clone());
+        let worker_number = u32::try_from(worker).unwrap_or(u32::MAX);
+        ctx.events.record(about, What::WorkerDied(WorkerDied { worker: worker_number }));
         rooms.worker_died(worker).await;
         if let Err(error) = ctx.engine.revive(worker).await {
             tracing::error!(worker, %error, "media worker could not be replaced");

@@ -2,11 +2,13 @@
 //!
 //! A [`Broker`] is a cheap handle. Requests go out by [`Broker::call_edge`] and
 //! [`Broker::call_origin`]; what other nodes ask comes in by [`serve`]; the state of all streams
-//! comes in by [`registry`] and goes out by [`Broker::announce`].
+//! comes in by [`registry`] and goes out by [`Broker::announce`]; what happens goes out and comes in by
+//! [`events`].
 
 mod announce;
 mod call;
 mod connect;
+pub mod events;
 mod presence;
 pub mod registry;
 mod serve;
@@ -14,9 +16,10 @@ mod serve;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::jetstream::stream::StorageType;
 use tokio::sync::watch;
 
-use crate::config::Nats;
+use crate::config::{Nats, Storage};
 use crate::protocol::ids::Peer;
 use crate::protocol::subjects::Subjects;
 use crate::telemetry::Metrics;
@@ -60,6 +63,14 @@ impl Broker {
     /// Whether NATS is connected now.
     pub fn is_connected(&self) -> bool {
         *self.inner.connected.borrow()
+    }
+
+    /// Where JetStream keeps what is stored.
+    fn storage(&self) -> StorageType {
+        match self.inner.config.storage {
+            Storage::File => StorageType::File,
+            Storage::Memory => StorageType::Memory,
+        }
     }
 
     /// Sends what is buffered and closes the connection. Waits at most two seconds.

@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::DeliverPolicy;
 use async_nats::jetstream::consumer::pull::OrderedConfig;
-use async_nats::jetstream::stream::{Config as StreamConfig, StorageType};
+use async_nats::jetstream::stream::Config as StreamConfig;
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 
 use super::Broker;
-use crate::config::Storage;
 use crate::protocol::announcement::Announcement;
 use crate::protocol::codec;
 use crate::protocol::subjects::Subject;
@@ -120,10 +119,7 @@ impl Broker {
             max_messages_per_subject: HISTORY_PER_STREAM,
             max_age: self.inner.config.retention,
             num_replicas: self.inner.config.replicas,
-            storage: match self.inner.config.storage {
-                Storage::File => StorageType::File,
-                Storage::Memory => StorageType::Memory,
-            },
+            storage: self.storage(),
             allow_direct: true,
             description: Some("the state of every Headwater stream, and its history".to_owned()),
             ..StreamConfig::default()

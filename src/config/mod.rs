@@ -4,6 +4,7 @@
 //! file, the file over the defaults. Unknown keys are refused.
 
 mod auth;
+mod events;
 mod limits;
 mod network;
 mod secret;
@@ -18,6 +19,7 @@ use crate::protocol::ids::{NodeName, Region};
 use crate::protocol::presence::Role;
 
 pub use auth::{Action, Auth, Jwt, JwtAlgorithm, StaticToken};
+pub use events::{Events, Monitor};
 pub use limits::{Limits, Timeouts};
 pub use network::{Http, Nats, NatsTls, Operators, Pipe, PortRange, Storage, WebRtc};
 pub use secret::Secret;
@@ -46,6 +48,10 @@ pub struct Config {
     pub limits: Limits,
     /// How long is waited.
     pub timeouts: Timeouts,
+    /// What is kept of what happens.
+    pub events: Events,
+    /// The process that shows it.
+    pub monitor: Monitor,
     /// What is logged.
     pub log: Log,
 }
@@ -222,6 +228,9 @@ impl Config {
         }
         if self.auth.jwt.as_ref().is_some_and(|jwt| jwt.key.is_empty()) {
             return wrong("auth.jwt.key must be the secret (HS256) or the public key in PEM (EdDSA)");
+        }
+        if self.events.buffer == 0 || self.monitor.snapshot_every == 0 {
+            return wrong("events.buffer and monitor.snapshot_every must be at least 1");
         }
         Ok(())
     }

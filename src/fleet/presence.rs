@@ -1,14 +1,19 @@
 //! Giving and hearing signs of life.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::Fleet;
 use crate::broker::Broker;
+use crate::broker::events::Recorder;
+use crate::protocol::event::{About, NodeLost, NodeSummary, What};
+use crate::protocol::ids::{Incarnation, Peer};
 use crate::protocol::presence::{Load, Phase, Presence};
 use crate::telemetry::Metrics;
 
@@ -28,6 +33,12 @@ pub struct Heartbeat {
     pub phase: watch::Receiver<Phase>,
     /// Where the load is counted.
     pub metrics: Arc<Metrics>,
+    /// Where it is told what becomes of the nodes.
+    pub events: Recorder,
+    /// How often the load is told there.
+    pub summary: Duration,
+    /// When the node started.
+    pub started_at: DateTime<Utc>,
 }
 
 /// Beats and listens until `stop`; its last word is that it stopped.
@@ -46,6 +57,11 @@ pub async fn run(
     let mut fresh = tokio::time::interval(VIEW);
     fresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut cpu = Cpu::new();
+    let mut summary = tokio::time::interval(heartbeat.summary);
+    summary.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    summary.reset();
+    let mut lost = BTreeSet::new();
+    heartbeat.record(What::NodeStarted);
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
@@ -54,7 +70,13 @@ pub async fn run(
                 broker.say_present(&heartbeat.now()).await;
             }
             // A change of phase is said at once: the fleet stops choosing this node.
-            Ok(()) = heartbeat.phase.changed() => broker.say_present(&heartbeat.now()).await,
+            Ok(()) = heartbeat.phase.changed() => {
+                broker.say_present(&heartbeat.now()).await;
+                if *heartbeat.phase.borrow_and_update() == Phase::Draining {
+                    heartbeat.record(What::NodeDraining);
+                }
+            }
+            _ = summary.tick() => heartbeat.record(What::NodeSummary),
             Some(presence) = heard.recv() => fleet.hear(presence, Instant::now()),
             Ok(()) = connected.changed() => {
                 let up = *connected.borrow_and_update();
@@ -67,15 +89,40 @@ pub async fn run(
                 let now = Instant::now();
                 fleet.bus(*connected.borrow(), now);
                 fleet.forget(REMEMBER, now);
+                heartbeat.record_lost(&fleet, &mut lost, now);
                 view.send_replace(Arc::new(fleet.clone()));
             }
         }
     }
     let last = Presence { phase: Phase::Stopped, ..heartbeat.now() };
     broker.say_present(&last).await;
+    heartbeat.record(What::NodeStopped);
 }
 
 impl Heartbeat {
+    fn record(&self, what: fn(NodeSummary) -> What) {
+        let Presence { peer, roles, version, phase, load, public_url } = self.now();
+        let started_at = self.started_at;
+        let summary = NodeSummary { roles, version, phase, started_at, load, public_url };
+        self.events.record(About::Node(peer.node), what(summary));
+    }
+
+    /// Tells of nodes that have fallen silent: one of those that are there does it for all.
+    fn record_lost(&self, fleet: &Fleet, told: &mut BTreeSet<Incarnation>, now: Instant) {
+        let me = &self.presence.peer;
+        if fleet.present(now).map(|node| &node.peer.node).min() != Some(&me.node) {
+            return;
+        }
+        let lost: Vec<Peer> = fleet.lost(now).cloned().collect();
+        told.retain(|known| lost.iter().any(|peer| peer.incarnation == *known));
+        for peer in lost {
+            if told.insert(peer.incarnation) {
+                tracing::warn!(node = %peer.node, "node lost");
+                self.events.record(About::Node(me.node.clone()), What::NodeLost(NodeLost { lost: peer }));
+            }
+        }
+    }
+
     fn now(&self) -> Presence {
         let metrics = &self.metrics;
         let count = |value: i64| u32::try_from(value).unwrap_or(0);

@@ -69,6 +69,14 @@ impl Fleet {
             .map(|seen| &seen.presence)
     }
 
+    /// The nodes that have fallen silent without a last word.
+    pub fn lost(&self, now: Instant) -> impl Iterator<Item = &Peer> {
+        self.nodes
+            .values()
+            .filter(move |seen| seen.presence.phase != Phase::Stopped && self.is_silent(seen, now))
+            .map(|seen| &seen.presence.peer)
+    }
+
     /// Whether the bus has been up long enough to have heard every node.
     pub fn is_settled(&self, now: Instant) -> bool {
         self.bus_up_since.is_some_and(|up| now.duration_since(up) > self.patience)

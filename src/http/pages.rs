@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::App;
-use super::problem::{Problem, not_found};
+use super::problem::Problem;
 
 /// Scripts, styles and pictures come from this node alone; media and signalling may go to others.
 const POLICY: &str = "default-src 'self'; media-src 'self' blob: mediastream:; \
@@ -60,17 +60,16 @@ pub(super) fn routes() -> Router<App> {
 }
 
 async fn page(name: &'static str) -> Result<Response, Problem> {
-    match find(PAGES, name) {
-        Some(file) => Ok(file),
-        None => Err(not_found().await),
-    }
+    file(PAGES, name)
 }
 
 async fn asset(Path(name): Path<String>) -> Result<Response, Problem> {
-    match find(ASSETS, &name) {
-        Some(file) => Ok(file),
-        None => Err(not_found().await),
-    }
+    file(ASSETS, &name)
+}
+
+/// The file of that name, as a browser takes it.
+pub(crate) fn file(files: &[(&str, &'static str)], name: &str) -> Result<Response, Problem> {
+    find(files, name).ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "there is nothing at this address"))
 }
 
 fn find(files: &[(&str, &'static str)], name: &str) -> Option<Response> {

@@ -14,7 +14,7 @@ use crate::room::RoomError;
 
 /// An answer that says what is wrong and what to do.
 #[derive(Debug)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     status: StatusCode,
     detail: String,
     retry_after: Option<Duration>,
@@ -32,7 +32,7 @@ struct Body<'a> {
 const RETRY: Duration = Duration::from_secs(2);
 
 impl Problem {
-    pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self { status, detail: detail.into(), retry_after: None }
     }
 
@@ -104,6 +104,6 @@ impl From<NameError> for Problem {
     }
 }
 
-pub(super) async fn not_found() -> Problem {
+pub(crate) async fn not_found() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "there is nothing at this address")
 }

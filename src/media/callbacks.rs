@@ -2,7 +2,7 @@
 //! send an id into a channel, and return; none of them holds a handle.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use mediasoup::prelude::{Producer, WebRtcTransport};
 use mediasoup::producer::ProducerTraceEventData;
@@ -51,16 +51,19 @@ pub(super) fn watch_connection(
         .detach();
 }
 
-/// Counts key frames and the requests for them, and tells the room of the first packet.
+/// Counts key frames and the requests for them, and tells the room of the first packet. Answers where
+/// the requests of this producer alone are counted.
 pub(super) fn watch_producer(
     producer: &Producer,
     id: ProducerId,
     hop: &'static str,
     events: &mpsc::Sender<MediaEvent>,
     metrics: &Arc<Metrics>,
-) {
+) -> Arc<AtomicU64> {
     let requests = metrics.key_frame_requests.get_or_create_owned(&[("hop", hop)]);
     let key_frames = metrics.key_frames.get_or_create_owned(&[("hop", hop)]);
+    let own = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&own);
     let events = events.clone();
     let first = AtomicBool::new(true);
     producer
@@ -71,8 +74,10 @@ pub(super) fn watch_producer(
             ProducerTraceEventData::KeyFrame { .. } => drop(key_frames.inc()),
             ProducerTraceEventData::Pli { .. } | ProducerTraceEventData::Fir { .. } => {
                 requests.inc();
+                counted.fetch_add(1, Ordering::Relaxed);
             }
             _ => {}
         })
         .detach();
+    own
 }

@@ -7,12 +7,23 @@ use crate::protocol::ids::{PipeId, SessionId};
 /// A look at a room's media.
 #[derive(Debug, Clone, Default)]
 pub struct Measured {
-    /// By publisher: bytes received so far and bits per second.
-    pub uplinks: HashMap<SessionId, (u64, u64)>,
+    /// By publisher.
+    pub uplinks: HashMap<SessionId, UplinkFlow>,
     /// By pipe that sends.
     pub outlets: HashMap<PipeId, PipeFlow>,
     /// By pipe that receives.
     pub inlets: HashMap<PipeId, PipeFlow>,
+}
+
+/// What comes from a publisher.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UplinkFlow {
+    /// Bytes of media received so far.
+    pub bytes: u64,
+    /// Bits of media per second.
+    pub bitrate: u64,
+    /// Key frames that it was asked for so far.
+    pub key_frame_requests: u64,
 }
 
 /// What flows through one end of a pipe.

@@ -20,6 +20,7 @@ mod viewer;
 
 use std::net::IpAddr;
 
+use crate::protocol::announcement::AnnouncedProducer;
 use crate::protocol::ids::ProducerId;
 use crate::protocol::rtp::{
     DtlsParameters, IceCandidate, IceParameters, MediaKind, RtpCapabilities, RtpParameters, SrtpParameters,
@@ -27,7 +28,7 @@ use crate::protocol::rtp::{
 
 pub use callbacks::MediaEvent;
 pub use engine::{Engine, EngineError};
-pub use measure::{Measured, PipeFlow, ViewerFlow};
+pub use measure::{Measured, PipeFlow, UplinkFlow, ViewerFlow};
 pub use room::{Counts, RoomMedia};
 
 /// Why media was not set up. What was begun is closed again.
@@ -115,6 +116,18 @@ pub struct ProducerInfo {
     pub encodings: u8,
     /// Whether it is paused.
     pub paused: bool,
+}
+
+impl From<&ProducerInfo> for AnnouncedProducer {
+    fn from(producer: &ProducerInfo) -> Self {
+        Self {
+            id: producer.id,
+            kind: producer.kind,
+            mime_type: producer.mime_type.clone(),
+            paused: producer.paused,
+            encodings: producer.encodings,
+        }
+    }
 }
 
 /// One end of a pipe: where it listens and sends from, and its key.

@@ -389,8 +389,8 @@ impl RoomMedia {
     pub async fn measure(&self) -> Measured {
         let mut measured = Measured::default();
         for (session, uplink) in &self.uplinks {
-            if let Some(received) = uplink.received().await {
-                measured.uplinks.insert(*session, received);
+            if let Some(flow) = uplink.flow().await {
+                measured.uplinks.insert(*session, flow);
             }
         }
         for (pipe, outlet) in &self.outlets {

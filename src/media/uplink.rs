@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use mediasoup::prelude::{
     ProduceError, Producer, ProducerOptions, Router, Transport, TransportGeneric, WebRtcTransport,
@@ -12,7 +13,7 @@ use uuid::Uuid;
 
 use super::callbacks::{MediaEvent, watch_producer};
 use super::engine::{Engine, worker_error};
-use super::{MediaError, Offered, ProducerInfo, TransportInfo, session};
+use super::{MediaError, Offered, ProducerInfo, TransportInfo, UplinkFlow, session};
 use crate::protocol::ids::{ProducerId, SessionId};
 use crate::protocol::rtp::{DtlsParameters, MediaKind};
 
@@ -20,6 +21,8 @@ use crate::protocol::rtp::{DtlsParameters, MediaKind};
 #[derive(Debug)]
 pub(super) struct Uplink {
     producers: HashMap<ProducerId, Producer>,
+    /// Key frames that the publisher was asked for, by producer.
+    key_frame_requests: Vec<Arc<AtomicU64>>,
     pub(super) transport: WebRtcTransport,
 }
 
@@ -35,7 +38,7 @@ impl Uplink {
     ) -> Result<Self, MediaError> {
         let transport = session::open(router, worker, engine, session, events).await?;
         session::connect(&transport, dtls).await?;
-        let mut uplink = Self { producers: HashMap::new(), transport };
+        let mut uplink = Self { producers: HashMap::new(), key_frame_requests: Vec::new(), transport };
         for medium in offered {
             uplink.produce(medium, engine, events).await?;
         }
@@ -56,7 +59,7 @@ impl Uplink {
         })?;
         let id = ProducerId(Uuid::from(producer.id()));
         if medium.kind == MediaKind::Video {
-            watch_producer(&producer, id, "publisher", events, &Arc::clone(&engine.metrics));
+            self.key_frame_requests.push(watch_producer(&producer, id, "publisher", events, &engine.metrics));
             let traced = vec![
                 ProducerTraceEventType::KeyFrame,
                 ProducerTraceEventType::Pli,
@@ -82,10 +85,15 @@ impl Uplink {
         self.producers.get(&id)
     }
 
-    /// Bytes of media received so far.
-    pub(super) async fn received(&self) -> Option<(u64, u64)> {
+    /// What comes from the publisher now.
+    pub(super) async fn flow(&self) -> Option<UplinkFlow> {
         let stat = self.transport.get_stats().await.ok()?.pop()?;
-        Some((stat.rtp_bytes_received, stat.rtp_recv_bitrate))
+        let requests = self.key_frame_requests.iter().map(|requests| requests.load(Ordering::Relaxed));
+        Some(UplinkFlow {
+            bytes: stat.rtp_bytes_received,
+            bitrate: stat.rtp_recv_bitrate,
+            key_frame_requests: requests.sum(),
+        })
     }
 }
 

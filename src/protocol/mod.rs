@@ -7,6 +7,7 @@ pub mod announcement;
 pub mod codec;
 pub mod codec_match;
 pub mod edge;
+pub mod event;
 pub mod ids;
 pub mod origin;
 pub mod presence;

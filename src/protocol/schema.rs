@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
-use super::{announcement, edge, origin, presence, refusal};
+use super::{announcement, edge, event, origin, presence, refusal};
 
 /// Every message's file name and schema.
 pub fn all() -> Vec<(&'static str, Value)> {
@@ -24,6 +24,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("leave", of::<origin::Leave>()),
         ("announcement", of::<announcement::Announcement>()),
         ("presence", of::<presence::Presence>()),
+        ("event", of::<event::Event>()),
         ("refusal", of::<refusal::Refusal>()),
     ]
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::event::About;
 use super::ids::{NodeName, RoomId, StreamName};
 
 /// The subjects of one fleet, under its prefix.
@@ -26,6 +27,10 @@ pub enum Subject {
     Stream(RoomId, StreamName),
     /// `node.<node>.presence`
     Presence(NodeName),
+    /// `room.<room>.event.<node>`
+    RoomEvent(RoomId, NodeName),
+    /// `node.<node>.event`
+    NodeEvent(NodeName),
 }
 
 impl Subjects {
@@ -85,10 +90,42 @@ impl Subjects {
         self.under(format_args!("node.*.presence"))
     }
 
+    /// Where a node tells what happens.
+    pub fn event(&self, about: &About, source: &NodeName) -> String {
+        match about {
+            About::Room(room) => self.under(format_args!("room.{room}.event.{source}")),
+            About::Node(_) => self.under(format_args!("node.{source}.event")),
+        }
+    }
+
+    /// Where all that happens is told.
+    pub fn events(&self) -> [String; 2] {
+        [self.under(format_args!("room.*.event.*")), self.under(format_args!("node.*.event"))]
+    }
+
+    /// Where all that happens in a room is told.
+    pub fn events_of(&self, room: &RoomId) -> String {
+        self.under(format_args!("room.{room}.event.*"))
+    }
+
+    /// The name of the JetStream stream that keeps the events of this fleet.
+    pub fn events_stream(&self) -> String {
+        self.stored("EVENTS")
+    }
+
+    /// The name of the object store that keeps the monitor's snapshots.
+    pub fn snapshots_bucket(&self) -> String {
+        self.stored("SNAPSHOTS")
+    }
+
     /// The name of the JetStream stream that keeps the announcements of this fleet.
     pub fn announcements_stream(&self) -> String {
+        self.stored("STREAMS")
+    }
+
+    fn stored(&self, what: &str) -> String {
         let prefix = self.prefix.replace('.', "_").to_uppercase();
-        format!("{prefix}HEADWATER_STREAMS")
+        format!("{prefix}HEADWATER_{what}")
     }
 
     /// What `subject` is; none if it is not of this fleet or not well formed.
@@ -98,7 +135,9 @@ impl Subjects {
             ("room", room, "edge") => Subject::Edge(room.parse().ok()?, tokens.next()?.parse().ok()?),
             ("room", room, "origin") => Subject::Origin(room.parse().ok()?, tokens.next()?.parse().ok()?),
             ("room", room, "stream") => Subject::Stream(room.parse().ok()?, tokens.next()?.parse().ok()?),
+            ("room", room, "event") => Subject::RoomEvent(room.parse().ok()?, tokens.next()?.parse().ok()?),
             ("node", node, "presence") => Subject::Presence(node.parse().ok()?),
+            ("node", node, "event") => Subject::NodeEvent(node.parse().ok()?),
             _ => return None,
         };
         tokens.next().is_none().then_some(parsed)
@@ -123,6 +162,7 @@ mod tests {
         ) {
             let subjects = Subjects::new(&prefix).unwrap();
             let room: RoomId = room.parse().unwrap();
+            let room2 = room.clone();
             let node: NodeName = other.parse().unwrap();
             let stream: StreamName = other.parse().unwrap();
             prop_assert_eq!(
@@ -139,8 +179,15 @@ mod tests {
             );
             prop_assert_eq!(
                 subjects.parse(&subjects.presence(&node)),
-                Some(Subject::Presence(node))
+                Some(Subject::Presence(node.clone()))
             );
+            let about = About::Room(room2.clone());
+            prop_assert_eq!(
+                subjects.parse(&subjects.event(&about, &node)),
+                Some(Subject::RoomEvent(room2, node.clone()))
+            );
+            let about = About::Node(node.clone());
+            prop_assert_eq!(subjects.parse(&subjects.event(&about, &node)), Some(Subject::NodeEvent(node)));
         }
 
         #[test]
@@ -156,7 +203,7 @@ mod tests {
         let subjects = Subjects::new("").unwrap();
         let (room, node) = ("a".parse().unwrap(), "n".parse().unwrap());
         for subject in [subjects.edge(&room, &node), subjects.origin(&room, &node)] {
-            assert!(!subject.contains(".stream."), "{subject}");
+            assert!(!subject.contains(".stream.") && !subject.contains(".event"), "{subject}");
         }
         assert_eq!(subjects.streams(), "room.*.stream.*");
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::message::JobDone;
 use super::state::{Known, Publication, Room, Writing};
 use crate::broker::AnnounceError;
-use crate::protocol::announcement::{AnnouncedProducer, Announcement, EndReason, StreamState};
+use crate::protocol::announcement::{Announcement, EndReason, StreamState};
 use crate::protocol::ids::StreamName;
 
 const RETRY: Duration = Duration::from_millis(500);
@@ -19,17 +19,7 @@ impl Room {
             publication: publication.id,
             origin: self.ctx.me.clone(),
             state: StreamState::Live,
-            producers: publication
-                .producers
-                .iter()
-                .map(|producer| AnnouncedProducer {
-                    id: producer.id,
-                    kind: producer.kind,
-                    mime_type: producer.mime_type.clone(),
-                    paused: producer.paused,
-                    encodings: producer.encodings,
-                })
-                .collect(),
+            producers: publication.announced(),
             started_at: publication.started_at,
         }
     }

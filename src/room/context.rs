@@ -6,6 +6,7 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::broker::Broker;
+use crate::broker::events::Recorder;
 use crate::config::Config;
 use crate::fleet::Fleet;
 use crate::media::Engine;
@@ -22,6 +23,8 @@ pub struct Context {
     pub config: Config,
     /// The way to other nodes.
     pub broker: Broker,
+    /// Where what happens is told.
+    pub events: Recorder,
     /// The workers.
     pub engine: Arc<Engine>,
     /// The metrics.

@@ -290,6 +290,7 @@ impl Rooms {
 
     fn open(&mut self, room: RoomId, first: Message) {
         if self.rooms.len() >= self.ctx.config.limits.rooms {
+            self.ctx.events.limit_hit("rooms");
             return first.refuse(RoomError::Limit("rooms"));
         }
         let (sender, inbox) = mpsc::channel(self.ctx.config.limits.inbox);

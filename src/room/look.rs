@@ -6,6 +6,7 @@ use super::error::RoomError;
 use super::plan::{PipeFacts, is_lost};
 use super::state::{Room, Via};
 use crate::protocol::announcement::EndReason;
+use crate::protocol::event::{LeaveReason, What};
 use crate::protocol::ids::{NodeName, SessionId};
 
 /// How often media is measured.
@@ -15,6 +16,8 @@ impl Room {
     pub(super) async fn look(&mut self, now: Instant) {
         if self.measured_at.is_none_or(|at| now.duration_since(at) >= MEASURE) {
             self.measure(now).await;
+            self.record_bursts(now);
+            self.record_summary(now).await;
         }
         self.end_dead_sessions(now).await;
         self.end_silent_publishers(now);
@@ -26,9 +29,9 @@ impl Room {
         self.measured_at = Some(now);
         self.measured = self.media.measure().await;
         for publication in self.publications.values_mut() {
-            if let Some((bytes, bitrate)) = self.measured.uplinks.get(&publication.session) {
-                publication.bitrate = *bitrate;
-                heard(&mut publication.bytes, &mut publication.heard, *bytes, now);
+            if let Some(uplink) = self.measured.uplinks.get(&publication.session) {
+                publication.bitrate = uplink.bitrate;
+                heard(&mut publication.bytes, &mut publication.heard, uplink.bytes, now);
             }
         }
         for pipe in self.parents.values_mut().filter_map(|parent| parent.pipe.as_mut()) {
@@ -53,10 +56,10 @@ impl Room {
         for (session, since) in sessions {
             match self.media.is_up(session) {
                 Some(true) => self.session_connected(session).await,
-                Some(false) => self.session_failed(session),
+                Some(false) => self.session_failed(session, LeaveReason::Disconnected),
                 None if now.duration_since(since) > patience => {
                     tracing::info!("a publisher or viewer did not connect in time");
-                    self.session_failed(session);
+                    self.session_failed(session, LeaveReason::NeverConnected);
                 }
                 None => {}
             }
@@ -71,8 +74,8 @@ impl Room {
         }
     }
 
-    pub(super) fn session_failed(&mut self, session: SessionId) {
-        if !self.end_viewer(session) {
+    pub(super) fn session_failed(&mut self, session: SessionId, reason: LeaveReason) {
+        if !self.end_viewer(session, reason) {
             self.end_publisher(session, EndReason::Disconnected);
         }
     }
@@ -146,7 +149,7 @@ impl Room {
             .collect();
         for node in lost_children {
             tracing::warn!(child = %node, "edge lost");
-            self.close_outlet(&node, "the edge was lost");
+            self.close_outlet(&node, "the edge was lost", true);
             self.children.remove(&node);
         }
     }
@@ -159,6 +162,7 @@ impl Room {
         self.waiting = waiting;
         for waiting in late {
             let error = RoomError::JoinTimeout;
+            self.turned(&waiting.request.stream, &error, What::ViewerRejected);
             self.ctx.metrics.joins.get_or_create(&[("result", error.kind())]).inc();
             let _ = waiting.answer.send(Err(error));
         }

@@ -17,8 +17,10 @@ mod message;
 mod patch;
 mod plan;
 mod publish;
+mod record;
 mod serve;
 mod state;
+mod summary;
 mod task;
 mod watch;
 

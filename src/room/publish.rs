@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::error::RoomError;
 use super::message::{PublishRequest, Published};
-use super::state::{Publication, Room, Source, Via, Writing};
+use super::state::{KeyFrameWindow, Publication, Room, Source, Via, Writing};
 use crate::config::Takeover;
 use crate::protocol::announcement::EndReason;
 use crate::protocol::ids::{PublicationId, SessionId, StreamName};
@@ -50,6 +50,7 @@ impl Room {
             heard: now,
             bytes: 0,
             bitrate: 0,
+            key_frames: KeyFrameWindow { since: now, requests: 0 },
             writing: Writing::default(),
             _counted: Counted::new(&self.ctx.metrics.streams),
         };
@@ -64,8 +65,11 @@ impl Room {
         let stream = publication.stream.clone();
         publication.since = now;
         publication.heard = now;
-        if let Some(old) = self.publications.remove(&stream) {
+        let old = self.publications.remove(&stream);
+        let takeover = old.is_some();
+        if let Some(old) = old {
             tracing::info!(%stream, reason = "replaced", "stream ended");
+            self.record_ended(&old, EndReason::Replaced);
             self.media.unpublish(old.session);
             self.ice.remove(&old.session);
             // The new publication is written over the old one's epoch.
@@ -82,6 +86,7 @@ impl Room {
             via: Via::Publisher,
         };
         tracing::info!(%stream, publication = %publication.id, "stream started");
+        self.record_started(&publication, takeover);
         self.publications.insert(stream.clone(), publication);
         self.sources.insert(stream.clone(), source);
         self.source_complete(&stream).await;
@@ -91,6 +96,7 @@ impl Room {
     pub(super) fn end_publication(&mut self, stream: &StreamName, reason: EndReason) {
         let Some(publication) = self.publications.remove(stream) else { return };
         tracing::info!(%stream, reason = reason.as_str(), "stream ended");
+        self.record_ended(&publication, reason);
         self.drop_source(stream);
         self.media.unpublish(publication.session);
         self.ice.remove(&publication.session);
@@ -130,6 +136,9 @@ impl Room {
         if let Some(source) = self.sources.get_mut(stream) {
             source.producers = publication.producers.clone();
         }
+        if let Some(publication) = self.publications.get(stream) {
+            self.record_changed(publication);
+        }
         Ok(())
     }
 
@@ -138,6 +147,9 @@ impl Room {
         let source = self.sources.remove(stream)?;
         for viewer in self.viewers.values_mut().filter(|viewer| viewer.stream == *stream) {
             viewer.showing.clear();
+        }
+        if self.viewers_of(stream) > 0 {
+            self.gone_since.entry(stream.clone()).or_insert_with(Instant::now);
         }
         if let Via::Pipe(pipe) = source.via {
             for producer in &source.producers {

@@ -46,7 +46,7 @@ impl Room {
             child.peer.incarnation != join.from.incarnation || lost
         });
         if former {
-            self.close_outlet(&node, "the edge joined anew");
+            self.close_outlet(&node, "the edge joined anew", false);
         }
         let child = self.children.entry(node.clone()).or_insert_with(|| Child {
             peer: join.from.clone(),
@@ -79,7 +79,7 @@ impl Room {
             self.children.get(node).is_some_and(|child| child.peer.incarnation == leave.from.incarnation);
         if same {
             tracing::info!(child = %node, reason = leave.reason, "edge left");
-            self.close_outlet(node, "the edge left");
+            self.close_outlet(node, "the edge left", false);
             self.children.remove(node);
         }
     }
@@ -127,6 +127,7 @@ impl Room {
                 heard: now,
             });
         }
+        self.record_opening(node, pipe);
         Ok(pipe)
     }
 
@@ -249,15 +250,15 @@ impl Room {
             Ok(()) => {
                 outlet.connected = true;
                 let elapsed = outlet.opened.elapsed();
-                if let Some(child) = self.children.get_mut(node) {
-                    child.failures = 0;
-                }
+                let failures =
+                    self.children.get_mut(node).map_or(0, |child| std::mem::take(&mut child.failures));
                 if opening {
                     let metrics = &self.ctx.metrics;
                     metrics.pipe_setups.get_or_create(&[("result", "ok")]).inc();
                     metrics.pipe_setup_seconds.observe(elapsed.as_secs_f64());
                     let elapsed_us = elapsed.as_micros();
                     tracing::info!(child = %node, %pipe, elapsed_us, "pipe open");
+                    self.record_opened(node, failures + 1, elapsed);
                 }
             }
             // The child has lost the pipe or the room, or the pipe never came to be.
@@ -280,7 +281,8 @@ impl Room {
     fn pipe_failed(&mut self, node: &NodeName, pipe: PipeId, error: &CallError) {
         tracing::warn!(child = %node, %pipe, %error, "pipe failed");
         self.ctx.metrics.pipe_setups.get_or_create(&[("result", error.kind())]).inc();
-        self.close_outlet(node, "the pipe failed");
+        self.record_failed(node, pipe, error.kind(), error.to_string());
+        self.abandon_outlet(node, "the pipe failed");
         if matches!(error, CallError::NoResponders(_)) || is_unknown(error) {
             self.children.remove(node);
         } else {
@@ -295,8 +297,17 @@ impl Room {
         }
     }
 
-    /// Closes our end of a child's pipe, then tells the child.
-    pub(super) fn close_outlet(&mut self, node: &NodeName, reason: &'static str) {
+    /// Closes our end of a child's pipe, then tells the child, and the log.
+    pub(super) fn close_outlet(&mut self, node: &NodeName, reason: &'static str, lost: bool) {
+        if let Some((child, pipe)) =
+            self.children.get(node).and_then(|child| Some((child, child.pipe.as_ref()?)))
+        {
+            self.record_closed(child, pipe, reason, lost);
+        }
+        self.abandon_outlet(node, reason);
+    }
+
+    fn abandon_outlet(&mut self, node: &NodeName, reason: &'static str) {
         let Some(pipe) = self.children.get_mut(node).and_then(|child| child.pipe.take()) else { return };
         self.media.close_outlet(pipe.id);
         self.tell_closed(node.clone(), pipe.id, reason);

@@ -10,8 +10,10 @@ use tracing::Instrument;
 
 use super::context::Context;
 use super::message::{Answer, JobDone, Message, WatchRequest, Watching};
+use super::summary::Said;
 use crate::media::{Measured, PipeEnd, ProducerInfo, RoomMedia};
 use crate::protocol::announcement::Announcement;
+use crate::protocol::event::ViewerId;
 use crate::protocol::ids::{
     NodeName, Peer, PipeId, ProducerId, PublicationId, RoomId, SessionId, StreamName,
 };
@@ -46,6 +48,11 @@ pub(super) struct Room {
     pub(super) ice: BTreeMap<SessionId, IceSession>,
     /// When a stream was last wanted here.
     pub(super) wanted_at: BTreeMap<StreamName, Instant>,
+    /// Since when streams are gone that viewers wait for.
+    pub(super) gone_since: BTreeMap<StreamName, Instant>,
+    /// What the log was last told of all that is here.
+    pub(super) said: Option<Said>,
+    pub(super) opened: Instant,
     pub(super) measured: Measured,
     pub(super) measured_at: Option<Instant>,
     pub(super) empty_since: Option<Instant>,
@@ -74,8 +81,16 @@ pub(super) struct Publication {
     pub(super) heard: Instant,
     pub(super) bytes: u64,
     pub(super) bitrate: u64,
+    pub(super) key_frames: KeyFrameWindow,
     pub(super) writing: Writing,
     pub(super) _counted: Counted,
+}
+
+/// Where counting the requests for key frames began.
+#[derive(Debug)]
+pub(super) struct KeyFrameWindow {
+    pub(super) since: Instant,
+    pub(super) requests: u64,
 }
 
 /// How far the registry has been told of something.
@@ -175,6 +190,8 @@ pub(super) struct Outlet {
 /// A viewer of this node.
 #[derive(Debug)]
 pub(super) struct Viewer {
+    /// Its name in events.
+    pub(super) id: ViewerId,
     pub(super) stream: StreamName,
     pub(super) since: Instant,
     pub(super) connected: bool,
@@ -224,6 +241,9 @@ impl Room {
             waiting: Vec::new(),
             ice: BTreeMap::new(),
             wanted_at: BTreeMap::new(),
+            gone_since: BTreeMap::new(),
+            said: None,
+            opened: Instant::now(),
             measured: Measured::default(),
             measured_at: None,
             empty_since: None,

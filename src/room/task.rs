@@ -16,6 +16,7 @@ use crate::broker::InboundBody;
 use crate::media::{MediaEvent, RoomMedia};
 use crate::protocol::announcement::EndReason;
 use crate::protocol::edge::Done;
+use crate::protocol::event::{LeaveReason, RoomClosed, What};
 use crate::protocol::ids::{RoomId, StreamName};
 use crate::protocol::origin::{OriginReply, OriginRequest};
 
@@ -71,6 +72,8 @@ pub(super) async fn run(
         }
     }
     tracing::info!("room closed");
+    let duration_ms = u64::try_from(room.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+    room.record(What::RoomClosed(RoomClosed { duration_ms }));
     unread
 }
 
@@ -80,7 +83,12 @@ impl Room {
         match message {
             Message::Publish(request, answer) => {
                 let session = request.session;
-                if answer.send(self.publish(request).await).is_err() {
+                let stream = request.stream.clone();
+                let published = self.publish(request).await;
+                if let Err(error) = &published {
+                    self.turned(&stream, error, What::PublisherRejected);
+                }
+                if answer.send(published).is_err() {
                     self.end_publisher(session, EndReason::Unpublished);
                 }
             }
@@ -90,7 +98,7 @@ impl Room {
             }
             Message::End(session, stream, answer) => {
                 let known = self.check(session, &stream);
-                if known.is_ok() && !self.end_viewer(session) {
+                if known.is_ok() && !self.end_viewer(session, LeaveReason::Left) {
                     self.end_publisher(session, EndReason::Unpublished);
                 }
                 let _ = answer.send(known);
@@ -158,7 +166,7 @@ impl Room {
     async fn hear(&mut self, event: MediaEvent) {
         match event {
             MediaEvent::Connected(session) => self.session_connected(session).await,
-            MediaEvent::Disconnected(session) => self.session_failed(session),
+            MediaEvent::Disconnected(session) => self.session_failed(session, LeaveReason::Disconnected),
             MediaEvent::FirstPacket(producer) => self.media.first_packet(producer).await,
         }
     }
@@ -178,7 +186,7 @@ impl Room {
         }
         self.stop_by = Some(Instant::now() + LAST_WORDS);
         for node in self.children.keys().cloned().collect::<Vec<_>>() {
-            self.close_outlet(&node, "the node stops");
+            self.close_outlet(&node, "the node stops", false);
         }
         self.children.clear();
         for stream in self.publications.keys().cloned().collect::<Vec<_>>() {
@@ -188,7 +196,7 @@ impl Room {
             self.end_publisher(session, reason);
         }
         for session in self.viewers.keys().copied().collect::<Vec<_>>() {
-            self.end_viewer(session);
+            self.end_viewer(session, LeaveReason::Stopped);
         }
         self.wanted_at.clear();
         for waiting in std::mem::take(&mut self.waiting) {

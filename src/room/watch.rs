@@ -2,9 +2,12 @@
 
 use std::time::Instant;
 
+use uuid::Uuid;
+
 use super::error::RoomError;
 use super::message::{Answer, WatchRequest, Watching};
 use super::state::{Room, Viewer, Waiting};
+use crate::protocol::event::{LeaveReason, ViewerId, ViewerJoined, ViewerLeft, What};
 use crate::protocol::ids::{SessionId, StreamName};
 use crate::protocol::presence::Role;
 use crate::telemetry::Counted;
@@ -14,6 +17,7 @@ impl Room {
     pub(super) async fn watch(&mut self, request: WatchRequest, answer: Answer<Watching>) {
         let now = Instant::now();
         if let Err(error) = self.may_watch(&request.stream, now) {
+            self.turned(&request.stream, &error, What::ViewerRejected);
             let _ = answer.send(Err(error));
             return;
         }
@@ -49,6 +53,7 @@ impl Room {
 
     /// A stream is here in full: serves who waited for it and goes on with who watched it before.
     pub(super) async fn source_complete(&mut self, stream: &StreamName) {
+        self.record_recovered(stream);
         let (ready, waiting) =
             std::mem::take(&mut self.waiting).into_iter().partition(|w| w.request.stream == *stream);
         self.waiting = waiting;
@@ -65,14 +70,25 @@ impl Room {
         let metrics = &self.ctx.metrics;
         let outcome = result.as_ref().map_or_else(RoomError::kind, |_| "ok");
         metrics.joins.get_or_create(&[("result", outcome)]).inc();
-        if result.is_ok() {
+        if let Err(error) = &result {
+            self.turned(&stream, error, What::ViewerRejected);
+        } else {
             let elapsed = since.elapsed();
             metrics.join_seconds.get_or_create(&[("kind", kind)]).observe(elapsed.as_secs_f64());
             tracing::debug!(%stream, kind, elapsed_ms = elapsed.as_millis(), "viewer served");
+            if let Some(viewer) = self.viewers.get(&session) {
+                self.record(What::ViewerJoined(ViewerJoined {
+                    stream: stream.clone(),
+                    viewer: viewer.id,
+                    warm: kind == "warm",
+                    join_us: u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
+                    viewers: self.viewers_of(&stream),
+                }));
+            }
         }
         // A viewer that hung up meanwhile leaves nothing behind.
         if answer.send(result).is_err() {
-            self.end_viewer(session);
+            self.end_viewer(session, LeaveReason::Left);
         }
     }
 
@@ -83,6 +99,7 @@ impl Room {
             self.media.watch(request.session, request.wanted, request.dtls, &producers).await?;
         self.note_ice(request.session, request.ufrag, &transport);
         let viewer = Viewer {
+            id: ViewerId(Uuid::now_v7()),
             stream: request.stream,
             since: Instant::now(),
             connected: false,
@@ -120,10 +137,17 @@ impl Room {
     }
 
     /// Ends a viewer's session. Answers whether there was one.
-    pub(super) fn end_viewer(&mut self, session: SessionId) -> bool {
+    pub(super) fn end_viewer(&mut self, session: SessionId, reason: LeaveReason) -> bool {
         let Some(viewer) = self.viewers.remove(&session) else { return false };
         self.media.unwatch(session);
         self.ice.remove(&session);
+        self.record(What::ViewerLeft(ViewerLeft {
+            stream: viewer.stream.clone(),
+            viewer: viewer.id,
+            reason,
+            duration_ms: u64::try_from(viewer.since.elapsed().as_millis()).unwrap_or(u64::MAX),
+            viewers: self.viewers_of(&viewer.stream),
+        }));
         self.wanted_at.insert(viewer.stream, Instant::now());
         true
     }

@@ -78,6 +78,8 @@ pub struct Metrics {
     pub registry_streams: Gauge,
     /// Announcements written, by `result`.
     pub announcements: Family<One, Counter>,
+    /// Events, by `result` (`stored`, `dropped`).
+    pub events: Family<One, Counter>,
     /// Messages waiting in the node's inbox.
     pub inbox_depth: Gauge,
     /// Media workers that died.
@@ -124,6 +126,7 @@ impl Metrics {
             registry_ready: Gauge::default(),
             registry_streams: Gauge::default(),
             announcements: Family::default(),
+            events: Family::default(),
             inbox_depth: Gauge::default(),
             workers_died: Counter::default(),
             cpu: Gauge::default(),
@@ -163,6 +166,7 @@ impl Metrics {
         );
         r.register("registry_streams", "Live streams in the registry", self.registry_streams.clone());
         r.register("announcements", "Announcements written", self.announcements.clone());
+        r.register("events", "Events stored in the log, or dropped", self.events.clone());
         r.register("inbox_depth", "Messages waiting in the node's inbox", self.inbox_depth.clone());
         r.register("workers_died", "Media workers that died", self.workers_died.clone());
         r.register("cpu_ratio", "Processor time, in parts of all cores", self.cpu.clone());

@@ -12,6 +12,7 @@ mod support;
 
 mod bus;
 mod cascade;
+mod events;
 mod http;
 mod joins;
 mod keyframes;

@@ -12,6 +12,7 @@ pub(crate) mod browser;
 mod cdp;
 pub(crate) mod chaos;
 pub(crate) mod child;
+pub(crate) mod events;
 pub(crate) mod fleet;
 pub(crate) mod nats;
 pub(crate) mod page;

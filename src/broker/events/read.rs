@@ -1,0 +1,187 @@
+//! Reading the log: events from any point on, in the order in which they were stored.
+
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::DeliverPolicy;
+use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
+use async_nats::jetstream::stream::Info;
+use chrono::{DateTime, Utc};
+use futures_util::StreamExt;
+
+use super::super::Broker;
+use crate::config::Events;
+use crate::protocol::codec;
+use crate::protocol::event::{About, Event};
+use crate::protocol::ids::RoomId;
+use crate::protocol::subjects::Subject;
+
+/// How long an empty log is waited for before it counts as read to its end.
+const QUIET: Duration = Duration::from_secs(2);
+
+/// An event as it stands in the log.
+#[derive(Debug, Clone)]
+pub struct Logged {
+    /// Its place in the log.
+    pub sequence: u64,
+    /// When it was stored.
+    pub stored: DateTime<Utc>,
+    /// The event; none where it can't be read (of a newer version, or not ours).
+    pub event: Option<Event>,
+    /// How many more were stored behind it when it was read.
+    pub pending: u64,
+}
+
+/// What the log holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// The first event's place and time; 0 in an empty log.
+    pub first: (u64, DateTime<Utc>),
+    /// The last one's.
+    pub last: (u64, DateTime<Utc>),
+}
+
+/// Where reading starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// At this place, or the next one that is there.
+    Sequence(u64),
+    /// At the first event stored at this time or later.
+    Time(DateTime<Utc>),
+    /// At what is stored from now on.
+    Now,
+}
+
+/// Why the log can't be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the event log can't be read: {0}")]
+pub struct EventsError(pub(super) String);
+
+impl EventsError {
+    pub(crate) fn new(error: impl std::fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// A reader of the log; dropping it ends the reading.
+pub struct Reading {
+    broker: Broker,
+    messages: Ordered,
+    /// How many events were stored when reading began.
+    pub stored: u64,
+}
+
+impl std::fmt::Debug for Reading {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reading").field("stored", &self.stored).finish_non_exhaustive()
+    }
+}
+
+impl Broker {
+    /// Creates the log, or applies the configuration to it.
+    ///
+    /// # Errors
+    /// [`EventsError`].
+    pub async fn keep_events(&self, events: &Events) -> Result<(), EventsError> {
+        let config = self.events_config(events);
+        self.inner.jetstream.create_or_update_stream(config).await.map_err(EventsError::new)?;
+        Ok(())
+    }
+
+    /// What the log holds now.
+    ///
+    /// # Errors
+    /// [`EventsError`].
+    pub async fn events_span(&self) -> Result<Span, EventsError> {
+        let name = self.inner.subjects.events_stream();
+        let stream = self.inner.jetstream.get_stream(name).await.map_err(EventsError::new)?;
+        let Info { state, .. } = stream.cached_info();
+        let empty = state.messages == 0;
+        Ok(Span {
+            first: (if empty { 0 } else { state.first_sequence }, state.first_timestamp),
+            last: (state.last_sequence, state.last_timestamp),
+        })
+    }
+
+    /// Reads the log from `start`, of all or of one room.
+    ///
+    /// # Errors
+    /// [`EventsError`].
+    pub async fn read_events(&self, start: Start, room: Option<&RoomId>) -> Result<Reading, EventsError> {
+        let name = self.inner.subjects.events_stream();
+        let stream = self.inner.jetstream.get_stream_no_info(name).await.map_err(EventsError::new)?;
+        let deliver_policy = match start {
+            Start::Sequence(sequence) => DeliverPolicy::ByStartSequence { start_sequence: sequence.max(1) },
+            Start::Time(start_time) => DeliverPolicy::ByStartTime { start_time },
+            Start::Now => DeliverPolicy::New,
+        };
+        let filter_subject = room.map(|room| self.inner.subjects.events_of(room)).unwrap_or_default();
+        let config = OrderedConfig { deliver_policy, filter_subject, ..OrderedConfig::default() };
+        let consumer = stream.create_consumer(config).await.map_err(EventsError::new)?;
+        let stored = consumer.cached_info().num_pending;
+        let messages = consumer.messages().await.map_err(EventsError::new)?;
+        Ok(Reading { broker: self.clone(), messages, stored })
+    }
+
+    /// Deletes what the log has of a room before `sequence`.
+    ///
+    /// # Errors
+    /// [`EventsError`].
+    pub async fn purge_events(&self, room: &RoomId, before: u64) -> Result<(), EventsError> {
+        let name = self.inner.subjects.events_stream();
+        let stream = self.inner.jetstream.get_stream_no_info(name).await.map_err(EventsError::new)?;
+        let filter = self.inner.subjects.events_of(room);
+        stream.purge().filter(filter).sequence(before).await.map_err(EventsError::new)?;
+        Ok(())
+    }
+}
+
+impl Reading {
+    /// The next event; waits for it.
+    ///
+    /// # Errors
+    /// [`EventsError`] where reading must begin anew.
+    pub async fn next(&mut self) -> Result<Logged, EventsError> {
+        let message = self.messages.next().await.ok_or_else(|| EventsError::new("its consumer ended"))?;
+        let message = message.map_err(EventsError::new)?;
+        let info = message.info().map_err(EventsError::new)?;
+        Ok(Logged {
+            sequence: info.stream_sequence,
+            stored: info.published,
+            pending: info.pending,
+            event: self.broker.readable_event(&message.subject, &message.payload),
+        })
+    }
+
+    /// The next event of those that were stored when reading began; none behind the last of them.
+    ///
+    /// # Errors
+    /// [`EventsError`] where reading must begin anew.
+    pub async fn next_stored(&mut self) -> Result<Option<Logged>, EventsError> {
+        if self.stored == 0 {
+            return Ok(None);
+        }
+        // What was counted may have been deleted meanwhile.
+        let Ok(logged) = tokio::time::timeout(QUIET, self.next()).await else { return Ok(None) };
+        let logged = logged?;
+        self.stored = (self.stored - 1).min(logged.pending);
+        Ok(Some(logged))
+    }
+}
+
+impl Broker {
+    /// The event in a message; one of another version, or under another's name, is none.
+    fn readable_event(&self, subject: &str, payload: &[u8]) -> Option<Event> {
+        let event: Event = codec::decode(payload, self.inner.message_bytes)
+            .inspect_err(|error| tracing::debug!(subject, %error, "event skipped"))
+            .ok()?;
+        let named = match &event.subject {
+            About::Room(room) => Subject::RoomEvent(room.clone(), event.source.node.clone()),
+            About::Node(_) => Subject::NodeEvent(event.source.node.clone()),
+        };
+        if self.inner.subjects.parse(subject) != Some(named) {
+            tracing::warn!(subject, "event skipped: it names another source than its subject");
+            return None;
+        }
+        Some(event)
+    }
+}

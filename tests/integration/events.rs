@@ -1,0 +1,189 @@
+//! What happens is in the log: in order, once, and whatever becomes of the bus.
+
+use std::time::Duration;
+
+use headwater::protocol::event::{About, Event, LeaveReason, What};
+
+use crate::support::chaos::ChaosProxy;
+use crate::support::events::{logged, told};
+use crate::support::fleet::{SOON, acquainted, config, heard_of, node, plays, publish, room, start, watch};
+use crate::support::nats::NatsServer;
+use crate::support::wait::eventually;
+
+/// Waits until the log tells these types of a room, in this order.
+async fn tells(reader: &headwater::node::Node, of: &str, types: &[&str]) -> Vec<Event> {
+    eventually(SOON, "the log tells it", || async {
+        let events = told(reader, of).await;
+        let names: Vec<_> = events.iter().map(|event| event.what.name()).collect();
+        if names == types { Ok(events) } else { Err(format!("{names:?}")) }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_s_life_is_told_in_order() {
+    let nats = NatsServer::start().await;
+    let origin = node("origin", "west", &nats.url()).await;
+    let edge = node("edge", "east", &nats.url()).await;
+    acquainted(&[&origin, &edge]).await;
+    let publisher = publish(&origin, "news").await;
+    heard_of(&edge, "news").await;
+    let viewer = watch(&edge, "news").await;
+    plays(&viewer, 3).await;
+    let events =
+        tells(&origin, "news", &["stream.started", "pipe.opening", "viewer.joined", "pipe.opened"]).await;
+    let [started, opening, joined, opened] = &events[..] else { panic!("{events:?}") };
+    assert_eq!(started.source, *origin.peer());
+    let (What::PipeOpening(opening), What::PipeOpened(opened)) = (&opening.what, &opened.what) else {
+        panic!("{events:?}")
+    };
+    assert_eq!((opening.to.node.as_str(), opening.attempt, opening.hop), ("edge", 1, 1));
+    assert_eq!((opened.pipe, opened.streams.len()), (opening.pipe, 1));
+    assert!(opened.setup_us > 0);
+    let What::ViewerJoined(joined) = &joined.what else { panic!("{events:?}") };
+    assert!(!joined.warm && joined.viewers == 1 && joined.join_us > 0);
+    viewer.stop().await;
+    publisher.stop().await.unwrap();
+    let events = eventually(SOON, "the end is told", || async {
+        let events = told(&origin, "news").await;
+        let ended = events.iter().filter(|event| event.what.name() == "room.closed").count() == 2;
+        if ended { Ok(events) } else { Err(format!("{events:?}")) }
+    })
+    .await;
+    let left = events.iter().find_map(|event| match &event.what {
+        What::ViewerLeft(left) => Some(left),
+        _ => None,
+    });
+    assert_eq!(left.map(|left| (left.reason, left.viewers)), Some((LeaveReason::Left, 0)));
+    let of =
+        |name| events.iter().position(|event| event.what.name() == name).unwrap_or_else(|| panic!("{name}"));
+    assert!(of("viewer.left") < of("stream.ended") && of("stream.ended") < of("pipe.closed"));
+    // And no address, and none of the secrets, is in what was told.
+    let all = serde_json::to_string(&events).unwrap();
+    assert!(!all.contains("127.0.0.1") && !all.contains("session"), "{all}");
+    origin.stop().await;
+    let last = eventually(SOON, "the node's end is told", || async {
+        let mut nodes = logged(&edge).await.into_iter().filter_map(|logged| logged.event).filter(|event| {
+            event.subject == About::Node("origin".parse().unwrap()) && !event.what.is_summary()
+        });
+        let names: Vec<_> = nodes.by_ref().map(|event| event.what.name()).collect();
+        (names == ["node.started", "node.draining", "node.stopped"]).then_some(())
+    });
+    last.await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_and_nothing_doubled_over_an_outage_of_the_bus() {
+    let nats = NatsServer::start().await;
+    let line = ChaosProxy::start(nats.url()).await;
+    let cut_off = node("cut-off", "west", &line.url()).await;
+    let reader = node("reader", "east", &nats.url()).await;
+    let publisher = publish(&cut_off, "news").await;
+    tells(&reader, "news", &["stream.started"]).await;
+    // In the midst of it, so that some are on their way when the line breaks.
+    let viewers = async {
+        for _ in 0..5 {
+            watch(&cut_off, "news").await.stop().await;
+        }
+    };
+    tokio::join!(viewers, line.cut());
+    for _ in 0..5 {
+        watch(&cut_off, "news").await.stop().await;
+    }
+    assert!(room(&cut_off, "news").await.is_some());
+    line.restore();
+    let events = eventually(SOON, "all is told", || async {
+        let events = told(&reader, "news").await;
+        let left = events.iter().filter(|event| event.what.name() == "viewer.left").count();
+        if left >= 10 { Ok(events) } else { Err(format!("{left} of 10 viewers left")) }
+    })
+    .await;
+    let joins = events.iter().filter(|event| event.what.name() == "viewer.joined").count();
+    assert_eq!((joins, events.len()), (10, 21), "each once: {events:?}");
+    // All that this node told, summaries too: numbered without a gap, in order, each once.
+    let ids: Vec<u64> = logged(&reader)
+        .await
+        .into_iter()
+        .filter_map(|logged| logged.event)
+        .filter(|event| event.source == *cut_off.peer())
+        .map(|event| event.id)
+        .collect();
+    let counted: Vec<u64> = (1..=ids.len() as u64).collect();
+    assert_eq!(ids, counted);
+    drop(publisher);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_kept_is_counted_and_said() {
+    let nats = NatsServer::start().await;
+    let line = ChaosProxy::start(nats.url()).await;
+    let mut settings = config("cut-off", "west", &line.url());
+    settings.events.buffer = 8;
+    let cut_off = start(settings).await;
+    let reader = node("reader", "east", &nats.url()).await;
+    let _publisher = publish(&cut_off, "news").await;
+    tells(&reader, "news", &["stream.started"]).await;
+    line.cut().await;
+    eventually(SOON, "the node notices", || async {
+        (!cut_off.context().broker.is_connected()).then_some(())
+    })
+    .await;
+    for _ in 0..10 {
+        watch(&cut_off, "news").await.stop().await;
+    }
+    line.restore();
+    let dropped = eventually(SOON, "the loss is told", || async {
+        let events = logged(&reader).await.into_iter().filter_map(|logged| logged.event);
+        let dropped = events.filter_map(|event| match event.what {
+            What::EventsDropped(dropped) => Some(dropped.count),
+            _ => None,
+        });
+        dropped.reduce(|a, b| a + b)
+    })
+    .await;
+    let told = told(&reader, "news").await;
+    let viewers = told.iter().filter(|event| event.what.name().starts_with("viewer.")).count() as u64;
+    assert!(dropped >= 20 - viewers && viewers > 0, "{dropped} dropped, {viewers} kept of 20");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_and_a_lost_node_are_told() {
+    let nats = NatsServer::start().await;
+    let line = ChaosProxy::start(nats.url()).await;
+    let mut settings = config("a-small", "west", &nats.url());
+    settings.limits.streams = 1;
+    let small = start(settings).await;
+    let other = node("other", "west", &line.url()).await;
+    acquainted(&[&small, &other]).await;
+    let _publisher = publish(&small, "news").await;
+    let offer = include_str!("../../src/http/sdp/offers/chromium-publish.sdp");
+    let refused = crate::support::fleet::http()
+        .post(format!("{}/whip/more", small.public_url()))
+        .header("content-type", "application/sdp")
+        .body(offer)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(refused.status(), 503);
+    line.cut().await;
+    let events = eventually(Duration::from_secs(20), "both are told", || async {
+        let events: Vec<_> = logged(&small).await.into_iter().filter_map(|logged| logged.event).collect();
+        let has = |name| events.iter().any(|event| event.what.name() == name);
+        if has("limit.hit") && has("publisher.rejected") && has("node.lost") {
+            Ok(events)
+        } else {
+            Err(format!("{:?}", events.iter().map(|event| event.what.name()).collect::<Vec<_>>()))
+        }
+    })
+    .await;
+    let lost = events.iter().find_map(|event| match &event.what {
+        What::NodeLost(lost) => Some((event.source.node.as_str(), lost.lost.node.as_str())),
+        _ => None,
+    });
+    assert_eq!(lost, Some(("a-small", "other")));
+    let limit = events.iter().find_map(|event| match &event.what {
+        What::LimitHit(hit) => Some(hit.limit.as_str()),
+        _ => None,
+    });
+    assert_eq!(limit, Some("limits.streams"));
+}
