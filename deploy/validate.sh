@@ -37,21 +37,22 @@ verify_unit() { # an unknown key is only a warning to systemd-analyze
 nats=${NATS_SERVER:-nats-server}
 for file in nats/*.conf; do
   if has "$nats"; then
-    check "$file" env EAST_1_PASSWORD=a WEST_1_PASSWORD=b OPERATOR_PASSWORD=c SYS_PASSWORD=d SERVER_NAME=nats-1 \
+    check "$file" env EAST_1_PASSWORD=a WEST_1_PASSWORD=b MONITOR_PASSWORD=e OPERATOR_PASSWORD=c SYS_PASSWORD=d SERVER_NAME=nats-1 \
       "$nats" -t -c "$file"
   else
     skip "$file" "no nats-server; set NATS_SERVER"
   fi
 done
 
-unit=systemd/headwater.service
-if has systemd-analyze; then
-  # The program itself is not installed where this runs.
-  sed 's#^ExecStart=[^ ]*#ExecStart=/bin/true#' "$unit" >"$scratch/headwater.service"
-  check "$unit" verify_unit "$scratch/headwater.service"
-else
-  skip "$unit" "no systemd-analyze"
-fi
+for unit in systemd/*.service; do
+  if has systemd-analyze; then
+    # The program itself is not installed where this runs.
+    sed 's#^ExecStart=[^ ]*#ExecStart=/bin/true#' "$unit" >"$scratch/${unit##*/}"
+    check "$unit" verify_unit "$scratch/${unit##*/}"
+  else
+    skip "$unit" "no systemd-analyze"
+  fi
+done
 
 if ! has python3; then
   skip "yaml, json and metric names" "no python3"

@@ -2,6 +2,9 @@
 //!
 //! `node` assembles; `http` and `room` decide; `media` and `broker` do; `protocol` is what is said.
 
+#[cfg(test)]
+extern crate self as headwater;
+
 pub mod broker;
 pub mod cli;
 pub mod client;
@@ -9,6 +12,7 @@ pub mod config;
 pub mod fleet;
 pub mod http;
 pub mod media;
+pub mod monitor;
 pub mod node;
 pub mod protocol;
 pub mod room;

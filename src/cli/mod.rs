@@ -2,6 +2,8 @@
 
 mod config;
 mod dev;
+mod monitor;
+mod monitoring;
 mod node;
 mod publish;
 mod schema;
@@ -11,6 +13,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+
+use monitoring::{events, fleet, forget, room, rooms, top};
 
 use crate::config::Log;
 use crate::telemetry::log;
@@ -35,8 +39,22 @@ struct Cli {
 enum Command {
     /// Run one node of a fleet.
     Node(node::Args),
-    /// Run a whole fleet on this machine: NATS, three nodes, a test stream and two viewers.
+    /// Run the process that shows what happens in the fleet, now and in the past.
+    Monitor(monitor::Args),
+    /// Run a whole fleet on this machine: NATS, three nodes, a monitor, a test stream and two viewers.
     Dev(dev::Args),
+    /// Show the fleet live: nodes, rooms and the tree of each room.
+    Top(top::Args),
+    /// Print the fleet: regions, nodes, links between regions, problems.
+    Fleet(fleet::Args),
+    /// List rooms.
+    Rooms(rooms::Args),
+    /// Print a room and the tree of nodes that each of its streams reaches.
+    Room(room::Args),
+    /// Print what happened, and follow it.
+    Events(events::Args),
+    /// Delete a room's history.
+    Forget(forget::Args),
     /// Publish a stream by WHIP.
     Publish(publish::Args),
     /// Watch a stream by WHEP and measure it.
@@ -57,7 +75,14 @@ pub fn main() -> ExitCode {
     let result = runtime.block_on(async {
         match cli.command {
             Command::Node(args) => args.run().await,
+            Command::Monitor(args) => args.run().await,
             Command::Dev(args) => args.run().await,
+            Command::Top(args) => args.run().await,
+            Command::Fleet(args) => args.run().await,
+            Command::Rooms(args) => args.run().await,
+            Command::Room(args) => args.run().await,
+            Command::Events(args) => args.run().await,
+            Command::Forget(args) => args.run().await,
             Command::Publish(args) => args.run().await,
             Command::Watch(args) => args.run().await,
             Command::Config(args) => args.run(),

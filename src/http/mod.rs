@@ -29,11 +29,9 @@ use crate::media::Engine;
 use crate::room::{Context, RoomsHandle};
 
 pub use auth::{AuthError, Verifier};
-#[allow(unused_imports)]
+pub(crate) use operators::OPEN_METRICS;
 pub(crate) use pages::file;
-#[allow(unused_imports)]
 pub(crate) use problem::{Problem, not_found};
-#[allow(unused_imports)]
 pub(crate) use request::bearer;
 
 /// What every handler needs.

@@ -14,7 +14,8 @@ use super::request::{bearer, names};
 use crate::protocol::presence::Phase;
 use crate::room::{RoomError, RoomView};
 
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The media type of OpenMetrics text.
+pub(crate) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 pub(super) fn routes(app: &App) -> Router<App> {
     let api = Router::new()

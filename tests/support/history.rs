@@ -1,4 +1,10 @@
 //! Random but realistic histories of a fleet: the same for the same seed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    reason = "tests of several crates mount it, and one that can't go on fails"
+)]
 
 use chrono::{DateTime, TimeDelta, Utc};
 use headwater::protocol::announcement::{AnnouncedProducer, EndReason};
@@ -87,8 +93,12 @@ impl Fleet {
             982..990 => self.detach(room),
             990..998 => self.trouble(room),
             998 => self.pause(room),
-            _ if self.below(4) == 0 => self.crash(),
-            _ => {}
+            // The more rooms a node carries, the rarer it goes for each event.
+            _ => match self.below(2 + self.rooms.len() / 100) {
+                0 => self.crash(),
+                1 => self.stop(),
+                _ => {}
+            },
         }
     }
 
@@ -244,7 +254,8 @@ impl Fleet {
             self.tell_room(from, room, What::PipeOpening(opening));
             if self.below(10) == 0 {
                 let (reason, detail) = ("timeout".into(), format!("{} did not answer in time", peer.node));
-                let failed = PipeFailed { pipe, to: peer.clone(), attempt, reason, detail, duration_ms: 2_000 };
+                let failed =
+                    PipeFailed { pipe, to: peer.clone(), attempt, reason, detail, duration_ms: 2_000 };
                 self.tell_room(from, room, What::PipeFailed(failed));
                 attempt += 1;
                 continue;
@@ -305,7 +316,11 @@ impl Fleet {
         let Seat { node, viewers, .. } = self.rooms[room].seats[at];
         let (stream, viewer, warm) = (StreamName::default(), self.viewer(), viewers > 1);
         let join_us = if warm { 5_000 } else { 60_000 } + self.next() % 100_000;
-        self.tell_room(node, room, What::ViewerJoined(ViewerJoined { stream, viewer, warm, join_us, viewers }));
+        self.tell_room(
+            node,
+            room,
+            What::ViewerJoined(ViewerJoined { stream, viewer, warm, join_us, viewers }),
+        );
     }
 
     fn leave(&mut self, room: usize) {
@@ -317,7 +332,11 @@ impl Fleet {
         let (stream, viewer) = (StreamName::default(), self.viewer());
         let reason = [LeaveReason::Left, LeaveReason::Disconnected][self.below(2)];
         let duration_ms = self.next() % 600_000;
-        self.tell_room(node, room, What::ViewerLeft(ViewerLeft { stream, viewer, reason, duration_ms, viewers }));
+        self.tell_room(
+            node,
+            room,
+            What::ViewerLeft(ViewerLeft { stream, viewer, reason, duration_ms, viewers }),
+        );
     }
 
     fn summarize(&mut self, room: usize) {
@@ -364,7 +383,11 @@ impl Fleet {
         let stream = StreamName::default();
         let subject = About::Node(self.nodes[node].peer.node.clone());
         match self.below(6) {
-            0 => self.tell(node, subject, What::LimitHit(LimitHit { limit: "limits.viewers".into(), times: 3 })),
+            0 => self.tell(
+                node,
+                subject,
+                What::LimitHit(LimitHit { limit: "limits.viewers".into(), times: 3 }),
+            ),
             1 => self.tell(node, subject, What::WorkerDied(WorkerDied { worker: 0 })),
             2 => self.tell(node, subject, What::EventsDropped(EventsDropped { count: 12 })),
             3 => {
@@ -374,7 +397,8 @@ impl Fleet {
             kind => {
                 let (reason, detail) = ("limit".into(), "the node has no room for more".into());
                 let turned = Turned { stream, reason, detail };
-                let what = if kind == 4 { What::ViewerRejected(turned) } else { What::PublisherRejected(turned) };
+                let what =
+                    if kind == 4 { What::ViewerRejected(turned) } else { What::PublisherRejected(turned) };
                 self.tell_room(node, room, what);
             }
         }
@@ -384,19 +408,42 @@ impl Fleet {
     fn crash(&mut self) {
         let node = self.below(self.nodes.len());
         for room in 0..self.rooms.len() {
-            let Some(at) = self.rooms[room].seats.iter().position(|seat| seat.node == node) else { continue };
-            let seat = self.rooms[room].seats.remove(at);
-            if self.rooms[room].publication.is_some() && at == 0 {
-                self.rooms[room].publication = None;
-            }
-            self.close_pipe(room, &seat, true);
-            for other in self.rooms[room].seats.iter_mut().filter(|other| other.path.contains(&node)) {
-                (other.path, other.pipe) = (Vec::new(), None);
-            }
+            self.leave_room(room, node, true);
         }
         let (lost, teller) = (self.peer(node), (node + 1) % self.nodes.len());
         let subject = About::Node(self.nodes[teller].peer.node.clone());
         self.tell(teller, subject, What::NodeLost(NodeLost { lost }));
+        self.start(node);
+    }
+
+    /// A node takes its leave and comes back as a new process.
+    fn stop(&mut self) {
+        let node = self.below(self.nodes.len());
+        self.tell_node(node, What::NodeDraining);
+        for room in 0..self.rooms.len() {
+            if self.leave_room(room, node, false) {
+                self.tell_room(node, room, What::RoomClosed(RoomClosed { duration_ms: 60_000 }));
+            }
+        }
+        self.tell_node(node, What::NodeStopped);
+        self.start(node);
+    }
+
+    /// Those below wait from now on.
+    fn leave_room(&mut self, room: usize, node: usize, lost: bool) -> bool {
+        let Some(at) = self.rooms[room].seats.iter().position(|seat| seat.node == node) else { return false };
+        let seat = self.rooms[room].seats.remove(at);
+        if self.rooms[room].publication.is_some() && at == 0 {
+            self.rooms[room].publication = None;
+        }
+        self.close_pipe(room, &seat, lost);
+        for other in self.rooms[room].seats.iter_mut().filter(|other| other.path.contains(&node)) {
+            (other.path, other.pipe) = (Vec::new(), None);
+        }
+        true
+    }
+
+    fn start(&mut self, node: usize) {
         let incarnation = Incarnation(self.mint());
         let returned = &mut self.nodes[node];
         returned.peer.incarnation = incarnation;

@@ -14,6 +14,7 @@ use anyhow::Context;
 use super::{elapsed, interrupted, quiet_log};
 use crate::client::{Clip, Player, PublishOptions, Publisher, WatchOptions};
 use crate::config::{Config, Storage};
+use crate::monitor::Monitor;
 use crate::node::Node;
 use nats::NatsChild;
 use table::Table;
@@ -65,16 +66,18 @@ impl Args {
             let config = node_config(name, region, &url, self.port, u16::try_from(index)?)?;
             nodes.push(Node::start(config).await.with_context(|| format!("node {name}"))?);
         }
-        let result = self.demonstrate(&nodes, &url).await;
+        let monitor = Monitor::start(monitor_config(&url, self.port)?).await.context("monitor")?;
+        let result = self.demonstrate(&nodes, &url, &monitor).await;
         // Edges before their sources, so that none looks for a source that has just gone.
         for node in nodes.into_iter().rev() {
             node.stop().await;
         }
+        monitor.stop().await;
         drop(nats);
         result
     }
 
-    async fn demonstrate(&self, nodes: &[Node], nats: &str) -> anyhow::Result<ExitCode> {
+    async fn demonstrate(&self, nodes: &[Node], nats: &str, monitor: &Monitor) -> anyhow::Result<ExitCode> {
         let [west, edges @ ..] = nodes else { anyhow::bail!("no nodes") };
         ready(nodes).await?;
         let mut options =
@@ -97,7 +100,7 @@ impl Args {
                 node.operators_url()
             );
         }
-        println!();
+        println!("monitor  {}   (what happens, live and at any past moment)\n", monitor.url());
         let mut table = Table::new();
         let show = async {
             let mut second = tokio::time::interval(Duration::from_secs(1));
@@ -156,6 +159,14 @@ fn node_config(name: &str, region: &str, nats: &str, port: u16, index: u16) -> a
     config.webrtc.port = 0;
     config.http.listen = free(port.saturating_add(index));
     config.operators.listen = free(port.saturating_add(1000 + index));
+    Ok(config)
+}
+
+fn monitor_config(nats: &str, port: u16) -> anyhow::Result<Config> {
+    let mut config = Config::default();
+    config.nats.urls = vec![nats.to_owned()];
+    config.nats.storage = Storage::Memory;
+    config.monitor.listen = free(port.saturating_add(1010));
     Ok(config)
 }
 

@@ -1,0 +1,94 @@
+//! Events as they come, as server-sent events (HTML Living Standard, section 9.2).
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use chrono::{DateTime, Utc};
+use futures_util::{Stream, stream};
+use serde::Deserialize;
+
+use super::Api;
+use super::events::recorded;
+use crate::broker::events::{EventsError, Logged, Reading, Start};
+use crate::http::Problem;
+use crate::protocol::ids::RoomId;
+
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Which events, and from where on.
+#[derive(Debug, Deserialize)]
+pub(super) struct FeedQuery {
+    from: Option<u64>,
+    since: Option<DateTime<Utc>>,
+    room: Option<String>,
+}
+
+pub(super) async fn feed(
+    State(api): State<Api>,
+    Query(query): Query<FeedQuery>,
+    headers: HeaderMap,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
+    let room = query.room.map(|room| room.parse::<RoomId>()).transpose()?;
+    let resumed = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse::<u64>().ok());
+    let start = match (resumed, query.from, query.since) {
+        (Some(last), _, _) => Start::Sequence(last.saturating_add(1)),
+        (None, Some(from), None) => Start::Sequence(from),
+        (None, None, Some(since)) => Start::Time(since),
+        (None, None, None) => Start::Now,
+        (None, Some(_), Some(_)) => {
+            return Err(Problem::new(StatusCode::BAD_REQUEST, "give from or since, not both"));
+        }
+    };
+    let reading = api.broker.read_events(start, room.as_ref()).await?;
+    let feed = Feed { api, room, start, reading: Some(reading) };
+    let events = stream::unfold(feed, async |mut feed| {
+        let logged = feed.next().await?;
+        let id = logged.sequence.to_string();
+        let event = Event::default().id(id).json_data(recorded(logged)).unwrap_or_default();
+        Some((Ok(event), feed))
+    });
+    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+}
+
+struct Feed {
+    api: Api,
+    room: Option<RoomId>,
+    /// Where reading begins anew.
+    start: Start,
+    reading: Option<Reading>,
+}
+
+impl Feed {
+    /// The next event, without a gap, whatever becomes of NATS; none once the monitor stops.
+    async fn next(&mut self) -> Option<Logged> {
+        let stop = self.api.stop.clone();
+        stop.run_until_cancelled(async {
+            loop {
+                match self.read().await {
+                    Ok(logged) => {
+                        self.start = Start::Sequence(logged.sequence + 1);
+                        return logged;
+                    }
+                    Err(error) => {
+                        tracing::debug!(%error, "feed interrupted; reading on");
+                        self.reading = None;
+                        tokio::time::sleep(RETRY).await;
+                    }
+                }
+            }
+        })
+        .await
+    }
+
+    async fn read(&mut self) -> Result<Logged, EventsError> {
+        let reading = match &mut self.reading {
+            Some(reading) => reading,
+            none => none.insert(self.api.broker.read_events(self.start, self.room.as_ref()).await?),
+        };
+        reading.next().await
+    }
+}

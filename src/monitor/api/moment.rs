@@ -1,0 +1,55 @@
+//! The moment that a request asks for: now, an event's place, or a time.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+
+use super::{Api, stopping};
+use crate::http::Problem;
+use crate::monitor::fold::State;
+use crate::monitor::past::At;
+
+/// `?at=`: the place of an event, or a time as in RFC 3339; none is now.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct Moment {
+    at: Option<String>,
+}
+
+impl Moment {
+    pub(super) fn parse(text: &str) -> Result<At, Problem> {
+        if let Ok(sequence) = text.parse() {
+            return Ok(At::Sequence(sequence));
+        }
+        let time = DateTime::parse_from_rfc3339(text).map_err(|_| {
+            let hint = "give the sequence number of an event, or a time such as 2026-01-31T12:00:00Z";
+            Problem::new(StatusCode::BAD_REQUEST, hint)
+        })?;
+        Ok(At::Time(time.to_utc()))
+    }
+
+    /// What `look` makes of the state at this moment; it is told the moment's time.
+    pub(super) async fn see<T: Send + 'static>(
+        &self,
+        api: &Api,
+        look: impl FnOnce(&State, DateTime<Utc>) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let now = Utc::now();
+        let at = self.at.as_deref().map(Self::parse).transpose()?;
+        match at {
+            None => api.live.see(move |state| look(state, now)).await.ok_or_else(stopping),
+            Some(At::Time(time)) if time >= now => {
+                api.live.see(move |state| look(state, now)).await.ok_or_else(stopping)
+            }
+            Some(at) => {
+                let state: Arc<State> = api.past.at(at).await?;
+                let time = match at {
+                    At::Time(time) => time,
+                    At::Sequence(_) => state.position().time.unwrap_or(now),
+                };
+                Ok(look(&state, time))
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The page, embedded in the program.
+
+use axum::Router;
+use axum::extract::Path;
+use axum::routing::get;
+
+use super::Api;
+use crate::http::file;
+
+macro_rules! files {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../pages/", $name)))),*]
+    };
+}
+
+const PAGE: &[(&str, &str)] = files!["monitor.html"];
+const ASSETS: &[(&str, &str)] = files![
+    "ages.js",
+    "api.js",
+    "dom.js",
+    "favicon.svg",
+    "feed.js",
+    "fleet.css",
+    "fleet.js",
+    "format.js",
+    "items.js",
+    "kinds.js",
+    "layout.js",
+    "links.js",
+    "log.js",
+    "moment.js",
+    "monitor.css",
+    "monitor.js",
+    "nodecard.js",
+    "place.js",
+    "problems.js",
+    "refresh.js",
+    "room.js",
+    "rooms.css",
+    "rooms.js",
+    "search.js",
+    "tile.js",
+    "timeline.css",
+    "timeline.js",
+    "tree.css",
+    "tree.js",
+    "treenode.js",
+];
+
+pub(super) fn routes() -> Router<Api> {
+    Router::new()
+        .route("/", get(|| async { file(PAGE, "monitor.html") }))
+        .route("/assets/{file}", get(|Path(name): Path<String>| async move { file(ASSETS, &name) }))
+}

@@ -1,0 +1,138 @@
+//! The picture at a past moment: the snapshot before it, and the events from there to it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::fold::State;
+use super::projection::{Progress, before};
+use super::snapshot;
+use crate::broker::Broker;
+use crate::broker::events::{EventsError, Start};
+use crate::config::Config;
+
+/// Moments that may be asked for at once.
+const INBOX: usize = 16;
+/// So many past pictures are kept: a slider moves on from where it was.
+const KEPT: usize = 3;
+
+/// A moment of the past.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum At {
+    /// After the event at this place.
+    Sequence(u64),
+    /// When what was stored until then was all there was.
+    Time(DateTime<Utc>),
+}
+
+impl At {
+    fn is_after(self, sequence: u64, stored: DateTime<Utc>) -> bool {
+        match self {
+            Self::Sequence(at) => sequence <= at,
+            Self::Time(at) => stored <= at,
+        }
+    }
+}
+
+/// A moment that someone asks for, and where the answer goes.
+type Asked = (At, oneshot::Sender<Result<Arc<State>, EventsError>>);
+
+/// Asks for past pictures.
+#[derive(Debug, Clone)]
+pub(super) struct Past {
+    asked: mpsc::Sender<Asked>,
+}
+
+impl Past {
+    /// The state at a moment.
+    ///
+    /// # Errors
+    /// [`EventsError`].
+    pub(super) async fn at(&self, at: At) -> Result<Arc<State>, EventsError> {
+        let gone = || EventsError::new("the monitor stops");
+        let (answer, state) = oneshot::channel();
+        self.asked.send((at, answer)).await.map_err(|_| gone())?;
+        state.await.map_err(|_| gone())?
+    }
+}
+
+/// The task that folds up to moments, one after the other.
+#[derive(Debug)]
+pub(super) struct Replay {
+    broker: Broker,
+    config: Config,
+    asked: mpsc::Receiver<Asked>,
+    progress: watch::Receiver<Progress>,
+    /// Past pictures, the latest asked for last.
+    kept: VecDeque<Arc<State>>,
+    forgotten: u64,
+}
+
+impl Replay {
+    pub(super) fn new(broker: Broker, config: Config, progress: watch::Receiver<Progress>) -> (Self, Past) {
+        let (sender, asked) = mpsc::channel(INBOX);
+        let replay = Self { broker, config, asked, progress, kept: VecDeque::new(), forgotten: 0 };
+        (replay, Past { asked: sender })
+    }
+
+    /// Answers until every asker is gone.
+    pub(super) async fn run(mut self) {
+        while let Some((at, answer)) = self.asked.recv().await {
+            // Whoever moved on meanwhile needs no answer.
+            if !answer.is_closed() {
+                let state = self.at(at).await;
+                let _ = answer.send(state);
+            }
+        }
+    }
+
+    async fn at(&mut self, at: At) -> Result<Arc<State>, EventsError> {
+        let forgotten = self.progress.borrow().forgotten;
+        if forgotten != self.forgotten {
+            // What is kept still holds the room whose history was deleted.
+            self.kept.clear();
+            self.forgotten = forgotten;
+        }
+        let mut state = self.nearest(at).await?;
+        let next = state.position().sequence + 1;
+        let mut reading = self.broker.read_events(Start::Sequence(next), None).await?;
+        while let Some(logged) = reading.next_stored().await? {
+            if !at.is_after(logged.sequence, logged.stored) {
+                break;
+            }
+            state.apply(logged.sequence, logged.stored, logged.event.as_ref());
+        }
+        if let Some(time) = state.position().time {
+            state.forget(before(&self.config, time));
+        }
+        let state = Arc::new(state);
+        if self.kept.len() >= KEPT {
+            self.kept.pop_front();
+        }
+        self.kept.push_back(Arc::clone(&state));
+        Ok(state)
+    }
+
+    /// The latest picture that is there and not after the moment.
+    async fn nearest(&self, at: At) -> Result<State, EventsError> {
+        let kept = self.kept.iter().filter(|state| {
+            let position = state.position();
+            position.time.is_some_and(|time| at.is_after(position.sequence, time))
+        });
+        let kept = kept.max_by_key(|state| state.position().sequence);
+        let from = kept.map_or(0, |state| state.position().sequence);
+        let snapshots = self.broker.snapshots(&self.config.events).await?;
+        let stored = snapshots.list().await?;
+        let nearer = |one: &&crate::broker::events::Snapshot| {
+            one.sequence > from && at.is_after(one.sequence, one.time)
+        };
+        for snapshot in stored.iter().rev().filter(nearer) {
+            if let Ok(state) = snapshot::decode(&snapshots.get(*snapshot).await?) {
+                return Ok(state);
+            }
+        }
+        Ok(kept.map_or_else(State::default, |state| State::clone(state)))
+    }
+}

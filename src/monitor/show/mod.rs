@@ -1,0 +1,51 @@
+//! What is shown: views made from the state at the moment they are asked for.
+
+mod fleet;
+mod measures;
+mod room;
+mod rooms;
+mod tree;
+
+use chrono::TimeDelta;
+
+pub(in crate::monitor) use measures::Measures;
+
+use super::fold::part::{Part, published};
+use super::fold::room::Room;
+use super::fold::standing::Standing;
+use crate::protocol::event::StreamHere;
+
+/// How long a problem is listed.
+const LATELY: TimeDelta = TimeDelta::days(1);
+
+/// What there is of a room now.
+struct Now<'a> {
+    /// The parts with something in them of processes that serve or drain.
+    parts: Vec<&'a Part>,
+    /// The live streams by name, each at its origin: by its newest publication, unless that is over.
+    live: Vec<(&'a Part, &'a StreamHere)>,
+}
+
+impl<'a> Now<'a> {
+    fn of(room: &'a Room, standing: &Standing<'_>) -> Self {
+        let parts = room.parts.iter().filter(|(id, part)| !part.is_empty() && standing.alive(id));
+        let parts: Vec<&Part> = parts.map(|(_, part)| part).collect();
+        let mut live: Vec<(&Part, &StreamHere)> = Vec::new();
+        for part in &parts {
+            for here in part.streams.iter().filter(|here| published(here).is_some()) {
+                if !is_over(room, here) {
+                    live.push((part, here));
+                }
+            }
+        }
+        live.sort_by(|(_, a), (_, b)| a.stream.cmp(&b.stream).then(b.publication.cmp(&a.publication)));
+        live.dedup_by(|(_, older), (_, newest)| older.stream == newest.stream);
+        Self { parts, live }
+    }
+}
+
+/// Whether the end of this publication, or of a newer one, is known.
+fn is_over(room: &Room, here: &StreamHere) -> bool {
+    let mut ended = room.parts.values().flat_map(|part| &part.ended);
+    ended.any(|over| Some(over.publication) >= here.publication && over.stream == here.stream)
+}
