@@ -12,9 +12,13 @@
 #[allow(unused_imports, reason = "its own unit tests are not run here")]
 mod support;
 
+#[path = "../support/history.rs"]
+mod history;
+
 mod hops;
 mod joins;
 mod memory;
+mod monitor;
 mod peer;
 mod post;
 mod sequence;
@@ -23,7 +27,7 @@ mod table;
 use std::time::Duration;
 
 /// How long everything may take, on a busy machine.
-const LIMIT: Duration = Duration::from_secs(180);
+const LIMIT: Duration = Duration::from_secs(420);
 
 #[tokio::main]
 async fn main() {
@@ -32,6 +36,7 @@ async fn main() {
         joins::run().await;
         hops::run().await;
         memory::run().await;
+        monitor::run().await;
     };
     tokio::time::timeout(LIMIT, all).await.expect("the benchmarks end in time");
 }

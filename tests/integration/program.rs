@@ -6,7 +6,10 @@ use std::process::Output;
 use tokio::process::Command;
 
 use crate::support::child::{ChildNode, free_port};
+use crate::support::fleet::{SOON, acquainted, heard_of, node, plays, publish, watch};
+use crate::support::monitors;
 use crate::support::nats::NatsServer;
+use crate::support::wait::eventually;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_headwater");
 
@@ -51,6 +54,59 @@ async fn publish_and_watch_work_from_the_command_line() {
     assert!(report["video"]["frames"].as_u64().unwrap() > 10, "{report}");
     assert!(report["audio"]["frames"].as_u64().unwrap() > 10, "{report}");
     assert_eq!(report["node"], "edge", "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_fleet_is_looked_at_from_the_command_line() {
+    let nats = NatsServer::start().await;
+    let mut settings = monitors::config("monitor", &nats.url());
+    settings.operators.token = Some("hunter2".into());
+    let monitor = monitors::start(settings).await;
+    let origin = node("origin", "west", &nats.url()).await;
+    let edge = node("edge", "east", &nats.url()).await;
+    acquainted(&[&origin, &edge]).await;
+    let publisher = publish(&origin, "news").await;
+    heard_of(&edge, "news").await;
+    let viewer = watch(&edge, "news").await;
+    plays(&viewer, 3).await;
+    let url = monitor.url();
+    let ask = async |arguments: &[&str]| {
+        let variables = [("HEADWATER_MONITOR", url.as_str()), ("HEADWATER_TOKEN", "hunter2")];
+        let output = run(arguments, &variables).await;
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    eventually(SOON, "the tree is drawn", || async {
+        let drawn = ask(&["room", "news"]).await;
+        let both = drawn.contains("origin") && drawn.lines().any(|line| line.contains("─ edge"));
+        if both { Ok(()) } else { Err(drawn) }
+    })
+    .await;
+    let fleet = ask(&["fleet"]).await;
+    assert!(fleet.contains("origin") && fleet.contains("edge") && fleet.contains("west"), "{fleet}");
+    let rooms: serde_json::Value = serde_json::from_str(&ask(&["rooms", "--json"]).await).unwrap();
+    assert_eq!(rooms["rooms"][0]["room"], "news", "{rooms}");
+    let events = ask(&["events", "--room", "news", "--json"]).await;
+    let types: Vec<String> = events
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["event"]["type"].to_string())
+        .collect();
+    assert!(types.contains(&"\"viewer.joined\"".to_owned()), "{types:?}");
+    let told = ask(&["events", "--since", "10m"]).await;
+    assert!(told.contains("origin has started") || told.contains("started"), "{told}");
+    viewer.stop().await;
+    publisher.stop().await.unwrap();
+    ask(&["forget", "news", "--yes"]).await;
+    eventually(SOON, "the room is forgotten", || async {
+        let events = ask(&["events", "--room", "news", "--json"]).await;
+        if events.contains("stream.started") { Err(events) } else { Ok(()) }
+    })
+    .await;
+    // Without the token, and without a monitor: what to do is said.
+    let refused = run(&["fleet"], &[("HEADWATER_MONITOR", url.as_str())]).await;
+    assert!(!refused.status.success() && text(&refused.stderr).contains("--token"), "{refused:?}");
+    let absent = run(&["fleet", "--monitor", "http://127.0.0.1:9"], &[]).await;
+    assert!(!absent.status.success() && text(&absent.stderr).contains("headwater monitor"), "{absent:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use super::{LATELY, Now};
+use crate::monitor::fold::part::published;
 use crate::monitor::fold::process::Process;
 use crate::monitor::fold::standing::Standing;
 use crate::monitor::fold::{PROBLEMS, State};
 use crate::monitor::view::{Condition, FleetView, LinkView, NodeView, Problem, RegionView, Totals};
 use crate::protocol::ids::{Incarnation, Region};
+use crate::protocol::presence::Load;
 
 impl State {
     /// All regions with their nodes, what crosses between them, and what went wrong in the day before
@@ -33,9 +35,13 @@ impl State {
         let mut regions = BTreeMap::new();
         let mut links = BTreeMap::new();
         let mut totals = self.counted();
+        let mut carried = self.carried(&standing);
         for (id, process, condition) in standing.nodes() {
             totals.nodes += u32::from(matches!(condition, Condition::Serving | Condition::Draining));
-            if let Some(node) = node(id, process, condition) {
+            if let Some(mut node) = node(id, process, condition) {
+                // Its own word is some seconds old; what its rooms told is not.
+                let cpu = node.load.cpu;
+                node.load = Load { cpu, ..carried.remove(&id).unwrap_or_default() };
                 of(&mut regions, &process.region).nodes.push(node);
             }
         }
@@ -84,6 +90,25 @@ impl State {
             totals,
             problems: Vec::new(),
         }
+    }
+
+    /// What each process carries, as its rooms tell it.
+    fn carried(&self, standing: &Standing<'_>) -> BTreeMap<Incarnation, Load> {
+        let mut loads: BTreeMap<_, Load> = BTreeMap::new();
+        for (id, part) in self.rooms.values().flat_map(|room| &room.parts) {
+            if part.is_empty() || !standing.alive(id) {
+                continue;
+            }
+            let load = loads.entry(*id).or_default();
+            load.rooms += 1;
+            load.viewers = load.viewers.saturating_add(part.viewers);
+            load.streams += part.streams.iter().filter(|here| published(here).is_some()).count() as u32;
+            load.pipes += part.pipes.len() as u32;
+            for pipe in &part.pipes {
+                loads.entry(pipe.here.to.incarnation).or_default().pipes += 1;
+            }
+        }
+        loads
     }
 
     fn counted(&self) -> Totals {
