@@ -87,6 +87,8 @@ import re, sys
 source = open("../src/telemetry/metrics.rs").read()
 known = {f"headwater_{name}" for name in re.findall(r'\.register\(\s*"(\w+)"', source)}
 known |= {f"headwater_{name}_seconds" for name in re.findall(r'register_with_unit\(\s*"(\w+)"', source)}
+fleet = open("../src/monitor/api/metrics.rs").read()
+known |= {f"headwater_fleet_{name}" for name in re.findall(r'(?:\.register\(|registry, )\s*"(\w+)"', fleet)}
 assert known
 used = {name for path in sys.argv[1:] for name in re.findall(r"\bheadwater_\w+", open(path).read())}
 unknown = {name for name in used if name not in known and re.sub(r"_(total|bucket|count|sum)$", "", name) not in known}

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::fold::State;
@@ -32,6 +32,14 @@ impl At {
         match self {
             Self::Sequence(at) => sequence <= at,
             Self::Time(at) => stored <= at,
+        }
+    }
+
+    /// Whether nothing more can come to the picture of this moment.
+    fn is_whole(self, state: &State) -> bool {
+        match self {
+            Self::Sequence(at) => state.position().sequence >= at,
+            Self::Time(at) => at < Utc::now() - TimeDelta::seconds(1),
         }
     }
 }
@@ -65,8 +73,8 @@ pub(super) struct Replay {
     config: Config,
     asked: mpsc::Receiver<Asked>,
     progress: watch::Receiver<Progress>,
-    /// Past pictures, the latest asked for last.
-    kept: VecDeque<Arc<State>>,
+    /// Past pictures and the moments that they were asked for, the latest last.
+    kept: VecDeque<(At, Arc<State>)>,
     forgotten: u64,
 }
 
@@ -95,6 +103,10 @@ impl Replay {
             self.kept.clear();
             self.forgotten = forgotten;
         }
+        // The views of one moment are asked for one after the other.
+        if let Some((_, state)) = self.kept.iter().find(|(of, state)| *of == at && at.is_whole(state)) {
+            return Ok(Arc::clone(state));
+        }
         let mut state = self.nearest(at).await?;
         let next = state.position().sequence + 1;
         let mut reading = self.broker.read_events(Start::Sequence(next), None).await?;
@@ -111,13 +123,13 @@ impl Replay {
         if self.kept.len() >= KEPT {
             self.kept.pop_front();
         }
-        self.kept.push_back(Arc::clone(&state));
+        self.kept.push_back((at, Arc::clone(&state)));
         Ok(state)
     }
 
     /// The latest picture that is there and not after the moment.
     async fn nearest(&self, at: At) -> Result<State, EventsError> {
-        let kept = self.kept.iter().filter(|state| {
+        let kept = self.kept.iter().map(|(_, state)| state).filter(|state| {
             let position = state.position();
             position.time.is_some_and(|time| at.is_after(position.sequence, time))
         });

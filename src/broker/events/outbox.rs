@@ -11,6 +11,9 @@ use crate::protocol::event::{About, Event, EventsDropped, LimitHit, What};
 use crate::protocol::ids::Peer;
 use crate::protocol::subjects::Subjects;
 
+/// The largest event, in bytes: less than a NATS server takes by default (1 MiB), as it could never be
+/// stored and would hold up all behind it.
+pub(super) const EVENT_BYTES: usize = 768 * 1024;
 /// How often a limit that is hit all the time is told.
 const LIMIT_AGAIN: Duration = Duration::from_secs(10);
 
@@ -60,6 +63,10 @@ impl Outbox {
         let summary = what.is_summary();
         let event = Event { id: self.last_id, time, source: self.me.clone(), subject: about, what };
         match codec::encode(&event) {
+            Ok(payload) if payload.len() > EVENT_BYTES => {
+                tracing::error!(bytes = payload.len(), "event given up: too large to be stored");
+                self.dropped += 1;
+            }
             Ok(payload) => self.waiting.push_back(Waiting {
                 id: event.id,
                 subject: self.subjects.event(&event.subject, &self.me.node),

@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 
 use super::super::Broker;
+use super::outbox::EVENT_BYTES;
 use crate::config::Events;
 use crate::protocol::codec;
 use crate::protocol::event::{About, Event};
@@ -171,7 +172,7 @@ impl Reading {
 impl Broker {
     /// The event in a message; one of another version, or under another's name, is none.
     fn readable_event(&self, subject: &str, payload: &[u8]) -> Option<Event> {
-        let event: Event = codec::decode(payload, self.inner.message_bytes)
+        let event: Event = codec::decode(payload, EVENT_BYTES)
             .inspect_err(|error| tracing::debug!(subject, %error, "event skipped"))
             .ok()?;
         let named = match &event.subject {

@@ -7,7 +7,7 @@ import { card, flow } from './nodecard.js';
 import { place } from './place.js';
 import * as tile from './tile.js';
 
-const TOTALS = [['nodes', 'nodes'], ['rooms', 'rooms'], ['streams', 'streams'], ['viewers', 'viewers'], ['pipes', 'pipes']];
+const TOTALS = [['nodes', 'node'], ['rooms', 'room'], ['streams', 'stream'], ['viewers', 'viewer'], ['pipes', 'pipe']];
 const CROWDED = 40;
 const sides = new Map();
 let fleet = null;
@@ -44,7 +44,8 @@ export function touch() {
 }
 
 function totals(numbers) {
-  keyed(el('totals'), TOTALS, ([key]) => key, ([, noun]) => make('div', {}, make('dt', {}, noun), make('dd')), (item, [key]) => {
+  keyed(el('totals'), TOTALS, ([key]) => key, () => make('div', {}, make('dt'), make('dd')), (item, [key, noun]) => {
+    set(item.firstChild, numbers[key] === 1 ? noun : `${noun}s`);
     set(item.lastChild, whole(numbers[key]));
   });
 }

@@ -135,6 +135,7 @@ moment.reach();
 search.tell();
 for (const it of all) it.now();
 timeline.openRoom(place.room);
+timeline.openFleet();
 
 feed({
   event,

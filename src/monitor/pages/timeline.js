@@ -70,6 +70,13 @@ export function addEvent(recorded) {
   if (mine || !log) draw();
 }
 
+/** Loads the newest of what is news for the fleet. */
+export async function openFleet() {
+  const page = await get('/api/log/events?limit=1000').catch(gone);
+  for (const recorded of page?.events ?? []) if (ofFleet(recorded.event)) remember(fromEvent(recorded));
+  draw();
+}
+
 /** The fleet's problems at the moment shown. */
 export function addProblems(problems) {
   let news = false;
