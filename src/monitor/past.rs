@@ -75,13 +75,14 @@ pub(super) struct Replay {
     progress: watch::Receiver<Progress>,
     /// Past pictures and the moments that they were asked for, the latest last.
     kept: VecDeque<(At, Arc<State>)>,
-    forgotten: u64,
+    /// The revision of the past that these hold.
+    revision: u64,
 }
 
 impl Replay {
     pub(super) fn new(broker: Broker, config: Config, progress: watch::Receiver<Progress>) -> (Self, Past) {
         let (sender, asked) = mpsc::channel(INBOX);
-        let replay = Self { broker, config, asked, progress, kept: VecDeque::new(), forgotten: 0 };
+        let replay = Self { broker, config, asked, progress, kept: VecDeque::new(), revision: 0 };
         (replay, Past { asked: sender })
     }
 
@@ -97,11 +98,10 @@ impl Replay {
     }
 
     async fn at(&mut self, at: At) -> Result<Arc<State>, EventsError> {
-        let forgotten = self.progress.borrow().forgotten;
-        if forgotten != self.forgotten {
-            // What is kept still holds the room whose history was deleted.
+        let revision = self.progress.borrow().revision;
+        if revision != self.revision {
             self.kept.clear();
-            self.forgotten = forgotten;
+            self.revision = revision;
         }
         // The views of one moment are asked for one after the other.
         if let Some((_, state)) = self.kept.iter().find(|(of, state)| *of == at && at.is_whole(state)) {

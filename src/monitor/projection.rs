@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use super::fold::State;
 use super::snapshot;
 use crate::broker::Broker;
-use crate::broker::events::{EventsError, Logged, Snapshot, Start};
+use crate::broker::events::{EventsError, Logged, Snapshot, Span, Start};
 use crate::config::Config;
 use crate::protocol::event::What;
 
@@ -37,8 +37,8 @@ pub(super) struct Progress {
     pub(super) caught_up: bool,
     /// Events behind the end of the log.
     pub(super) behind: u64,
-    /// The last event by which a room's history was deleted.
-    pub(super) forgotten: u64,
+    /// Raised when past pictures hold no more: a room's history was deleted, or the log begun anew.
+    pub(super) revision: u64,
 }
 
 impl Live {
@@ -121,14 +121,17 @@ impl Projection {
             return Ok(());
         }
         self.broker.keep_events(&self.config.events).await?;
-        let last = self.broker.events_span().await?.last.0;
-        if self.state.position().sequence > last {
+        let span = self.broker.events_span().await?;
+        let position = self.state.position();
+        if position.sequence > span.last.0 || position.time.is_some_and(|time| time < span.created) {
             tracing::warn!("the event log was begun anew; so is the picture");
+            self.progress.send_modify(|progress| progress.revision += 1);
+            self.delete_snapshots(move |snapshot| snapshot.time < span.created);
             self.state = State::default();
             self.stored = 0;
         }
         if self.state.position().sequence == 0 {
-            self.start_from_snapshot(last).await?;
+            self.start_from_snapshot(span).await?;
         }
         let next = self.state.position().sequence + 1;
         let mut reading = self.broker.read_events(Start::Sequence(next), None).await?;
@@ -149,9 +152,10 @@ impl Projection {
     }
 
     /// Takes the newest snapshot that can be read; with none, everything is read.
-    async fn start_from_snapshot(&mut self, last: u64) -> Result<(), EventsError> {
+    async fn start_from_snapshot(&mut self, span: Span) -> Result<(), EventsError> {
         let snapshots = self.broker.snapshots(&self.config.events).await?;
-        for snapshot in snapshots.list().await?.into_iter().rev().filter(|one| one.sequence <= last) {
+        let of_this_log = |one: &Snapshot| one.sequence <= span.last.0 && one.time >= span.created;
+        for snapshot in snapshots.list().await?.into_iter().rev().filter(of_this_log) {
             let bytes = snapshots.get(snapshot).await?;
             match snapshot::decode(&bytes) {
                 Ok(state) => {
@@ -169,8 +173,9 @@ impl Projection {
     fn fold(&mut self, logged: Logged) {
         self.state.apply(logged.sequence, logged.stored, logged.event.as_ref());
         if matches!(logged.event.map(|event| event.what), Some(What::RoomForgotten(_))) {
-            self.progress.send_modify(|progress| progress.forgotten = logged.sequence);
-            self.delete_snapshots(logged.sequence);
+            self.progress.send_modify(|progress| progress.revision += 1);
+            // Those from before still hold the room.
+            self.delete_snapshots(move |snapshot| snapshot.sequence < logged.sequence);
             self.store_snapshot();
         }
         self.behind(logged.pending);
@@ -210,19 +215,19 @@ impl Projection {
         });
     }
 
-    /// Snapshots from before a room's history was deleted still hold the room.
-    fn delete_snapshots(&self, before: u64) {
+    /// Deletes the snapshots that hold no more.
+    fn delete_snapshots(&self, old: impl Fn(&Snapshot) -> bool + Send + 'static) {
         let (broker, events) = (self.broker.clone(), self.config.events.clone());
         self.tracker.spawn(async move {
             let deleted = async {
                 let snapshots = broker.snapshots(&events).await?;
-                for old in snapshots.list().await?.into_iter().filter(|old| old.sequence < before) {
+                for old in snapshots.list().await?.into_iter().filter(old) {
                     snapshots.delete(old).await?;
                 }
                 Ok::<_, EventsError>(())
             };
             if let Err(error) = deleted.await {
-                tracing::error!(%error, "old snapshots, which hold the forgotten room, could not be deleted");
+                tracing::error!(%error, "old snapshots could not be deleted");
             }
         });
     }

@@ -44,12 +44,7 @@ fn fold() {
         state.apply(sequence, event.time, Some(event));
     }
     let rate = events.len() as f64 / begin.elapsed().as_secs_f64();
-    table::value(
-        "events folded in a second, 2,000 rooms, 200 nodes, wanted >= 500000",
-        rate,
-        "/s",
-        events.len(),
-    );
+    table::value("events folded in a second, wanted >= 500000", rate, "/s", events.len());
     let each = (resident() - before) * 1024.0 / ROOMS as f64;
     table::value("memory of the monitor for each room", each, "KiB", ROOMS);
     drop(state);
@@ -82,9 +77,14 @@ async fn record() {
     let spent = (processor() - before).as_secs_f64();
     assert!(logged(&node).await.len() as u64 > RECORDED);
     let each = spent / RECORDED as f64;
-    table::value("processor time of a node for each event it records", each * 1e6, "us", RECORDED as usize);
+    table::value("processor time for each event that a node records", each * 1e6, "us", RECORDED as usize);
     let share = each * TOLD_PER_SECOND * 100.0;
-    table::value("of a core, with 200 viewers of a minute each, wanted < 1", share, "%", RECORDED as usize);
+    table::value(
+        "events of 200 viewers of a minute each, wanted < 1",
+        share,
+        "% of a core",
+        RECORDED as usize,
+    );
     node.stop().await;
 }
 
@@ -98,7 +98,7 @@ async fn start() {
     started(settings.clone(), 0).await;
     store(&nats).await;
     let without = started(settings.clone(), STORED).await;
-    table::value("a monitor's start with 1,000,000 events, without a snapshot", without, "s", 1);
+    table::value("a monitor's start, 1,000,000 events, no snapshot", without, "s", 1);
     let with = started(settings, STORED).await;
     table::value("the same with snapshots, wanted <= 5", with, "s", 1);
 }

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use headwater::broker::events::Start;
 use headwater::client::{Player, Publisher};
 use headwater::node::Node;
+use headwater::protocol::codec;
 use serde_json::Value;
 
 use crate::support::fleet::{
@@ -331,6 +333,47 @@ async fn the_feed_goes_on_where_it_was_and_the_token_guards_it_all() {
     assert_eq!(first[0]["event"]["type"], "stream.started");
     let resumed = feed(first[0]["sequence"].as_u64(), 1).await;
     assert_eq!(resumed[0]["sequence"], first[1]["sequence"], "without a gap");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rubbish_in_the_log_is_counted_and_a_log_that_is_lost_is_begun_anew() {
+    let mut nats = NatsServer::start().await;
+    let monitor = monitor(&nats.url()).await;
+    let url = monitor.url();
+    let mut settings = crate::support::fleet::config("origin", "west", &nats.url());
+    settings.events.summary = Duration::from_millis(500);
+    let origin = crate::support::fleet::start(settings).await;
+    let _publisher = publish(&origin, "news").await;
+    draws(&url, "news", "origin").await;
+    // Of no format, of a version that is not known, and in another's name.
+    let client = nats.client().await;
+    let jetstream = async_nats::jetstream::new(client);
+    let stored = async |subject: &str, payload: Vec<u8>| {
+        jetstream.publish(subject.to_owned(), payload.into()).await.unwrap().await.unwrap();
+    };
+    stored("room.news.event.origin", b"rubbish".to_vec()).await;
+    stored("room.news.event.origin", b"\x82\xa7version\x02\xa7message\xc0".to_vec()).await;
+    let mut reading = origin.context().broker.read_events(Start::Sequence(1), None).await.unwrap();
+    let first = reading.next_stored().await.unwrap().unwrap().event.expect("the node's own");
+    stored("node.other.event", codec::encode(&first).unwrap()).await;
+    eventually(SOON, "all three are passed over", || async {
+        let totals = get(&url, "/api/fleet").await["totals"].clone();
+        if totals["skipped"] == 3 { Ok(()) } else { Err(totals.to_string()) }
+    })
+    .await;
+    assert_eq!(tree(&url, "/api/rooms/news").await, "origin");
+    // The bus comes back without its memory.
+    nats.restart().await;
+    eventually(SOON, "the picture is begun anew", || async {
+        let fleet = get(&url, "/api/fleet").await;
+        let anew = fleet["totals"]["skipped"] == 0 && fleet["totals"]["events"].as_u64() > Some(0);
+        if anew { Ok(()) } else { Err(fleet["totals"].to_string()) }
+    })
+    .await;
+    caught_up(&url).await;
+    let _more = publish(&origin, "music").await;
+    draws(&url, "music", "origin").await;
+    assert_eq!(get_status(&format!("{url}/api/rooms/music?at=1")).await, 404, "its past is the new log's");
 }
 
 /// The deployment's own NATS configuration, with the rights that it gives to nodes and monitors.

@@ -39,6 +39,8 @@ pub struct Span {
     pub first: (u64, DateTime<Utc>),
     /// The last one's.
     pub last: (u64, DateTime<Utc>),
+    /// When the log was made: what is older was in another one.
+    pub created: DateTime<Utc>,
 }
 
 /// Where reading starts.
@@ -95,11 +97,12 @@ impl Broker {
     pub async fn events_span(&self) -> Result<Span, EventsError> {
         let name = self.inner.subjects.events_stream();
         let stream = self.inner.jetstream.get_stream(name).await.map_err(EventsError::new)?;
-        let Info { state, .. } = stream.cached_info();
+        let Info { state, created, .. } = stream.cached_info();
         let empty = state.messages == 0;
         Ok(Span {
             first: (if empty { 0 } else { state.first_sequence }, state.first_timestamp),
             last: (state.last_sequence, state.last_timestamp),
+            created: *created,
         })
     }
 
