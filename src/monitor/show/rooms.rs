@@ -45,7 +45,8 @@ impl State {
 fn line(id: &RoomId, room: &Room, standing: &Standing<'_>, now: DateTime<Utc>) -> Option<RoomLine> {
     let Now { parts, live } = Now::of(room, standing);
     let here = parts.iter().flat_map(|part| &part.streams);
-    let depth = here.map(|here| here.path.len()).max().unwrap_or(0);
+    let piped = parts.iter().flat_map(|part| &part.pipes).any(|pipe| pipe.here.open);
+    let depth = here.map(|here| here.path.len()).max().unwrap_or(0).max(usize::from(piped));
     let recent = now.checked_sub_signed(RECENT);
     Some(RoomLine {
         room: id.clone(),

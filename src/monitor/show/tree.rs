@@ -174,7 +174,8 @@ impl<'a> Grower<'a> {
 
     fn grow(&mut self, seat: Seat<'a>, hops: u8, pipe: Option<&Pipe>) -> TreeNode {
         let node = &seat.part.node;
-        if seat.alive() && seat.here.publication.is_some() {
+        // An open pipe carries the stream before the node's next summary tells so.
+        if seat.alive() && (seat.here.publication.is_some() || pipe.is_some_and(|pipe| pipe.here.open)) {
             self.depth = self.depth.max(hops);
         }
         let below = self.children.remove(node).unwrap_or_default();

@@ -1,0 +1,60 @@
+//! What becomes of nodes.
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::protocol::ids::Peer;
+use crate::protocol::presence::{Load, Phase, Role};
+
+/// A node, as its events tell it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeSummary {
+    /// What it does.
+    pub roles: Vec<Role>,
+    /// Its program's version.
+    pub version: String,
+    /// Whether it takes new streams and viewers.
+    pub phase: Phase,
+    /// When it started.
+    pub started_at: DateTime<Utc>,
+    /// How much it carries.
+    pub load: Load,
+    /// Where publishers and viewers reach it.
+    pub public_url: String,
+}
+
+/// Another node has fallen silent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeLost {
+    /// The node that fell silent.
+    pub lost: Peer,
+}
+
+/// A configured limit was reached.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LimitHit {
+    /// The key of the configuration, as `limits.viewers`.
+    pub limit: String,
+    /// How often it was hit since it was last told, this one included.
+    pub times: u64,
+}
+
+/// A media worker died.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkerDied {
+    /// Its number, from 0.
+    pub worker: u32,
+}
+
+/// Events could not be kept while the bus was away.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EventsDropped {
+    /// How many.
+    pub count: u64,
+}
