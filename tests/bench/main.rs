@@ -12,9 +12,6 @@
 #[allow(unused_imports, reason = "its own unit tests are not run here")]
 mod support;
 
-#[path = "../support/history.rs"]
-mod history;
-
 mod hops;
 mod joins;
 mod memory;

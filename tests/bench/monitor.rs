@@ -10,9 +10,9 @@ use headwater::protocol::event::{About, Event, ViewerId, ViewerJoined, What};
 use headwater::protocol::subjects::Subjects;
 use uuid::Uuid;
 
-use crate::history::history;
 use crate::support::events::logged;
 use crate::support::fleet::{self, get_status};
+use crate::support::history::history;
 use crate::support::monitors;
 use crate::support::nats::NatsServer;
 use crate::support::wait::eventually;

