@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use chrono::Utc;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -120,8 +119,8 @@ impl Node {
         ctx.tracker.spawn(replace_workers(Arc::clone(&ctx), handle.clone(), dead_workers, stop.clone()));
 
         let app = App { ctx: Arc::clone(&ctx), rooms: handle.clone(), verifier };
-        serve(&ctx, public_listener, http::public(app.clone()), &stop);
-        serve(&ctx, operators_listener, http::operators(app), &stop);
+        ctx.tracker.spawn(http::serve(public_listener, http::public(app.clone()), stop.clone()));
+        ctx.tracker.spawn(http::serve(operators_listener, http::operators(app), stop.clone()));
         tracing::info!(node = %ctx.me.node, region = %ctx.me.region, %public, %operators, "node started");
         Ok(Self { ctx, rooms: handle, phase, stop, recorded, recording, public, operators })
     }
@@ -275,23 +274,4 @@ async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, S
 
 fn address(listener: &TcpListener, configured: SocketAddr) -> SocketAddr {
     listener.local_addr().unwrap_or(configured)
-}
-
-fn serve(ctx: &Context, listener: TcpListener, routes: Router, stop: &CancellationToken) {
-    let stop = stop.clone();
-    ctx.tracker.spawn(async move {
-        let forced = stop.clone();
-        let server = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned());
-        let ended = async {
-            forced.cancelled().await;
-            // Connections that stay open without a request don't keep the node.
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        };
-        tokio::select! {
-            result = server => if let Err(error) = result {
-                tracing::error!(%error, "http listener failed");
-            },
-            () = ended => {}
-        }
-    });
 }

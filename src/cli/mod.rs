@@ -114,6 +114,17 @@ async fn elapsed(duration: Option<Duration>) {
     }
 }
 
+/// Stops as asked; a second signal ends the program at once.
+async fn stopped(stop: impl Future<Output = ()>) -> ExitCode {
+    tokio::select! {
+        () = stop => ExitCode::SUCCESS,
+        () = interrupted() => {
+            tracing::warn!("second signal: exiting now");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// Waits for Ctrl-C or SIGTERM.
 async fn interrupted() {
     use tokio::signal::unix::{SignalKind, signal};

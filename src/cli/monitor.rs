@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use super::interrupted;
+use super::{interrupted, stopped};
 use crate::config::Config;
 use crate::monitor::Monitor;
 use crate::telemetry::log;
@@ -44,12 +44,6 @@ impl Args {
         log::start(&config.log).context("log.filter")?;
         let monitor = Monitor::start(config).await?;
         interrupted().await;
-        tokio::select! {
-            () = monitor.stop() => Ok(ExitCode::SUCCESS),
-            () = interrupted() => {
-                tracing::warn!("second signal: exiting now");
-                Ok(ExitCode::FAILURE)
-            }
-        }
+        Ok(stopped(monitor.stop()).await)
     }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use super::interrupted;
+use super::{interrupted, stopped};
 use crate::config::Config;
 use crate::node::Node;
 use crate::protocol::ids::{NodeName, Region};
@@ -68,12 +68,6 @@ impl Args {
             node.drain().await;
             node.stop().await;
         };
-        tokio::select! {
-            () = drained => Ok(ExitCode::SUCCESS),
-            () = interrupted() => {
-                tracing::warn!("second signal: exiting now");
-                Ok(ExitCode::FAILURE)
-            }
-        }
+        Ok(stopped(drained).await)
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, LOCATION};
-use reqwest::{Method, StatusCode, Url};
+use reqwest::{ClientBuilder, Method, StatusCode, Url};
 use serde::{Deserialize, Serialize};
 
 use super::ClientError;
@@ -27,21 +27,7 @@ impl Http {
     ///
     /// [`ClientError::Https`] where TLS cannot be set up at all.
     pub fn new() -> Result<Http, ClientError> {
-        if rustls::crypto::CryptoProvider::get_default().is_none() {
-            // It fails only where somebody else was faster, which serves as well.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-        }
-        let builder = || {
-            reqwest::Client::builder()
-                .redirect(reqwest::redirect::Policy::none())
-                .timeout(TIMEOUT)
-                .user_agent(concat!("headwater/", env!("CARGO_PKG_VERSION")))
-        };
-        let client = builder().build().or_else(|error| {
-            // A small container has no root certificates, and needs none to reach its neighbour.
-            tracing::debug!(error = cause(&error), "https cannot be used");
-            builder().tls_certs_only([]).build()
-        });
+        let client = connections(|builder| builder.timeout(TIMEOUT));
         let client = client.map_err(|error| ClientError::Https(cause(&error)))?;
         Ok(Http { client })
     }
@@ -80,6 +66,25 @@ impl Http {
         }
         Err(ClientError::Redirects { url: url.to_string() })
     }
+}
+
+/// Connections that trust the root certificates of the system, without these http alone, and follow no
+/// redirects by themselves; `set` adds to that.
+pub(crate) fn connections(set: impl Fn(ClientBuilder) -> ClientBuilder) -> reqwest::Result<reqwest::Client> {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // It fails only where somebody else was faster, which serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
+    let builder = || {
+        set(reqwest::Client::builder())
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("headwater/", env!("CARGO_PKG_VERSION")))
+    };
+    builder().build().or_else(|error| {
+        // A small container has no root certificates, and needs none to reach its neighbour.
+        tracing::debug!(error = cause(&error), "https cannot be used");
+        builder().tls_certs_only([]).build()
+    })
 }
 
 pub(super) fn parse_url(url: &str) -> Result<Url, ClientError> {
@@ -175,7 +180,8 @@ pub struct Route {
 }
 
 /// The innermost cause, where the useful words are.
-fn cause(error: &reqwest::Error) -> String {
+/// The innermost reason of an error, for a person.
+pub(crate) fn cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {
         cause = inner;

@@ -29,6 +29,7 @@ mod whip;
 pub use clip::{Clip, ClipError};
 pub use error::ClientError;
 pub use http::{Http, Route};
+pub(crate) use http::{cause, connections};
 pub use player::{Player, WatchOptions};
 pub use publisher::{PublishOptions, PublishStats, Publisher};
 pub use report::{ConnectionState, TrackReport, WatchReport};

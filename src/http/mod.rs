@@ -23,16 +23,17 @@ use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::http::{Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::Response;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 use crate::media::Engine;
 use crate::room::{Context, RoomsHandle};
 
 pub use auth::{AuthError, Verifier};
-pub(crate) use operators::OPEN_METRICS;
+pub(crate) use operators::{OPEN_METRICS, authorize};
 pub(crate) use pages::file;
 pub(crate) use problem::{Problem, not_found};
-pub(crate) use request::bearer;
 
 /// What every handler needs.
 #[derive(Debug, Clone)]
@@ -81,6 +82,22 @@ pub fn public(app: App) -> Router {
         // Outside of CORS, which answers pre-flights itself.
         .layer(middleware::from_fn(accept_post))
         .with_state(app)
+}
+
+/// Serves until `stop`, and then for half a second what is being answered.
+pub async fn serve(listener: TcpListener, routes: Router, stop: CancellationToken) {
+    let server = axum::serve(listener, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let ended = async {
+        stop.cancelled().await;
+        // Connections that stay open without a request keep nothing from ending.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    };
+    tokio::select! {
+        result = server => if let Err(error) = result {
+            tracing::error!(%error, "http listener failed");
+        },
+        () = ended => {}
+    }
 }
 
 /// The operators' listener's routes.

@@ -14,6 +14,7 @@ use super::past::Replay;
 use super::projection::Projection;
 use crate::broker::{Broker, ConnectError};
 use crate::config::Config;
+use crate::http;
 use crate::protocol::ids::{Incarnation, Peer};
 use crate::telemetry::Metrics;
 
@@ -79,8 +80,7 @@ impl Monitor {
             config: Arc::new(config),
             stop: stop.clone(),
         };
-        let served = api::serve(listener, api);
-        tracker.spawn(served);
+        tracker.spawn(http::serve(listener, api::routes(api), stop.clone()));
         tracing::info!(%address, "monitor started");
         Ok(Self { broker, address, stop, tracker, recorded })
     }

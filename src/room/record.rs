@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::error::RoomError;
-use super::state::{Child, Outlet, Publication, Room, Source, Via};
+use super::state::{Child, Outlet, Publication, Room, Source, Via, Viewer};
 use super::summary::{Said, is_due};
 use crate::protocol::announcement::{AnnouncedProducer, EndReason};
 use crate::protocol::event::{
-    About, KeyFrameBurst, PipeClosed, PipeFailed, PipeHere, PipeOpened, PipeOpening, Quality, RoomSummary,
-    StreamChanged, StreamEnded, StreamHere, StreamRecovered, StreamStarted, Turned, What,
+    About, KeyFrameBurst, LeaveReason, PipeClosed, PipeFailed, PipeHere, PipeOpened, PipeOpening, Quality,
+    RoomClosed, RoomSummary, StreamChanged, StreamEnded, StreamHere, StreamRecovered, StreamStarted, Turned,
+    ViewerJoined, ViewerLeft, What,
 };
 use crate::protocol::ids::{NodeName, PipeId, SessionId, StreamName};
 
@@ -82,7 +83,7 @@ impl Room {
             attempt,
             hop: self.hop(child),
             streams: self.streams_on(outlet),
-            setup_us: u64::try_from(setup.as_micros()).unwrap_or(u64::MAX),
+            setup_us: micros(setup),
         }));
     }
 
@@ -109,6 +110,30 @@ impl Room {
             duration_ms: millis(outlet.opened.elapsed()),
             bytes: flow.bytes_sent,
         }));
+    }
+
+    pub(super) fn record_joined(&self, viewer: &Viewer, warm: bool, took: Duration) {
+        self.record(What::ViewerJoined(ViewerJoined {
+            stream: viewer.stream.clone(),
+            viewer: viewer.id,
+            warm,
+            join_us: micros(took),
+            viewers: self.viewers_of(&viewer.stream),
+        }));
+    }
+
+    pub(super) fn record_left(&self, viewer: &Viewer, reason: LeaveReason) {
+        self.record(What::ViewerLeft(ViewerLeft {
+            stream: viewer.stream.clone(),
+            viewer: viewer.id,
+            reason,
+            duration_ms: millis(viewer.since.elapsed()),
+            viewers: self.viewers_of(&viewer.stream),
+        }));
+    }
+
+    pub(super) fn record_room_closed(&self) {
+        self.record(What::RoomClosed(RoomClosed { duration_ms: millis(self.opened.elapsed()) }));
     }
 
     /// A stream is here again that viewers had waited for.
@@ -261,6 +286,10 @@ impl Publication {
     pub(super) fn announced(&self) -> Vec<AnnouncedProducer> {
         self.producers.iter().map(AnnouncedProducer::from).collect()
     }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -16,7 +16,7 @@ use crate::broker::InboundBody;
 use crate::media::{MediaEvent, RoomMedia};
 use crate::protocol::announcement::EndReason;
 use crate::protocol::edge::Done;
-use crate::protocol::event::{LeaveReason, RoomClosed, What};
+use crate::protocol::event::{LeaveReason, What};
 use crate::protocol::ids::{RoomId, StreamName};
 use crate::protocol::origin::{OriginReply, OriginRequest};
 
@@ -72,8 +72,7 @@ pub(super) async fn run(
         }
     }
     tracing::info!("room closed");
-    let duration_ms = u64::try_from(room.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
-    room.record(What::RoomClosed(RoomClosed { duration_ms }));
+    room.record_room_closed();
     unread
 }
 

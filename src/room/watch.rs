@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::error::RoomError;
 use super::message::{Answer, WatchRequest, Watching};
 use super::state::{Room, Viewer, Waiting};
-use crate::protocol::event::{LeaveReason, ViewerId, ViewerJoined, ViewerLeft, What};
+use crate::protocol::event::{LeaveReason, ViewerId, What};
 use crate::protocol::ids::{SessionId, StreamName};
 use crate::protocol::presence::Role;
 use crate::telemetry::Counted;
@@ -77,13 +77,7 @@ impl Room {
             metrics.join_seconds.get_or_create(&[("kind", kind)]).observe(elapsed.as_secs_f64());
             tracing::debug!(%stream, kind, elapsed_ms = elapsed.as_millis(), "viewer served");
             if let Some(viewer) = self.viewers.get(&session) {
-                self.record(What::ViewerJoined(ViewerJoined {
-                    stream: stream.clone(),
-                    viewer: viewer.id,
-                    warm: kind == "warm",
-                    join_us: u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
-                    viewers: self.viewers_of(&stream),
-                }));
+                self.record_joined(viewer, kind == "warm", elapsed);
             }
         }
         // A viewer that hung up meanwhile leaves nothing behind.
@@ -141,13 +135,7 @@ impl Room {
         let Some(viewer) = self.viewers.remove(&session) else { return false };
         self.media.unwatch(session);
         self.ice.remove(&session);
-        self.record(What::ViewerLeft(ViewerLeft {
-            stream: viewer.stream.clone(),
-            viewer: viewer.id,
-            reason,
-            duration_ms: u64::try_from(viewer.since.elapsed().as_millis()).unwrap_or(u64::MAX),
-            viewers: self.viewers_of(&viewer.stream),
-        }));
+        self.record_left(&viewer, reason);
         self.wanted_at.insert(viewer.stream, Instant::now());
         true
     }

@@ -126,15 +126,15 @@ impl Broker {
         Ok(Reading { broker: self.clone(), messages, stored })
     }
 
-    /// Deletes what the log has of a room before `sequence`.
+    /// Deletes what the log has of a room.
     ///
     /// # Errors
     /// [`EventsError`].
-    pub async fn purge_events(&self, room: &RoomId, before: u64) -> Result<(), EventsError> {
+    pub async fn purge_events(&self, room: &RoomId) -> Result<(), EventsError> {
         let name = self.inner.subjects.events_stream();
         let stream = self.inner.jetstream.get_stream_no_info(name).await.map_err(EventsError::new)?;
         let filter = self.inner.subjects.events_of(room);
-        stream.purge().filter(filter).sequence(before).await.map_err(EventsError::new)?;
+        stream.purge().filter(filter).await.map_err(EventsError::new)?;
         Ok(())
     }
 }

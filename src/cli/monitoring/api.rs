@@ -13,8 +13,9 @@ use serde_json::Value;
 use url::Url;
 
 use super::at::At;
-use super::error::{ApiError, cause};
+use super::error::ApiError;
 use super::format::plain;
+use crate::client::{cause, connections};
 use crate::monitor::view::{EventsPage, FleetView, Recorded, RoomView, RoomsQuery, RoomsView};
 use crate::protocol::ids::RoomId;
 
@@ -91,10 +92,6 @@ impl Api {
     /// # Errors
     /// If the token can't be sent, or TLS can't be set up.
     pub(super) fn new(base: Url, token: Option<&str>) -> Result<Self, ApiError> {
-        if rustls::crypto::CryptoProvider::get_default().is_none() {
-            // It fails only where somebody else was faster, which serves as well.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-        }
         let mut headers = HeaderMap::new();
         if let Some(token) = token {
             let mut value =
@@ -102,16 +99,9 @@ impl Api {
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
-        let builder = || {
-            reqwest::Client::builder()
-                .default_headers(headers.clone())
-                .redirect(reqwest::redirect::Policy::none())
-                .connect_timeout(CONNECT)
-                .read_timeout(SILENCE)
-                .user_agent(concat!("headwater/", env!("CARGO_PKG_VERSION")))
-        };
-        // A small container has no root certificates, and needs none to reach its neighbour.
-        let client = builder().build().or_else(|_| builder().tls_certs_only([]).build());
+        let client = connections(|builder| {
+            builder.default_headers(headers.clone()).connect_timeout(CONNECT).read_timeout(SILENCE)
+        });
         let client = client.map_err(|error| ApiError::Client(cause(&error)))?;
         Ok(Self { client, base, token: token.is_some() })
     }

@@ -74,12 +74,3 @@ impl ApiError {
         }
     }
 }
-
-/// The innermost cause, where the useful words are.
-pub(super) fn cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    if error.is_timeout() { "it does not answer in time".to_owned() } else { cause.to_string() }
-}

@@ -121,8 +121,7 @@ pub(super) fn recorded(logged: Logged) -> Recorded {
 /// Deletes a room's history, and has every monitor forget the room.
 pub(super) async fn forget(State(api): State<Api>, Path(room): Path<String>) -> Result<StatusCode, Problem> {
     let room: RoomId = room.parse()?;
-    let last = api.broker.events_span().await?.last.0;
-    api.broker.purge_events(&room, last.saturating_add(1)).await?;
+    api.broker.purge_events(&room).await?;
     tracing::info!(%room, "history deleted");
     api.recorder.record(About::Room(room), What::RoomForgotten(RoomForgotten {}));
     Ok(StatusCode::NO_CONTENT)

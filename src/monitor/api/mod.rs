@@ -8,16 +8,14 @@ mod pages;
 mod rooms;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::http::StatusCode;
-use axum::middleware::{self, Next};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get};
 use axum::{Json, Router};
 use serde_json::json;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::past::Past;
@@ -25,7 +23,7 @@ use super::projection::Live;
 use crate::broker::Broker;
 use crate::broker::events::{EventsError, Recorder};
 use crate::config::Config;
-use crate::http::{Problem, bearer, not_found};
+use crate::http::{Problem, authorize, not_found};
 
 /// What every handler needs.
 #[derive(Debug, Clone)]
@@ -38,24 +36,8 @@ pub(super) struct Api {
     pub(super) stop: CancellationToken,
 }
 
-/// Serves until the monitor stops.
-pub(super) async fn serve(listener: TcpListener, api: Api) {
-    let stop = api.stop.clone();
-    let server = axum::serve(listener, routes(api)).with_graceful_shutdown(stop.clone().cancelled_owned());
-    let ended = async {
-        stop.cancelled().await;
-        // Connections that stay open without a request don't keep the monitor.
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    };
-    tokio::select! {
-        result = server => if let Err(error) = result {
-            tracing::error!(%error, "http listener failed");
-        },
-        () = ended => {}
-    }
-}
-
-fn routes(api: Api) -> Router {
+/// What is served.
+pub(super) fn routes(api: Api) -> Router {
     let guarded = Router::new()
         .route("/api/fleet", get(rooms::fleet))
         .route("/api/rooms", get(rooms::rooms))
@@ -65,7 +47,7 @@ fn routes(api: Api) -> Router {
         .route("/api/events", get(feed::feed))
         .route("/api/log", get(events::log))
         .route("/api/log/events", get(events::all))
-        .route_layer(middleware::from_fn_with_state(api.clone(), authorize));
+        .route_layer(middleware::from_fn_with_state(api.config.operators.token.clone(), authorize));
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -74,17 +56,6 @@ fn routes(api: Api) -> Router {
         .merge(pages::routes())
         .fallback(not_found)
         .with_state(api)
-}
-
-async fn authorize(State(api): State<Api>, request: Request, next: Next) -> Response {
-    let allowed = match &api.config.operators.token {
-        Some(token) => bearer(request.headers()).is_some_and(|given| token.is(given)),
-        None => true,
-    };
-    if allowed {
-        return next.run(request).await;
-    }
-    Problem::new(StatusCode::UNAUTHORIZED, "send the operators' bearer token").into_response()
 }
 
 /// Whether the picture is complete: NATS is there, and all that was stored is folded in.

@@ -36,12 +36,11 @@ impl Moment {
         look: impl FnOnce(&State, DateTime<Utc>) -> T + Send + 'static,
     ) -> Result<T, Problem> {
         let now = Utc::now();
-        let at = self.at.as_deref().map(Self::parse).transpose()?;
+        let asked = self.at.as_deref().map(Self::parse).transpose()?;
+        // What is yet to come shows as now.
+        let at = asked.filter(|at| !matches!(at, At::Time(time) if *time >= now));
         match at {
             None => api.live.see(move |state| look(state, now)).await.ok_or_else(stopping),
-            Some(At::Time(time)) if time >= now => {
-                api.live.see(move |state| look(state, now)).await.ok_or_else(stopping)
-            }
             Some(at) => {
                 let state: Arc<State> = api.past.at(at).await?;
                 let time = match at {

@@ -18,7 +18,6 @@ const ASSETS: &[(&str, &str)] = files![
     "ages.js",
     "api.js",
     "dom.js",
-    "favicon.svg",
     "feed.js",
     "fleet.css",
     "fleet.js",
@@ -47,8 +46,12 @@ const ASSETS: &[(&str, &str)] = files![
     "treenode.js",
 ];
 
+const FAVICON: &[(&str, &str)] = &[("favicon.svg", include_str!("../../http/pages/favicon.svg"))];
+
 pub(super) fn routes() -> Router<Api> {
     Router::new()
         .route("/", get(|| async { file(PAGE, "monitor.html") }))
+        // The same for all of Headwater.
+        .route("/assets/favicon.svg", get(|| async { file(FAVICON, "favicon.svg") }))
         .route("/assets/{file}", get(|Path(name): Path<String>| async move { file(ASSETS, &name) }))
 }
