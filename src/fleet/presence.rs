@@ -64,11 +64,9 @@ pub async fn run(
     heartbeat.record(What::NodeStarted);
     loop {
         tokio::select! {
-            () = stop.cancelled() => break,
-            _ = beat.tick() => {
-                heartbeat.metrics.cpu.set(cpu.share());
-                broker.say_present(&heartbeat.now()).await;
-            }
+            // In this order, so that a node that drains and stops at once still tells both, and a
+            // talkative fleet holds up nothing.
+            biased;
             // A change of phase is said at once: the fleet stops choosing this node.
             Ok(()) = heartbeat.phase.changed() => {
                 broker.say_present(&heartbeat.now()).await;
@@ -76,8 +74,12 @@ pub async fn run(
                     heartbeat.record(What::NodeDraining);
                 }
             }
+            () = stop.cancelled() => break,
+            _ = beat.tick() => {
+                heartbeat.metrics.cpu.set(cpu.share());
+                broker.say_present(&heartbeat.now()).await;
+            }
             _ = summary.tick() => heartbeat.record(What::NodeSummary),
-            Some(presence) = heard.recv() => fleet.hear(presence, Instant::now()),
             Ok(()) = connected.changed() => {
                 let up = *connected.borrow_and_update();
                 fleet.bus(up, Instant::now());
@@ -92,6 +94,7 @@ pub async fn run(
                 heartbeat.record_lost(&fleet, &mut lost, now);
                 view.send_replace(Arc::new(fleet.clone()));
             }
+            Some(presence) = heard.recv() => fleet.hear(presence, Instant::now()),
         }
     }
     let last = Presence { phase: Phase::Stopped, ..heartbeat.now() };

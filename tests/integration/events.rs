@@ -67,14 +67,32 @@ async fn a_room_s_life_is_told_in_order() {
     let all = serde_json::to_string(&events).unwrap();
     assert!(!all.contains("127.0.0.1") && !all.contains("session"), "{all}");
     origin.stop().await;
-    let last = eventually(SOON, "the node's end is told", || async {
-        let mut nodes = logged(&edge).await.into_iter().filter_map(|logged| logged.event).filter(|event| {
-            event.subject == About::Node("origin".parse().unwrap()) && !event.what.is_summary()
-        });
-        let names: Vec<_> = nodes.by_ref().map(|event| event.what.name()).collect();
-        (names == ["node.started", "node.draining", "node.stopped"]).then_some(())
-    });
-    last.await;
+    tells_its_life(&edge, "origin").await;
+}
+
+/// Waits until the log tells that a node started, drained and stopped.
+async fn tells_its_life(reader: &headwater::node::Node, node: &str) {
+    let about = About::Node(node.parse().unwrap());
+    eventually(SOON, format!("the end of node {node} is told"), || async {
+        let events = logged(reader).await.into_iter().filter_map(|logged| logged.event);
+        let told = events.filter(|event| event.subject == about && !event.what.is_summary());
+        let names: Vec<_> = told.map(|event| event.what.name()).collect();
+        if names == ["node.started", "node.draining", "node.stopped"] { Ok(()) } else { Err(names) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_stops_at_once_tells_its_whole_life() {
+    let nats = NatsServer::start().await;
+    let reader = node("reader", "east", &nats.url()).await;
+    for number in 0..10 {
+        let name = format!("idle-{number}");
+        let idle = node(&name, "west", &nats.url()).await;
+        acquainted(&[&idle, &reader]).await;
+        idle.stop().await;
+        tells_its_life(&reader, &name).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
