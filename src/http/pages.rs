@@ -45,6 +45,7 @@ const ASSETS: &[(&str, &str)] = files![
     "source.js",
     "sparkline.js",
     "stats.js",
+    "theme.css",
     "ui.js",
     "watch.js",
     "whep.js",

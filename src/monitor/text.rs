@@ -29,7 +29,7 @@ pub fn of(event: &Event) -> String {
             let (gap, viewers) = (milliseconds(it.gap_ms), count(it.viewers, "viewer"));
             format!("{node} has stream {} back for {viewers} after {gap}.", it.stream)
         }
-        What::PublisherRejected(it) => format!("{node} turned away a publisher of {}", turned(it)),
+        What::PublisherRejected(it) => turned(node.as_str(), "publisher", it),
         What::PipeOpening(it) => {
             format!("{node} is opening a pipe to {} (attempt {}, hop {}).", it.to.node, it.attempt, it.hop)
         }
@@ -48,7 +48,7 @@ pub fn of(event: &Event) -> String {
         }
         What::ViewerJoined(it) => joined(node.as_str(), it),
         What::ViewerLeft(it) => left(node.as_str(), it),
-        What::ViewerRejected(it) => format!("{node} turned away a viewer of {}", turned(it)),
+        What::ViewerRejected(it) => turned(node.as_str(), "viewer", it),
         What::KeyFrameBurst(it) => {
             let within = milliseconds(it.within_ms);
             format!("{node} asked for {} key frames of stream {} within {within}.", it.requests, it.stream)
@@ -159,8 +159,9 @@ fn why_over(reason: EndReason) -> &'static str {
     }
 }
 
-fn turned(it: &Turned) -> String {
-    format!("stream {}: {}.", it.stream, reason(&it.detail, &it.reason))
+fn turned(node: &str, who: &str, it: &Turned) -> String {
+    let who = if it.times == 1 { format!("a {who}") } else { format!("{} {who}s", it.times) };
+    format!("{node} turned away {who} of stream {}: {}.", it.stream, reason(&it.detail, &it.reason))
 }
 
 /// The words for a person, or else those for machines.

@@ -177,6 +177,8 @@ pub struct RoomsQuery {
     pub search: String,
     /// Only rooms with a live stream, or only those without; all where none.
     pub live: Option<bool>,
+    /// Only rooms that this node carries; all where none.
+    pub node: Option<NodeName>,
     /// In which order.
     pub sort: RoomSort,
     /// How many to leave out first.
@@ -187,7 +189,14 @@ pub struct RoomsQuery {
 
 impl Default for RoomsQuery {
     fn default() -> Self {
-        Self { search: String::new(), live: None, sort: RoomSort::default(), offset: 0, limit: 100 }
+        Self {
+            search: String::new(),
+            live: None,
+            node: None,
+            sort: RoomSort::default(),
+            offset: 0,
+            limit: 100,
+        }
     }
 }
 
@@ -260,6 +269,8 @@ pub struct RoomView {
     pub streams: Vec<StreamTree>,
     /// Its viewers on all nodes.
     pub viewers: u32,
+    /// Viewers beside them that are not served yet, as their stream is on its way to their node.
+    pub waiting: u32,
     /// What was counted in it.
     pub counters: RoomCounters,
     /// Its problems, newest first; at most 50.

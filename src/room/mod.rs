@@ -18,6 +18,7 @@ mod patch;
 mod plan;
 mod publish;
 mod record;
+mod rejected;
 mod serve;
 mod state;
 mod summary;

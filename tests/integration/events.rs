@@ -181,14 +181,16 @@ async fn a_limit_and_a_lost_node_are_told() {
     acquainted(&[&small, &other]).await;
     let _publisher = publish(&small, "news").await;
     let offer = include_str!("../../src/http/sdp/offers/chromium-publish.sdp");
-    let refused = crate::support::fleet::http()
-        .post(format!("{}/whip/more", small.public_url()))
-        .header("content-type", "application/sdp")
-        .body(offer)
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(refused.status(), 503);
+    for _ in 0..10 {
+        let refused = crate::support::fleet::http()
+            .post(format!("{}/whip/more", small.public_url()))
+            .header("content-type", "application/sdp")
+            .body(offer)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(refused.status(), 503);
+    }
     line.cut().await;
     let events = eventually(Duration::from_secs(20), "both are told", || async {
         let events: Vec<_> = logged(&small).await.into_iter().filter_map(|logged| logged.event).collect();
@@ -210,6 +212,18 @@ async fn a_limit_and_a_lost_node_are_told() {
         _ => None,
     });
     assert_eq!(limit, Some("limits.streams"));
+    // Whoever knocks again and again doesn't fill the log, and still is counted.
+    let rejected = eventually(SOON, "every rejection is told", || async {
+        let events = told(&small, "more").await;
+        let times = events.iter().filter_map(|event| match &event.what {
+            What::PublisherRejected(turned) => Some(turned.times),
+            _ => None,
+        });
+        let times: Vec<u32> = times.collect();
+        if times.iter().sum::<u32>() == 10 { Ok(times) } else { Err(times) }
+    })
+    .await;
+    assert!(rejected.len() < 5, "{rejected:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

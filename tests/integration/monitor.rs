@@ -273,6 +273,10 @@ async fn a_forgotten_room_is_gone_from_the_log_the_picture_and_the_past() {
     .await;
     let past = format!("/api/rooms/secret?at={before}");
     assert_eq!(get_status(&format!("{}{past}", one.url())).await, 200);
+    // A name that was mistyped is not taken for one that was forgotten.
+    let mistyped = format!("{}/api/rooms/secrets", one.url());
+    assert_eq!(http().delete(format!("{mistyped}/history")).send().await.unwrap().status(), 404);
+    assert_eq!(get_status(&format!("{mistyped}/events")).await, 404);
     let forget = format!("{}/api/rooms/secret/history", one.url());
     assert_eq!(http().delete(&forget).send().await.unwrap().status(), 204);
     for url in [one.url(), two.url()] {
@@ -430,8 +434,12 @@ async fn nodes_and_monitors_need_no_more_rights_than_deploy_gives_them() {
     draws(&watching.url(), "news", "west-1(east-1)").await;
     let place = get(&watching.url(), "/api/rooms/news").await["at"]["sequence"].clone();
     assert_eq!(tree(&watching.url(), &format!("/api/rooms/news?at={place}")).await, "west-1(east-1)");
+    publish(&nodes[0], "other").await.stop().await.unwrap();
     let forget = format!("{}/api/rooms/other/history", watching.url());
-    assert_eq!(http().delete(&forget).send().await.unwrap().status(), 204);
+    eventually(SOON, "the other room is forgotten", || async {
+        http().delete(&forget).send().await.is_ok_and(|answer| answer.status() == 204)
+    })
+    .await;
     // Its snapshot lets the next one begin there.
     watching.stop().await;
     let again = monitors::start(settings).await;

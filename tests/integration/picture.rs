@@ -1,6 +1,6 @@
 //! The monitor's page, in a real browser.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::Value;
 
@@ -130,12 +130,22 @@ async fn the_page_asks_for_the_token_and_finds_rooms_by_name() {
     page.wait_for(&row("news"), SOON).await;
     let address: String = page.eval("location.href").await;
     assert!(!address.contains("hunter2"), "{address}");
-    let _: () = page
-        .eval(
-            "(() => { const search = document.querySelector('#search');
-               search.value = 'match'; search.dispatchEvent(new Event('input', { bubbles: true })); })()",
-        )
-        .await;
-    page.wait_for(&format!("{} && !{}", row("match-7"), &row("news")[1..]), Duration::from_secs(5)).await;
+    let only = format!("{} && !{}", row("match-7"), &row("news")[1..]);
+    let search = async |text: &str| {
+        let js = format!(
+            "(() => {{ const search = document.querySelector('#search');
+               search.value = '{text}'; search.dispatchEvent(new Event('input', {{ bubbles: true }})); }})()"
+        );
+        page.eval::<()>(&js).await;
+    };
+    search("match").await;
+    page.wait_for(&only, SOON).await;
+    search("").await;
+    page.wait_for(&row("news"), SOON).await;
+    // A chosen node shows the rooms that it carries.
+    page.eval::<()>("document.querySelector('[data-node=\"edge\"]').click()").await;
+    page.wait_for(&only, SOON).await;
+    page.eval::<()>("document.querySelector('#rooms-everywhere').click()").await;
+    page.wait_for(&row("news"), SOON).await;
     viewer.stop().await;
 }

@@ -126,16 +126,16 @@ impl Broker {
         Ok(Reading { broker: self.clone(), messages, stored })
     }
 
-    /// Deletes what the log has of a room.
+    /// Deletes what the log has of a room; returns how many events that was.
     ///
     /// # Errors
     /// [`EventsError`].
-    pub async fn purge_events(&self, room: &RoomId) -> Result<(), EventsError> {
+    pub async fn purge_events(&self, room: &RoomId) -> Result<u64, EventsError> {
         let name = self.inner.subjects.events_stream();
         let stream = self.inner.jetstream.get_stream_no_info(name).await.map_err(EventsError::new)?;
         let filter = self.inner.subjects.events_of(room);
-        stream.purge().filter(filter).await.map_err(EventsError::new)?;
-        Ok(())
+        let purge = stream.purge().filter(filter).await.map_err(EventsError::new)?;
+        Ok(purge.purged)
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) enum ApiError {
     #[error("the token holds characters that no token has: copy it again, without line breaks")]
     TokenUnreadable,
     /// Nothing is known of the room then.
-    #[error("no room {room} is known at that moment: see `headwater rooms --all`")]
+    #[error("nothing is known of room {room} at that moment: see `headwater rooms --all`")]
     UnknownRoom {
         /// The room.
         room: RoomId,

@@ -12,6 +12,7 @@ use super::output;
 use super::table::{Align, Table};
 use crate::cli::quiet_log;
 use crate::monitor::view::{RoomLine, RoomSort, RoomsQuery, RoomsView};
+use crate::protocol::ids::NodeName;
 
 /// Flags of `headwater rooms`.
 #[derive(Debug, clap::Args)]
@@ -24,6 +25,9 @@ pub(crate) struct Args {
     /// Also rooms without a live stream.
     #[arg(long)]
     all: bool,
+    /// Only rooms that this node carries.
+    #[arg(long, value_name = "NODE")]
+    node: Option<NodeName>,
     /// In which order.
     #[arg(long, value_enum, default_value_t = Sort::Viewers)]
     sort: Sort,
@@ -51,6 +55,7 @@ impl Args {
         let query = RoomsQuery {
             search: self.search,
             live: (!self.all).then_some(true),
+            node: self.node,
             sort: match self.sort {
                 Sort::Viewers => RoomSort::Viewers,
                 Sort::Name => RoomSort::Name,

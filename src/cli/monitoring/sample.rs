@@ -79,7 +79,7 @@ pub(super) fn room() -> RoomView {
     let mut origin = node("west-1", "origin", 0, 3, 2_100_000, Value::Null);
     origin["children"] = json!([relay, node("west-2", "edge", 1, 4, 2_100_000, pipe(Some(1_500), 1))]);
     from_value(json!({
-        "at": at(), "room": "demo", "live": true, "viewers": 10,
+        "at": at(), "room": "demo", "live": true, "viewers": 10, "waiting": 1,
         "streams": [{"stream": "main", "publication": ID, "live": true, "ended": null,
             "startedAt": now() - TimeDelta::minutes(12), "endedAt": null, "bitrate": 2_100_000,
             "viewers": 10, "depth": 2, "crossings": 1, "tree": origin, "apart": [],

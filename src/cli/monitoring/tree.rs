@@ -14,8 +14,9 @@ use crate::protocol::ids::Region;
 pub(super) fn room(view: &RoomView, now: DateTime<Utc>) -> Vec<Line> {
     let state = if view.live { "live" } else { "over" };
     let viewers = format!("  {state}  {}", count(view.viewers, "viewer"));
-    let mut lines =
-        vec![Line::default().with(Tone::Strong, view.room.to_string()).with(Tone::Plain, viewers)];
+    let waiting = if view.waiting > 0 { format!(", {} waiting", view.waiting) } else { String::new() };
+    let head = Line::default().with(Tone::Strong, view.room.to_string());
+    let mut lines = vec![head.with(Tone::Plain, viewers).with(Tone::Warning, waiting)];
     lines.extend(counters(&view.counters).into_iter().map(|text| Line::default().with(Tone::Faint, text)));
     for stream in &view.streams {
         lines.push(Line::default());
@@ -211,7 +212,7 @@ west-1  origin  in west  2.1 Mbit/s  3 viewers
 ";
         assert!(text.contains(tree), "{text}");
         assert!(
-            text.starts_with("demo  live  10 viewers\n40 viewers joined, 30 left, 12 at most;"),
+            text.starts_with("demo  live  10 viewers, 1 waiting\n40 viewers joined, 30 left, 12 at most;"),
             "{text}"
         );
     }

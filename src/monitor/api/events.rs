@@ -3,10 +3,11 @@
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use chrono::Utc;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Api;
+use super::{Api, stopping};
 use crate::broker::events::{EventsError, Logged, Start};
 use crate::http::Problem;
 use crate::monitor::text;
@@ -34,7 +35,11 @@ pub(super) async fn page(
     Query(query): Query<PageQuery>,
 ) -> Result<Json<EventsPage>, Problem> {
     let room: RoomId = room.parse()?;
-    read(&api, Some(&room), &query).await
+    let page = read(&api, Some(&room), &query).await?;
+    if page.events.is_empty() && api.broker.read_events(Start::Sequence(1), Some(&room)).await?.stored == 0 {
+        return Err(unknown_room());
+    }
+    Ok(page)
 }
 
 /// All events, by the page.
@@ -121,10 +126,20 @@ pub(super) fn recorded(logged: Logged) -> Recorded {
 /// Deletes a room's history, and has every monitor forget the room.
 pub(super) async fn forget(State(api): State<Api>, Path(room): Path<String>) -> Result<StatusCode, Problem> {
     let room: RoomId = room.parse()?;
-    api.broker.purge_events(&room).await?;
-    tracing::info!(%room, "history deleted");
+    let purged = api.broker.purge_events(&room).await?;
+    let of = room.clone();
+    let shown =
+        api.live.see(move |state| state.room(&of, Utc::now()).is_some()).await.ok_or_else(stopping)?;
+    if purged == 0 && !shown {
+        return Err(unknown_room());
+    }
+    tracing::info!(%room, events = purged, "history deleted");
     api.recorder.record(About::Room(room), What::RoomForgotten(RoomForgotten {}));
     Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) fn unknown_room() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "the log tells nothing of that room")
 }
 
 /// What moments can be asked for.

@@ -46,12 +46,16 @@ const ASSETS: &[(&str, &str)] = files![
     "treenode.js",
 ];
 
-const FAVICON: &[(&str, &str)] = &[("favicon.svg", include_str!("../../http/pages/favicon.svg"))];
+/// The same for all of Headwater.
+const SHARED: &[(&str, &str)] = &[
+    ("favicon.svg", include_str!("../../http/pages/favicon.svg")),
+    ("theme.css", include_str!("../../http/pages/theme.css")),
+];
 
 pub(super) fn routes() -> Router<Api> {
     Router::new()
         .route("/", get(|| async { file(PAGE, "monitor.html") }))
-        // The same for all of Headwater.
-        .route("/assets/favicon.svg", get(|| async { file(FAVICON, "favicon.svg") }))
+        .route("/assets/favicon.svg", get(|| async { file(SHARED, "favicon.svg") }))
+        .route("/assets/theme.css", get(|| async { file(SHARED, "theme.css") }))
         .route("/assets/{file}", get(|Path(name): Path<String>| async move { file(ASSETS, &name) }))
 }

@@ -29,6 +29,8 @@ pub(crate) struct Part {
     pub(crate) ended: Vec<Ended>,
     /// All viewers of the streams.
     pub(crate) viewers: u32,
+    /// Viewers whose stream was on its way when that was last told.
+    pub(crate) waiting: u32,
 }
 
 /// A pipe as its sending end tells it, and how it was opened.
@@ -75,6 +77,7 @@ impl Part {
             pipes: Vec::new(),
             ended: Vec::new(),
             viewers: 0,
+            waiting: 0,
         }
     }
 
@@ -207,6 +210,7 @@ impl Part {
 
     fn replace(&mut self, all: &RoomSummary, time: DateTime<Utc>) {
         let over: Vec<Ended> = self.streams.iter().filter_map(|here| vanished(here, all, time)).collect();
+        self.waiting = all.waiting;
         self.streams.clone_from(&all.streams);
         self.streams.sort_by(|a, b| a.stream.cmp(&b.stream));
         self.streams.dedup_by(|a, b| a.stream == b.stream);

@@ -111,7 +111,7 @@ watch((before, gently) => {
     timeline.draw();
     for (const it of all) gently ? it.soon(DRAGGING) : it.now();
   }
-  if (before.search !== place.search) {
+  if (before.search !== place.search || before.node !== place.node) {
     rooms.first();
     list.now();
   }

@@ -1,7 +1,7 @@
 // The list of rooms, a page at a time; the server searches and sorts.
 
 import { age } from './ages.js';
-import { attr, el, keyed, link, make, set, show } from './dom.js';
+import { attr, el, keyed, lead, link, make, set, show } from './dom.js';
 import { bitrate, count, whole } from './format.js';
 import { place } from './place.js';
 
@@ -15,6 +15,7 @@ export function query() {
   const wanted = { sort: el('sort').value, offset, limit: PAGE };
   if (el('rooms-live').checked) wanted.live = true;
   if (place.search) wanted.search = place.search;
+  if (place.node) wanted.node = place.node;
   if (place.at) wanted.at = place.at;
   return new URLSearchParams(wanted);
 }
@@ -38,7 +39,9 @@ export function showRooms(view) {
     return;
   }
   keyed(el('room-list'), view.rooms, (room) => room.room, row, fill);
-  set(el('rooms-count'), total ? count(total, 'room') : '');
+  set(el('rooms-count'), [total ? count(total, 'room') : '', place.node ? `on ${place.node}` : ''].filter(Boolean).join(' '));
+  lead(el('rooms-everywhere'), { node: null });
+  show(el('rooms-everywhere'), Boolean(place.node));
   show(el('rooms-empty'), total === 0);
   show(el('room-list').parentElement, total > 0);
   set(el('rooms-empty'), nothing());
@@ -49,8 +52,10 @@ export function showRooms(view) {
 }
 
 function nothing() {
-  if (place.search) return `No room’s name has “${place.search}” in it.`;
-  if (el('rooms-live').checked) return 'No room is live.';
+  const on = place.node ? ` on ${place.node}` : '';
+  if (place.search) return `No room’s name${on} has “${place.search}” in it.`;
+  if (el('rooms-live').checked) return `No room is live${on}.`;
+  if (place.node) return `${place.node} carries no room.`;
   if (place.at) return 'There was no room yet at this moment.';
   return 'No rooms yet. Publish a stream to any node, with a browser at its /publish page or with any WHIP client: its room shows up here within a second.';
 }

@@ -16,12 +16,14 @@ impl State {
         let known = self.rooms.get(room)?;
         let standing = Standing::of(&self.processes);
         let streams = tree::all(known, &standing);
+        let alive = known.parts.iter().filter(|(id, _)| standing.alive(id));
         let lately = now.checked_sub_signed(LATELY);
         Some(RoomView {
             at: self.position(),
             room: room.clone(),
             live: streams.iter().any(|stream| stream.live),
             viewers: streams.iter().fold(0, |sum, stream| sum.saturating_add(stream.viewers)),
+            waiting: alive.fold(0, |sum, (_, part)| sum.saturating_add(part.waiting)),
             streams,
             counters: counters(known),
             problems: known.problems.iter().rev().take_while(|it| Some(it.time) >= lately).cloned().collect(),

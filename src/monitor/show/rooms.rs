@@ -24,7 +24,12 @@ impl State {
             .rooms
             .iter()
             .filter(|(id, _)| search.is_empty() || id.as_str().to_ascii_lowercase().contains(&search))
-            .filter_map(|(id, room)| line(id, room, &standing, now))
+            .filter_map(|(id, room)| {
+                let here = Now::of(room, &standing);
+                let wanted =
+                    query.node.as_ref().is_none_or(|node| here.parts.iter().any(|it| it.node == *node));
+                if wanted { line(id, room, here, now) } else { None }
+            })
             .filter(|line| query.live.is_none_or(|live| line.live == live))
             .collect();
         // The sorts are stable and the rooms come by name.
@@ -42,8 +47,8 @@ impl State {
     }
 }
 
-fn line(id: &RoomId, room: &Room, standing: &Standing<'_>, now: DateTime<Utc>) -> Option<RoomLine> {
-    let Now { parts, live } = Now::of(room, standing);
+fn line(id: &RoomId, room: &Room, here: Now<'_>, now: DateTime<Utc>) -> Option<RoomLine> {
+    let Now { parts, live } = here;
     let here = parts.iter().flat_map(|part| &part.streams);
     let piped = parts.iter().flat_map(|part| &part.pipes).any(|pipe| pipe.here.open);
     let depth = here.map(|here| here.path.len()).max().unwrap_or(0).max(usize::from(piped));

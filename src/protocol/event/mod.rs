@@ -70,7 +70,7 @@ pub enum What {
     /// A stream has come back to viewers that had kept waiting for it. Told by their edge.
     #[serde(rename = "stream.recovered")]
     StreamRecovered(StreamRecovered),
-    /// A publisher was turned away.
+    /// Publishers were turned away.
     #[serde(rename = "publisher.rejected")]
     PublisherRejected(Turned),
     /// A pipe is being opened. Told by its sending end, as all of `pipe.*`.
@@ -91,7 +91,7 @@ pub enum What {
     /// A viewer is gone.
     #[serde(rename = "viewer.left")]
     ViewerLeft(ViewerLeft),
-    /// A viewer was turned away.
+    /// Viewers were turned away.
     #[serde(rename = "viewer.rejected")]
     ViewerRejected(Turned),
     /// Key frames were asked for unusually often.

@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use crate::protocol::ids::StreamName;
 
-/// A publisher or viewer was turned away.
+/// Publishers or viewers were turned away. The first is told at once, those that follow for the same reason
+/// with their number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Turned {
@@ -18,6 +19,8 @@ pub struct Turned {
     pub reason: String,
     /// Why, for a person.
     pub detail: String,
+    /// How many they were; what was asked for is what the last of them asked for.
+    pub times: u32,
 }
 
 /// A viewer as events name it: made for them alone, because a session's id is a secret.

@@ -31,6 +31,7 @@ pub(crate) fn one_of_each(peer: &Peer, uuid: fn(u128) -> Uuid) -> Vec<What> {
         stream: stream(),
         reason: "limit".to_owned(),
         detail: "limits.viewers is reached".to_owned(),
+        times: 37,
     };
     let node = NodeSummary {
         roles: vec![Role::Origin, Role::Edge, Role::Relay],

@@ -97,8 +97,13 @@ async fn happened(events: &mut Option<Events>, rest: Instant) -> bool {
 }
 
 async fn ask(api: &Api, asked: Asked) -> Result<Picture, ApiError> {
-    let query =
-        RoomsQuery { search: asked.search, live: Some(true), sort: asked.sort, offset: 0, limit: ROOMS };
+    let query = RoomsQuery {
+        search: asked.search,
+        live: Some(true),
+        sort: asked.sort,
+        limit: ROOMS,
+        ..RoomsQuery::default()
+    };
     let (fleet, rooms) = tokio::try_join!(api.fleet(None), api.rooms(&query, None))?;
     let room = match &asked.room {
         Some(room) => match api.room(room, None).await {

@@ -121,7 +121,7 @@ impl Fleet {
             bitrate: 1_000_000,
         };
         let pipes = pipes.iter().map(pipe).collect();
-        self.tell(node, What::RoomSummary(RoomSummary { streams: vec![stream], pipes, waiting: 0 }));
+        self.tell(node, What::RoomSummary(RoomSummary { streams: vec![stream], pipes, waiting: 1 }));
     }
 
     fn lost(&mut self, teller: &'static str, lost: &'static str) {
@@ -216,6 +216,12 @@ fn a_tree_shows_relays_pipes_and_regions() {
     let line = fleet.state.rooms(&RoomsQuery::default(), fleet.now()).rooms.remove(0);
     assert_eq!((line.streams, line.viewers, line.nodes, line.regions, line.depth), (1, 10, 4, 2, 2));
     assert_eq!((line.origins[0].as_str(), line.origins.len(), line.bitrate), ("west-1", 1, 1_000_000));
+    assert_eq!(fleet.room().waiting, 4, "one on each node");
+    let on = |node: &str| {
+        let query = RoomsQuery { node: node.parse().ok(), ..RoomsQuery::default() };
+        fleet.state.rooms(&query, fleet.now()).total
+    };
+    assert_eq!((on("east-2"), on("west-3")), (1, 0));
     let measures = fleet.state.measures(fleet.now());
     assert_eq!((measures.max_crossings, measures.crossings), (1, 1));
     assert_eq!(measures.depths, [(2, 1)].into());
