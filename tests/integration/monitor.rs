@@ -193,39 +193,52 @@ fn shape_of(room: &Value) -> Shape {
 async fn after_a_random_history_the_picture_agrees_with_the_nodes() {
     let nats = NatsServer::start().await;
     let monitor = monitor(&nats.url()).await;
+    let names = [("w-1", "west"), ("e-1", "east"), ("e-2", "east")];
     let mut nodes = Vec::new();
-    for (name, region) in [("w-1", "west"), ("e-1", "east"), ("e-2", "east")] {
+    for (name, region) in names {
         nodes.push(node(name, region, &nats.url()).await);
     }
     acquainted(&nodes.iter().collect::<Vec<_>>()).await;
     let rooms = ["red", "blue"];
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
-    let mut publishers: BTreeMap<&str, Publisher> = BTreeMap::new();
-    let mut viewers: Vec<(&str, Player)> = Vec::new();
-    for _ in 0..60 {
+    // With the node that each is on.
+    let mut publishers: BTreeMap<&str, (usize, Publisher)> = BTreeMap::new();
+    let mut viewers: Vec<(usize, Player)> = Vec::new();
+    // What a small fleet may see in an hour.
+    for _ in 0..300 {
         let room = rooms[dice.below(2) as usize];
-        let on = &nodes[dice.below(3) as usize];
-        match dice.below(10) {
-            0..=1 => {
+        let at = dice.below(3) as usize;
+        let on = &nodes[at];
+        match dice.below(100) {
+            0..=19 => {
                 // Somewhere else: a takeover where it is live already.
                 let publisher = publish_with(on, room, |options| options.video = dice.below(4) > 0).await;
-                if let Some(former) = publishers.insert(room, publisher) {
+                if let Some((_, former)) = publishers.insert(room, (at, publisher)) {
                     let _ = former.stop().await;
                 }
             }
-            2 => {
-                if let Some(publisher) = publishers.remove(room) {
+            20..=29 => {
+                if let Some((_, publisher)) = publishers.remove(room) {
                     let _ = publisher.stop().await;
                 }
             }
-            3..=5 if !viewers.is_empty() => {
+            30..=64 if !viewers.is_empty() => {
                 let (_, viewer) = viewers.swap_remove(dice.below(viewers.len() as u64) as usize);
                 viewer.stop().await;
+            }
+            65..=67 => {
+                // Its viewers and publishers go with it; those on other nodes wait for a stream to come back.
+                viewers.retain(|(node, _)| *node != at);
+                publishers.retain(|_, (node, _)| *node != at);
+                nodes.remove(at).stop().await;
+                let (name, region) = names[at];
+                nodes.insert(at, node(name, region, &nats.url()).await);
+                acquainted(&nodes.iter().collect::<Vec<_>>()).await;
             }
             _ if publishers.contains_key(room) => {
                 heard_of(on, room).await;
                 let viewer = watch_with(on, room, |options| options.retry_until_live = Some(SOON)).await;
-                viewers.push((room, viewer));
+                viewers.push((at, viewer));
             }
             _ => {}
         }
