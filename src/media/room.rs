@@ -222,16 +222,19 @@ impl RoomMedia {
         }
     }
 
-    /// Closes a viewer's connection, and the router that served it if it was the last one there.
-    pub fn unwatch(&mut self, session: SessionId) {
-        let Some(viewer) = self.viewers.remove(&session) else { return };
-        let Some(index) = viewer.spread else { return };
+    /// Closes a viewer's connection, and the router that served it if it was the last one there; returns the
+    /// bytes of media that it was sent.
+    pub async fn unwatch(&mut self, session: SessionId) -> u64 {
+        let Some(viewer) = self.viewers.remove(&session) else { return 0 };
+        let bytes = viewer.bytes().await;
+        let Some(index) = viewer.spread else { return bytes };
         drop(viewer);
         if self.viewers.values().all(|viewer| viewer.spread != Some(index))
             && let Some(place) = self.spreads.get_mut(index)
         {
             *place = None;
         }
+        bytes
     }
 
     /// Opens the sending end of a pipe.

@@ -104,4 +104,10 @@ impl Viewer {
         let stat = self.transport.get_stats().await.ok()?.pop()?;
         Some((stat.rtp_send_bitrate, stat.available_outgoing_bitrate))
     }
+
+    /// Bytes of media that it was sent so far, without retransmissions.
+    pub(super) async fn bytes(&self) -> u64 {
+        let stats = self.transport.get_stats().await.unwrap_or_default();
+        stats.first().map_or(0, |stat| stat.rtp_bytes_sent)
+    }
 }

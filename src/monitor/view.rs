@@ -287,6 +287,12 @@ pub struct RoomCounters {
     pub viewers_left: u64,
     /// Seconds that the viewers who left had been there, in sum.
     pub viewer_seconds: u64,
+    /// Bytes of media received from publishers, of streams that are over.
+    pub published_bytes: u64,
+    /// Bytes of media sent by pipes that are closed.
+    pub piped_bytes: u64,
+    /// Bytes of media sent to the viewers who left.
+    pub watched_bytes: u64,
     /// The most viewers at once, in the order of the log; those of a node that vanished count until it
     /// is back or closes the room.
     pub peak_viewers: u32,

@@ -58,10 +58,10 @@ impl Room {
         for (session, since) in sessions {
             match self.media.is_up(session) {
                 Some(true) => self.session_connected(session).await,
-                Some(false) => self.session_failed(session, LeaveReason::Disconnected),
+                Some(false) => self.session_failed(session, LeaveReason::Disconnected).await,
                 None if now.duration_since(since) > patience => {
                     tracing::info!("a publisher or viewer did not connect in time");
-                    self.session_failed(session, LeaveReason::NeverConnected);
+                    self.session_failed(session, LeaveReason::NeverConnected).await;
                 }
                 None => {}
             }
@@ -76,8 +76,8 @@ impl Room {
         }
     }
 
-    pub(super) fn session_failed(&mut self, session: SessionId, reason: LeaveReason) {
-        if !self.end_viewer(session, reason) {
+    pub(super) async fn session_failed(&mut self, session: SessionId, reason: LeaveReason) {
+        if !self.end_viewer(session, reason).await {
             self.end_publisher(session, EndReason::Disconnected);
         }
     }

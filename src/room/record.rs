@@ -129,12 +129,13 @@ impl Room {
         }));
     }
 
-    pub(super) fn record_left(&self, viewer: &Viewer, reason: LeaveReason) {
+    pub(super) fn record_left(&self, viewer: &Viewer, reason: LeaveReason, bytes: u64) {
         self.record(What::ViewerLeft(ViewerLeft {
             stream: viewer.stream.clone(),
             viewer: viewer.id,
             reason,
             duration_ms: millis(viewer.since.elapsed()),
+            bytes,
             viewers: self.viewers_of(&viewer.stream),
         }));
     }

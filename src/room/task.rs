@@ -99,7 +99,7 @@ impl Room {
             }
             Message::End(session, stream, answer) => {
                 let known = self.check(session, &stream);
-                if known.is_ok() && !self.end_viewer(session, LeaveReason::Left) {
+                if known.is_ok() && !self.end_viewer(session, LeaveReason::Left).await {
                     self.end_publisher(session, EndReason::Unpublished);
                 }
                 let _ = answer.send(known);
@@ -144,10 +144,10 @@ impl Room {
             Message::WorkerDied(worker) => {
                 if self.media.workers().contains(&worker) {
                     tracing::error!(worker, "media worker died: the room ends here");
-                    self.stop(EndReason::Media);
+                    self.stop(EndReason::Media).await;
                 }
             }
-            Message::Stop(reason) => self.stop(reason),
+            Message::Stop(reason) => self.stop(reason).await,
             Message::Job(done) => self.job_done(done).await,
         }
     }
@@ -167,7 +167,9 @@ impl Room {
     async fn hear(&mut self, event: MediaEvent) {
         match event {
             MediaEvent::Connected(session) => self.session_connected(session).await,
-            MediaEvent::Disconnected(session) => self.session_failed(session, LeaveReason::Disconnected),
+            MediaEvent::Disconnected(session) => {
+                self.session_failed(session, LeaveReason::Disconnected).await;
+            }
             MediaEvent::FirstPacket(producer) => self.media.first_packet(producer).await,
         }
     }
@@ -181,7 +183,7 @@ impl Room {
     }
 
     /// Ends everything here and says so; the task ends once that is said.
-    fn stop(&mut self, reason: EndReason) {
+    async fn stop(&mut self, reason: EndReason) {
         if self.stop_by.is_some() {
             return;
         }
@@ -197,7 +199,7 @@ impl Room {
             self.end_publisher(session, reason);
         }
         for session in self.viewers.keys().copied().collect::<Vec<_>>() {
-            self.end_viewer(session, LeaveReason::Stopped);
+            self.end_viewer(session, LeaveReason::Stopped).await;
         }
         self.wanted_at.clear();
         for waiting in std::mem::take(&mut self.waiting) {

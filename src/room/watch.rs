@@ -83,7 +83,7 @@ impl Room {
         }
         // A viewer that hung up meanwhile leaves nothing behind.
         if answer.send(result).is_err() {
-            self.end_viewer(session, LeaveReason::Left);
+            self.end_viewer(session, LeaveReason::Left).await;
         }
     }
 
@@ -132,11 +132,11 @@ impl Room {
     }
 
     /// Ends a viewer's session. Answers whether there was one.
-    pub(super) fn end_viewer(&mut self, session: SessionId, reason: LeaveReason) -> bool {
+    pub(super) async fn end_viewer(&mut self, session: SessionId, reason: LeaveReason) -> bool {
         let Some(viewer) = self.viewers.remove(&session) else { return false };
-        self.media.unwatch(session);
+        let bytes = self.media.unwatch(session).await;
         self.ice.remove(&session);
-        self.record_left(&viewer, reason);
+        self.record_left(&viewer, reason, bytes);
         self.wanted_at.insert(viewer.stream, Instant::now());
         true
     }

@@ -60,6 +60,7 @@ async fn a_room_s_life_is_told_in_order() {
         _ => None,
     });
     assert_eq!(left.map(|left| (left.reason, left.viewers)), Some((LeaveReason::Left, 0)));
+    assert!(left.is_some_and(|left| left.bytes > 0), "media was sent to it");
     let of =
         |name| events.iter().position(|event| event.what.name() == name).unwrap_or_else(|| panic!("{name}"));
     assert!(of("stream.started") < of("stream.ended") && of("stream.ended") < of("pipe.closed"));

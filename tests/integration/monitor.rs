@@ -85,6 +85,8 @@ async fn the_picture_follows_the_fleet_and_goes_back_to_any_moment() {
     assert!(text.contains("headwater_fleet_viewers_joined_total 1"), "{text}");
     assert!(text.contains("headwater_fleet_join_seconds_count{kind=\"cold\"} 1"), "{text}");
     assert!(text.contains("le=\"+Inf\""), "{text}");
+    let sent = |line: &&str| line.contains("headwater_fleet_media_bytes_total") && line.contains("watched");
+    assert!(text.lines().filter(sent).any(|line| !line.ends_with(" 0")), "{text}");
     monitor.stop().await;
 }
 

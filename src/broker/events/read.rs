@@ -86,6 +86,17 @@ impl Broker {
     /// [`EventsError`].
     pub async fn keep_events(&self, events: &Events) -> Result<(), EventsError> {
         let config = self.events_config(events);
+        if let Ok(there) = self.inner.jetstream.get_stream(&config.name).await {
+            let kept = &there.cached_info().config;
+            if (kept.max_age, kept.max_bytes) != (config.max_age, config.max_bytes) {
+                let (days, bytes) = (config.max_age.as_secs() / 86_400, config.max_bytes);
+                tracing::warn!(
+                    days,
+                    bytes,
+                    "the event log was kept otherwise: all monitors should say the same"
+                );
+            }
+        }
         self.inner.jetstream.create_or_update_stream(config).await.map_err(EventsError::new)?;
         Ok(())
     }

@@ -15,6 +15,18 @@ pub(super) fn bitrate(bits: u64) -> String {
     }
 }
 
+/// Bytes, as `2.1 MB`.
+pub(super) fn bytes(bytes: u64) -> String {
+    let scaled = |unit: f64| bytes as f64 / unit;
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..999_500 => format!("{:.0} kB", scaled(1e3)),
+        999_500..999_950_000 => format!("{:.1} MB", scaled(1e6)),
+        999_950_000..999_950_000_000 => format!("{:.1} GB", scaled(1e9)),
+        _ => format!("{:.1} TB", scaled(1e12)),
+    }
+}
+
 /// The time between two moments; none where clocks disagree.
 pub(super) fn age(since: DateTime<Utc>, now: DateTime<Utc>) -> String {
     seconds((now - since).num_seconds().try_into().unwrap_or_default())

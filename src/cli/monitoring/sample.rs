@@ -85,7 +85,8 @@ pub(super) fn room() -> RoomView {
             "viewers": 10, "depth": 2, "crossings": 1, "tree": origin, "apart": [],
             "producers": [{"id": ID, "kind": "video", "mimeType": "video/VP8", "paused": false,
                 "encodings": 3}]}],
-        "counters": {"viewersJoined": 40, "viewersLeft": 30, "viewerSeconds": 7_500, "peakViewers": 12,
+        "counters": {"viewersJoined": 40, "viewersLeft": 30, "viewerSeconds": 7_500, "publishedBytes": 0,
+            "pipedBytes": 0, "watchedBytes": 1_440_000_000_u64, "peakViewers": 12,
             "streamsStarted": 1, "pipesOpened": 4, "pipesFailed": 1, "recoveries": 1},
         "problems": [problem()],
     }))

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::format::{age, bitrate, count, milliseconds, plain, seconds, time};
+use super::format::{age, bitrate, bytes, count, milliseconds, plain, seconds, time};
 use super::line::{Line, Tone};
 use crate::monitor::view::{
     Condition, PipeView, Problem, RoomCounters, RoomView, Severity, StreamTree, TreeNode, TreeRole,
@@ -44,11 +44,12 @@ pub(super) fn problem(problem: &Problem) -> Line {
 fn counters(counters: &RoomCounters) -> [String; 2] {
     [
         format!(
-            "{} joined, {} left, {} at most; watched for {} in sum",
+            "{} joined, {} left, {} at most; watched for {} and {} in sum",
             count(counters.viewers_joined, "viewer"),
             counters.viewers_left,
             counters.peak_viewers,
             seconds(counters.viewer_seconds),
+            bytes(counters.watched_bytes),
         ),
         format!(
             "{} started; {} opened, {} failed; recovered {}",

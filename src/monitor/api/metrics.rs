@@ -41,6 +41,7 @@ fn regions(registry: &mut Registry, measures: &Measures) {
     let (published, watched) = (Family::<Label, Gauge>::default(), Family::<Label, Gauge>::default());
     let depth = Family::<Label, Gauge>::default();
     let nodes = Family::<Labels, Gauge>::default();
+    let traffic = Family::<Labels, Counter>::default();
     for (name, region) in &measures.regions {
         let label = [("region", name.to_string())];
         streams.get_or_create(&label).set(region.streams.into());
@@ -48,6 +49,14 @@ fn regions(registry: &mut Registry, measures: &Measures) {
         published.get_or_create(&label).set(whole(region.published));
         watched.get_or_create(&label).set(whole(region.watched));
         depth.get_or_create(&label).set(region.depth.into());
+        let counters = &region.counters;
+        for (kind, bytes) in [
+            ("published", counters.published_bytes),
+            ("piped", counters.piped_bytes),
+            ("watched", counters.watched_bytes),
+        ] {
+            traffic.get_or_create(&[("region", name.to_string()), ("kind", kind.to_owned())]).inc_by(bytes);
+        }
         for (condition, count) in &region.nodes {
             let labels = [("region", name.to_string()), ("condition", name_of(*condition).to_owned())];
             nodes.get_or_create(&labels).set((*count).into());
@@ -58,6 +67,8 @@ fn regions(registry: &mut Registry, measures: &Measures) {
     registry.register("viewers", "Viewers, by region", viewers);
     registry.register("published_bits_per_second", "What publishers send, by region", published);
     registry.register("watched_bits_per_second", "What viewers are sent, estimated from samples", watched);
+    let help = "Media of streams, pipes and viewers that are over, by the region that received or sent it";
+    registry.register("media_bytes", help, traffic);
     registry.register("depth_hops", "The most hops that a live stream comes to a region", depth);
 }
 

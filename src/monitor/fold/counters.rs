@@ -33,6 +33,8 @@ pub struct Counters {
     pub published_bytes: u64,
     /// Bytes of media sent by pipes that are closed.
     pub piped_bytes: u64,
+    /// Bytes of media sent to the viewers who left.
+    pub watched_bytes: u64,
     /// Times that key frames were asked for unusually often.
     pub key_frame_bursts: u64,
     /// Times that a configured limit was reached.
@@ -62,6 +64,7 @@ impl Counters {
             What::ViewerLeft(left) => {
                 self.viewers_left += 1;
                 add(&mut self.viewer_ms, left.duration_ms);
+                add(&mut self.watched_bytes, left.bytes);
             }
             What::ViewerRejected(it) => add(&mut self.viewers_rejected, it.times.into()),
             What::KeyFrameBurst(_) => self.key_frame_bursts += 1,

@@ -15,6 +15,15 @@ export function bitrate(bits) {
   return `${Math.round(bits / 1e3)} kbit/s`;
 }
 
+/** An amount of data. */
+export function bytes(number) {
+  if (!known(number)) return NONE;
+  if (number >= 1e12) return `${precise(number / 1e12)} TB`;
+  if (number >= 1e9) return `${precise(number / 1e9)} GB`;
+  if (number >= 1e6) return `${precise(number / 1e6)} MB`;
+  return `${Math.round(number / 1e3)} kB`;
+}
+
 export const whole = (number) => (known(number) ? NUMBER.format(number) : NONE);
 
 /** A number and its noun: `1 viewer`, `2 viewers`. */

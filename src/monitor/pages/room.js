@@ -2,7 +2,7 @@
 
 import { age } from './ages.js';
 import { attr, el, keyed, link, make, set, show } from './dom.js';
-import { bitrate, count, ended, span, whole } from './format.js';
+import { bitrate, bytes, count, ended, span, whole } from './format.js';
 import { place } from './place.js';
 import { listProblems } from './problems.js';
 import { Tree } from './tree.js';
@@ -39,6 +39,7 @@ function facts(view) {
     ['Joined', whole(counters.viewersJoined)],
     ['Left', whole(counters.viewersLeft)],
     ['Watched', span(counters.viewerSeconds * 1000)],
+    ['Sent to those who left', bytes(counters.watchedBytes)],
     ['Streams started', whole(counters.streamsStarted)],
     ['Pipes opened', whole(counters.pipesOpened)],
     ['Pipes failed', whole(counters.pipesFailed)],

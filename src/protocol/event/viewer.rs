@@ -57,6 +57,8 @@ pub struct ViewerLeft {
     pub reason: LeaveReason,
     /// How long it was here, in milliseconds.
     pub duration_ms: u64,
+    /// Bytes of media that it was sent, without retransmissions.
+    pub bytes: u64,
     /// The stream's viewers on this node now.
     pub viewers: u32,
 }

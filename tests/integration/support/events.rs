@@ -110,6 +110,7 @@ pub(crate) fn one_of_each(peer: &Peer, uuid: fn(u128) -> Uuid) -> Vec<What> {
             viewer,
             reason: LeaveReason::Left,
             duration_ms: 30_000,
+            bytes: 4_500_000,
             viewers: 0,
         }),
         What::ViewerRejected(turned()),

@@ -335,7 +335,7 @@ impl Fleet {
         self.tell_room(
             node,
             room,
-            What::ViewerLeft(ViewerLeft { stream, viewer, reason, duration_ms, viewers }),
+            What::ViewerLeft(ViewerLeft { stream, viewer, reason, duration_ms, bytes: 1_000, viewers }),
         );
     }
 
