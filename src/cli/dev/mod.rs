@@ -3,7 +3,7 @@
 mod nats;
 mod table;
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -157,6 +157,7 @@ fn node_config(name: &str, region: &str, nats: &str, port: u16, index: u16) -> a
     config.nats.storage = Storage::Memory;
     config.media.workers = 1;
     config.webrtc.port = 0;
+    config.webrtc.listen.extend(address());
     config.http.listen = free(port.saturating_add(index));
     config.operators.listen = free(port.saturating_add(1000 + index));
     Ok(config)
@@ -168,6 +169,15 @@ fn monitor_config(nats: &str, port: u16) -> anyhow::Result<Config> {
     config.nats.storage = Storage::Memory;
     config.monitor.listen = free(port.saturating_add(1010));
     Ok(config)
+}
+
+/// The address that other machines know this one by, if any: Firefox takes no media from loopback.
+fn address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    // Nothing is sent: the system only chooses where it would be sent from.
+    socket.connect((Ipv4Addr::new(198, 51, 100, 1), 9)).ok()?;
+    let ip = socket.local_addr().ok()?.ip();
+    (!ip.is_loopback() && !ip.is_unspecified()).then_some(ip)
 }
 
 /// This port if it is free, else any.

@@ -34,7 +34,7 @@ function facts(view) {
   const { counters = {} } = view ?? {};
   const rows = view ? [
     ['Viewers', whole(view.viewers)],
-    ['Waiting', whole(view.waiting)],
+    ...(view.waiting ? [['Waiting', whole(view.waiting)]] : []),
     ['Most at once', whole(counters.peakViewers)],
     ['Joined', whole(counters.viewersJoined)],
     ['Left', whole(counters.viewersLeft)],
