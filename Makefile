@@ -23,7 +23,7 @@ check: tools ## Formatting, lints, schema drift
 	cargo run --quiet -- schema schemas
 	git diff --exit-code -- schemas
 
-bench: tools ## Measure joins, hops and memory
+bench: tools test-tools ## Measure joins, hops, memory and the monitor
 	cargo bench --quiet --profile dev --bench bench
 
 fuzz: tools ## Damage messages and session descriptions for SECONDS=60

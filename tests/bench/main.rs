@@ -16,6 +16,7 @@ mod hops;
 mod joins;
 mod memory;
 mod monitor;
+mod page;
 mod peer;
 mod post;
 mod sequence;
@@ -24,7 +25,7 @@ mod table;
 use std::time::Duration;
 
 /// How long everything may take, on a busy machine.
-const LIMIT: Duration = Duration::from_secs(420);
+const LIMIT: Duration = Duration::from_secs(600);
 
 #[tokio::main]
 async fn main() {

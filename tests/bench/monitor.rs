@@ -16,12 +16,14 @@ use crate::support::history::history;
 use crate::support::monitors;
 use crate::support::nats::NatsServer;
 use crate::support::wait::eventually;
-use crate::table;
+use crate::{page, table};
 
 const ROOMS: usize = 2_000;
 const NODES: usize = 200;
 const FOLDED: usize = 400_000;
 const STORED: usize = 1_000_000;
+/// What happens while the page is looked at.
+const FURTHER: usize = 2_000;
 const RECORDED: u64 = 20_000;
 /// A node with 200 viewers who stay a minute each tells of so many joins and leaves a second, and of
 /// its rooms.
@@ -96,11 +98,14 @@ async fn start() {
     settings.events.max_bytes = 8 << 30;
     // It makes the log.
     started(settings.clone(), 0).await;
-    store(&nats).await;
+    let events = history(2, STORED + FURTHER, ROOMS, NODES);
+    let (stored, further) = events.split_at(STORED);
+    store(&nats, stored).await;
     let without = started(settings.clone(), STORED).await;
     table::value("a monitor's start, 1,000,000 events, no snapshot", without, "s", 1);
-    let with = started(settings, STORED).await;
+    let with = started(settings.clone(), STORED).await;
     table::value("the same with snapshots, wanted <= 5", with, "s", 1);
+    page::run(&nats, settings, further).await;
 }
 
 /// Seconds from a monitor's start until it has read all.
@@ -120,11 +125,11 @@ async fn started(config: headwater::config::Config, events: usize) -> f64 {
 }
 
 /// Stores a history as nodes would.
-async fn store(nats: &NatsServer) {
+async fn store(nats: &NatsServer, events: &[Event]) {
     let client = nats.client().await;
     let subjects = Subjects::new("").unwrap();
-    for event in history(2, STORED, ROOMS, NODES) {
-        let payload = codec::encode::<Event>(&event).unwrap();
+    for event in events {
+        let payload = codec::encode::<Event>(event).unwrap();
         client.publish(subjects.event(&event.subject, &event.source.node), payload.into()).await.unwrap();
     }
     client.flush().await.unwrap();
