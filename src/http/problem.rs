@@ -36,6 +36,17 @@ impl Problem {
         Self { status, detail: detail.into(), retry_after: None }
     }
 
+    /// The problem as events tell it, for machines and for people: without what was sent, which may hold
+    /// addresses and tokens.
+    pub(super) fn told(&self) -> (&'static str, &str) {
+        match self.status {
+            StatusCode::UNAUTHORIZED => ("unauthorized", "it has no valid bearer token"),
+            StatusCode::FORBIDDEN => ("forbidden", "its bearer token does not allow this"),
+            StatusCode::UNPROCESSABLE_ENTITY => ("unsupported", &self.detail),
+            _ => ("malformed", "its request can't be read"),
+        }
+    }
+
     fn later(self, after: Duration) -> Self {
         Self { retry_after: Some(after), ..self }
     }

@@ -8,6 +8,7 @@ use super::problem::Problem;
 use super::sdp::LocalTransport;
 use super::{ACCEPT_PATCH, App, FRAGMENT, HOPS, NODE, ORIGIN, SDP};
 use crate::media::TransportInfo;
+use crate::protocol::event::{About, Turned, What};
 use crate::protocol::ids::{NodeName, RoomId, SessionId, StreamName};
 
 /// The bearer token of a request.
@@ -44,6 +45,25 @@ pub(super) fn text(body: &[u8]) -> Result<String, Problem> {
 pub(super) fn names(room: &str, stream: Option<&str>) -> Result<(RoomId, StreamName), Problem> {
     let stream = stream.map(str::parse).transpose()?.unwrap_or_default();
     Ok((room.parse()?, stream))
+}
+
+/// Tells the log of someone who is turned away before a room is asked.
+pub(super) fn turn_away(
+    app: &App,
+    room: &RoomId,
+    stream: &StreamName,
+    problem: &Problem,
+    what: fn(Turned) -> What,
+) {
+    let (reason, detail) = problem.told();
+    let turned = Turned {
+        room: Some(room.clone()),
+        stream: stream.clone(),
+        reason: reason.to_owned(),
+        detail: detail.to_owned(),
+        times: 1,
+    };
+    app.ctx.events.record_often(About::Node(app.ctx.me.node.clone()), reason, what(turned));
 }
 
 /// The answer to an accepted offer: our description, and where the session is found.

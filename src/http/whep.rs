@@ -12,13 +12,14 @@ use axum::routing::post;
 use uuid::Uuid;
 
 use super::problem::Problem;
-use super::request::{Accepted, bearer, local, names, sdp_text};
+use super::request::{Accepted, bearer, local, names, sdp_text, turn_away};
 use super::sdp::{Description, SendMedia, WatchMedia, answer_watch, counter_offer, watch_media};
 use super::{App, session};
 use crate::config::Action;
 use crate::media::{Sent, Wanted};
 use crate::protocol::codec_match::same_codec;
-use crate::protocol::ids::SessionId;
+use crate::protocol::event::What;
+use crate::protocol::ids::{RoomId, SessionId, StreamName};
 use crate::protocol::rtp::{
     MimeType, MimeTypeVideo, RtpCapabilities, RtpCapabilitiesFinalized, RtpCodecCapability,
 };
@@ -61,21 +62,9 @@ async fn serve(
     body: &[u8],
 ) -> Result<Response, Problem> {
     let (room, stream) = names(room, stream)?;
-    app.verifier.check(bearer(headers), Action::Watch, &room, &stream)?;
-    let offer = Description::parse(&sdp_text(headers, body)?)?;
-    let offered = watch_media(&offer)?;
     let counter = prefers_counter_offer(headers);
-    let router = app.engine().capabilities();
-    let wanted = offered.into_iter().map(|medium| want(medium, router, counter)).collect();
-    let trace = headers.get("traceparent").and_then(|value| value.to_str().ok());
-    let request = WatchRequest {
-        session: SessionId(Uuid::new_v4()),
-        stream: stream.clone(),
-        wanted,
-        dtls: if counter { None } else { Some(offer.dtls()?) },
-        ufrag: if counter { String::new() } else { offer.ice()?.0.to_owned() },
-        trace: Trace::from_header(trace),
-    };
+    let (offer, request) = read(&app, &room, &stream, counter, headers, body)
+        .inspect_err(|problem| turn_away(&app, &room, &stream, problem, What::ViewerRejected))?;
     let session = request.session;
     let watching = app.rooms.watch(room.clone(), request).await?;
     let transport = local(&watching.transport);
@@ -100,6 +89,31 @@ async fn serve(
         sdp,
     };
     Ok(accepted.into_response())
+}
+
+/// The offer of someone who may watch.
+fn read(
+    app: &App,
+    room: &RoomId,
+    stream: &StreamName,
+    counter: bool,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<(Description, WatchRequest), Problem> {
+    app.verifier.check(bearer(headers), Action::Watch, room, stream)?;
+    let offer = Description::parse(&sdp_text(headers, body)?)?;
+    let router = app.engine().capabilities();
+    let wanted = watch_media(&offer)?.into_iter().map(|medium| want(medium, router, counter)).collect();
+    let trace = headers.get("traceparent").and_then(|value| value.to_str().ok());
+    let request = WatchRequest {
+        session: SessionId(Uuid::new_v4()),
+        stream: stream.clone(),
+        wanted,
+        dtls: if counter { None } else { Some(offer.dtls()?) },
+        ufrag: if counter { String::new() } else { offer.ice()?.0.to_owned() },
+        trace: Trace::from_header(trace),
+    };
+    Ok((offer, request))
 }
 
 /// `Prefer: counter-offer` (RFC 7240).

@@ -10,12 +10,13 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::problem::Problem;
-use super::request::{Accepted, bearer, local, names, sdp_text};
+use super::request::{Accepted, bearer, local, names, sdp_text, turn_away};
 use super::sdp::{Description, PublishMedia, answer_publish, publish_media};
 use super::{App, session};
 use crate::config::Action;
 use crate::media::Offered;
-use crate::protocol::ids::SessionId;
+use crate::protocol::event::What;
+use crate::protocol::ids::{RoomId, SessionId, StreamName};
 use crate::protocol::rtp::ScalabilityMode;
 use crate::room::PublishRequest;
 
@@ -65,22 +66,8 @@ async fn take(
     body: &[u8],
 ) -> Result<Response, Problem> {
     let (room, stream) = names(room, stream)?;
-    app.verifier.check(bearer(headers), Action::Publish, &room, &stream)?;
-    let offer = Description::parse(&sdp_text(headers, body)?)?;
-    let mut media = publish_media(&offer, app.engine().capabilities())?;
-    if let Some(mode) = options.scalability_mode {
-        scale(&mut media, &mode);
-    }
-    let request = PublishRequest {
-        session: SessionId(Uuid::new_v4()),
-        stream: stream.clone(),
-        offered: media
-            .iter()
-            .map(|medium| Offered { kind: medium.kind, rtp_parameters: medium.rtp_parameters.clone() })
-            .collect(),
-        dtls: offer.dtls()?,
-        ufrag: offer.ice()?.0.to_owned(),
-    };
+    let (offer, media, request) = read(&app, &room, &stream, options, headers, body)
+        .inspect_err(|problem| turn_away(&app, &room, &stream, problem, What::PublisherRejected))?;
     let session = request.session;
     let published = app.rooms.publish(room.clone(), request).await?;
     let sdp = answer_publish(&offer, &media, &local(&published.transport))?;
@@ -98,6 +85,34 @@ async fn take(
         sdp,
     };
     Ok(accepted.into_response())
+}
+
+/// The offer of someone who may publish.
+fn read(
+    app: &App,
+    room: &RoomId,
+    stream: &StreamName,
+    options: Options,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<(Description, Vec<PublishMedia>, PublishRequest), Problem> {
+    app.verifier.check(bearer(headers), Action::Publish, room, stream)?;
+    let offer = Description::parse(&sdp_text(headers, body)?)?;
+    let mut media = publish_media(&offer, app.engine().capabilities())?;
+    if let Some(mode) = options.scalability_mode {
+        scale(&mut media, &mode);
+    }
+    let request = PublishRequest {
+        session: SessionId(Uuid::new_v4()),
+        stream: stream.clone(),
+        offered: media
+            .iter()
+            .map(|medium| Offered { kind: medium.kind, rtp_parameters: medium.rtp_parameters.clone() })
+            .collect(),
+        dtls: offer.dtls()?,
+        ufrag: offer.ice()?.0.to_owned(),
+    };
+    Ok((offer, media, request))
 }
 
 fn scale(media: &mut [PublishMedia], mode: &ScalabilityMode) {

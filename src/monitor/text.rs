@@ -161,7 +161,9 @@ fn why_over(reason: EndReason) -> &'static str {
 
 fn turned(node: &str, who: &str, it: &Turned) -> String {
     let who = if it.times == 1 { format!("a {who}") } else { format!("{} {who}s", it.times) };
-    format!("{node} turned away {who} of stream {}: {}.", it.stream, reason(&it.detail, &it.reason))
+    let room = it.room.as_ref().map_or_else(String::new, |room| format!(" in room {room}"));
+    let why = reason(&it.detail, &it.reason);
+    format!("{node} turned away {who} of stream {}{room}: {why}.", it.stream)
 }
 
 /// The words for a person, or else those for machines.

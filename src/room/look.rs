@@ -4,10 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::error::RoomError;
 use super::plan::{PipeFacts, is_lost};
-use super::rejected::Who;
 use super::state::{Room, Via};
 use crate::protocol::announcement::EndReason;
-use crate::protocol::event::LeaveReason;
+use crate::protocol::event::{LeaveReason, What};
 use crate::protocol::ids::{NodeName, SessionId};
 
 /// How often media is measured.
@@ -18,7 +17,6 @@ impl Room {
         if self.measured_at.is_none_or(|at| now.duration_since(at) >= MEASURE) {
             self.measure(now).await;
             self.record_bursts(now);
-            self.record_rejected(now, false);
             self.record_summary(now).await;
         }
         self.end_dead_sessions(now).await;
@@ -164,7 +162,7 @@ impl Room {
         self.waiting = waiting;
         for waiting in late {
             let error = RoomError::JoinTimeout;
-            self.turned(Who::Viewer, &waiting.request.stream, &error);
+            self.turned(&waiting.request.stream, &error, What::ViewerRejected);
             self.ctx.metrics.joins.get_or_create(&[("result", error.kind())]).inc();
             let _ = waiting.answer.send(Err(error));
         }

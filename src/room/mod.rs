@@ -18,7 +18,6 @@ mod patch;
 mod plan;
 mod publish;
 mod record;
-mod rejected;
 mod serve;
 mod state;
 mod summary;

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::error::RoomError;
-use super::rejected::Who;
 use super::state::{Child, Outlet, Publication, Room, Source, Via, Viewer};
 use super::summary::{Said, is_due};
 use crate::protocol::announcement::{AnnouncedProducer, EndReason};
 use crate::protocol::event::{
     About, KeyFrameBurst, LeaveReason, PipeClosed, PipeFailed, PipeHere, PipeOpened, PipeOpening, Quality,
-    RoomClosed, RoomSummary, StreamChanged, StreamEnded, StreamHere, StreamRecovered, StreamStarted,
+    RoomClosed, RoomSummary, StreamChanged, StreamEnded, StreamHere, StreamRecovered, StreamStarted, Turned,
     ViewerJoined, ViewerLeft, What,
 };
 use crate::protocol::ids::{NodeName, PipeId, SessionId, StreamName};
@@ -54,21 +53,21 @@ impl Room {
     }
 
     /// A viewer or publisher was turned away. That a stream isn't live yet is no news: players ask on.
-    pub(super) fn turned(&mut self, who: Who, stream: &StreamName, error: &RoomError) {
+    pub(super) fn turned(&self, stream: &StreamName, error: &RoomError, what: fn(Turned) -> What) {
         if let RoomError::Limit(limit) = error {
             self.ctx.events.limit_hit(limit);
         }
         if matches!(error, RoomError::NotLive { .. }) {
             return;
         }
-        let told = self.rejections.note(who, stream, error.kind(), error.to_string(), Instant::now());
-        told.into_iter().for_each(|what| self.record(what));
-    }
-
-    /// Tells of those who were turned away since that was last told; of all at the `end`.
-    pub(super) fn record_rejected(&mut self, now: Instant, end: bool) {
-        let due = self.rejections.due(now, end);
-        due.into_iter().for_each(|what| self.record(what));
+        let turned = Turned {
+            room: None,
+            stream: stream.clone(),
+            reason: error.kind().to_owned(),
+            detail: error.to_string(),
+            times: 1,
+        };
+        self.ctx.events.record_often(About::Room(self.id.clone()), error.kind(), what(turned));
     }
 
     pub(super) fn record_opening(&self, node: &NodeName, pipe: PipeId) {

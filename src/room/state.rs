@@ -10,7 +10,6 @@ use tracing::Instrument;
 
 use super::context::Context;
 use super::message::{Answer, JobDone, Message, WatchRequest, Watching};
-use super::rejected::Rejections;
 use super::summary::Said;
 use crate::media::{Measured, PipeEnd, ProducerInfo, RoomMedia};
 use crate::protocol::announcement::Announcement;
@@ -51,8 +50,6 @@ pub(super) struct Room {
     pub(super) wanted_at: BTreeMap<StreamName, Instant>,
     /// Since when streams are gone that viewers wait for.
     pub(super) gone_since: BTreeMap<StreamName, Instant>,
-    /// Who was turned away, as far as the log was not told of it.
-    pub(super) rejections: Rejections,
     /// What the log was last told of all that is here.
     pub(super) said: Option<Said>,
     pub(super) opened: Instant,
@@ -245,7 +242,6 @@ impl Room {
             ice: BTreeMap::new(),
             wanted_at: BTreeMap::new(),
             gone_since: BTreeMap::new(),
-            rejections: Rejections::default(),
             said: None,
             opened: Instant::now(),
             measured: Measured::default(),

@@ -11,13 +11,12 @@ use tracing::Instrument;
 use super::context::Context;
 use super::error::RoomError;
 use super::message::{JobDone, Message};
-use super::rejected::Who;
 use super::state::{Known, Room};
 use crate::broker::InboundBody;
 use crate::media::{MediaEvent, RoomMedia};
 use crate::protocol::announcement::EndReason;
 use crate::protocol::edge::Done;
-use crate::protocol::event::LeaveReason;
+use crate::protocol::event::{LeaveReason, What};
 use crate::protocol::ids::{RoomId, StreamName};
 use crate::protocol::origin::{OriginReply, OriginRequest};
 
@@ -73,7 +72,6 @@ pub(super) async fn run(
         }
     }
     tracing::info!("room closed");
-    room.record_rejected(Instant::now(), true);
     room.record_room_closed();
     unread
 }
@@ -87,7 +85,7 @@ impl Room {
                 let stream = request.stream.clone();
                 let published = self.publish(request).await;
                 if let Err(error) = &published {
-                    self.turned(Who::Publisher, &stream, error);
+                    self.turned(&stream, error, What::PublisherRejected);
                 }
                 if answer.send(published).is_err() {
                     self.end_publisher(session, EndReason::Unpublished);

@@ -6,9 +6,8 @@ use uuid::Uuid;
 
 use super::error::RoomError;
 use super::message::{Answer, WatchRequest, Watching};
-use super::rejected::Who;
 use super::state::{Room, Viewer, Waiting};
-use crate::protocol::event::{LeaveReason, ViewerId};
+use crate::protocol::event::{LeaveReason, ViewerId, What};
 use crate::protocol::ids::{SessionId, StreamName};
 use crate::protocol::presence::Role;
 use crate::telemetry::Counted;
@@ -18,7 +17,7 @@ impl Room {
     pub(super) async fn watch(&mut self, request: WatchRequest, answer: Answer<Watching>) {
         let now = Instant::now();
         if let Err(error) = self.may_watch(&request.stream, now) {
-            self.turned(Who::Viewer, &request.stream, &error);
+            self.turned(&request.stream, &error, What::ViewerRejected);
             let _ = answer.send(Err(error));
             return;
         }
@@ -72,7 +71,7 @@ impl Room {
         let outcome = result.as_ref().map_or_else(RoomError::kind, |_| "ok");
         metrics.joins.get_or_create(&[("result", outcome)]).inc();
         if let Err(error) = &result {
-            self.turned(Who::Viewer, &stream, error);
+            self.turned(&stream, error, What::ViewerRejected);
         } else {
             let elapsed = since.elapsed();
             metrics.join_seconds.get_or_create(&[("kind", kind)]).observe(elapsed.as_secs_f64());

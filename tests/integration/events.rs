@@ -1,7 +1,9 @@
 //! What happens is in the log: in order, once, and whatever becomes of the bus.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use headwater::config::{Action, StaticToken};
 use headwater::protocol::event::{About, Event, LeaveReason, What};
 
 use crate::support::chaos::ChaosProxy;
@@ -177,6 +179,7 @@ async fn a_limit_and_a_lost_node_are_told() {
     let line = ChaosProxy::start(nats.url()).await;
     let mut settings = config("a-small", "west", &nats.url());
     settings.limits.streams = 1;
+    settings.events.summary = Duration::from_secs(1);
     let small = start(settings).await;
     let other = node("other", "west", &line.url()).await;
     acquainted(&[&small, &other]).await;
@@ -220,11 +223,57 @@ async fn a_limit_and_a_lost_node_are_told() {
             What::PublisherRejected(turned) => Some(turned.times),
             _ => None,
         });
-        let times: Vec<u32> = times.collect();
-        if times.iter().sum::<u32>() == 10 { Ok(times) } else { Err(times) }
+        let times: Vec<u64> = times.collect();
+        if times.iter().sum::<u64>() == 10 { Ok(times) } else { Err(times) }
     })
     .await;
     assert!(rejected.len() < 5, "{rejected:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_turned_away_at_the_door_is_told_without_what_was_sent() {
+    let nats = NatsServer::start().await;
+    let mut settings = config("guarded", "west", &nats.url());
+    settings.events.summary = Duration::from_secs(1);
+    settings.auth.tokens = vec![StaticToken {
+        token: "hunter2".into(),
+        actions: vec![Action::Publish],
+        room: None,
+        stream: None,
+    }];
+    let guarded = start(settings).await;
+    let post = async |path: &str, token: &str, offer: &str| {
+        let request = crate::support::fleet::http().post(format!("{}/{path}", guarded.public_url()));
+        let request = request.bearer_auth(token).header("content-type", "application/sdp");
+        request.body(offer.to_owned()).send().await.unwrap().status().as_u16()
+    };
+    for _ in 0..6 {
+        assert_eq!(post("whip/news", "guessed", "v=0").await, 401);
+    }
+    assert_eq!(post("whip/news", "hunter2", "rubbish from 203.0.113.7").await, 400);
+    assert_eq!(post("whep/news", "hunter2", "v=0").await, 403);
+    let about = About::Node("guarded".parse().unwrap());
+    let events = eventually(SOON, "all of them are told", || async {
+        let events = logged(&guarded).await.into_iter().filter_map(|logged| logged.event);
+        let events: Vec<Event> = events.filter(|event| event.subject == about).collect();
+        let mut told = BTreeMap::new();
+        for event in &events {
+            if let What::PublisherRejected(turned) | What::ViewerRejected(turned) = &event.what {
+                assert_eq!(turned.room.as_ref().map(|room| room.as_str()), Some("news"));
+                *told.entry((event.what.name(), turned.reason.clone())).or_default() += turned.times;
+            }
+        }
+        let wanted = [
+            (("publisher.rejected", "malformed".to_owned()), 1),
+            (("publisher.rejected", "unauthorized".to_owned()), 6),
+            (("viewer.rejected", "forbidden".to_owned()), 1),
+        ];
+        if told == BTreeMap::from(wanted) { Ok(events) } else { Err(told) }
+    })
+    .await;
+    let all = serde_json::to_string(&events).unwrap();
+    assert!(!all.contains("guessed") && !all.contains("hunter2") && !all.contains("203.0.113"), "{all}");
+    assert!(told(&guarded, "news").await.is_empty(), "strangers make no rooms known");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,15 +7,15 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use crate::protocol::codec;
-use crate::protocol::event::{About, Event, EventsDropped, LimitHit, What};
+use crate::protocol::event::{About, Event, EventsDropped, What};
 use crate::protocol::ids::Peer;
 use crate::protocol::subjects::Subjects;
 
 /// The largest event, in bytes: less than a NATS server takes by default (1 MiB), as it could never be
 /// stored and would hold up all behind it.
 pub(super) const EVENT_BYTES: usize = 768 * 1024;
-/// How often a limit that is hit all the time is told.
-const LIMIT_AGAIN: Duration = Duration::from_secs(10);
+/// How often what happens all the time is told.
+const AGAIN: Duration = Duration::from_secs(10);
 
 /// Events that are not stored yet, in their order.
 #[derive(Debug)]
@@ -27,7 +27,8 @@ pub(super) struct Outbox {
     last_id: u64,
     /// Events that were given up and are not yet told of.
     dropped: u64,
-    limits: HashMap<&'static str, Limit>,
+    /// What may happen all the time: by what it is about, its type and its reason.
+    often: HashMap<(About, &'static str, &'static str), Often>,
 }
 
 /// An event that is not stored yet.
@@ -39,20 +40,73 @@ pub(super) struct Waiting {
     summary: bool,
 }
 
+/// What was told of something that may happen all the time.
 #[derive(Debug, Default)]
-struct Limit {
+struct Often {
     told: Option<Instant>,
+    /// The last that was not told, and how many these are.
+    since: Option<(DateTime<Utc>, What)>,
     times: u64,
+}
+
+impl Often {
+    fn is_recent(&self, now: Instant) -> bool {
+        self.told.is_some_and(|told| now.duration_since(told) < AGAIN)
+    }
 }
 
 impl Outbox {
     pub(super) fn new(me: Peer, subjects: Subjects, capacity: usize) -> Self {
-        let (waiting, limits) = (VecDeque::new(), HashMap::new());
-        Self { me, subjects, capacity, waiting, last_id: 0, dropped: 0, limits }
+        let (waiting, often) = (VecDeque::new(), HashMap::new());
+        Self { me, subjects, capacity, waiting, last_id: 0, dropped: 0, often }
     }
 
-    /// Numbers an event and keeps it; where there is no room, what matters least is given up.
-    pub(super) fn push(&mut self, time: DateTime<Utc>, about: About, what: What) {
+    /// Numbers an event and keeps it. With the node's regular word, what was counted goes out too.
+    pub(super) fn push(&mut self, time: DateTime<Utc>, about: About, what: What, now: Instant) {
+        if matches!(what, What::NodeSummary(_) | What::NodeStopped(_)) {
+            self.push_counted(now);
+        }
+        self.keep(time, about, what);
+    }
+
+    /// Keeps the first of what may happen all the time, and counts those that follow soon.
+    pub(super) fn push_often(
+        &mut self,
+        time: DateTime<Utc>,
+        about: About,
+        reason: &'static str,
+        what: What,
+        now: Instant,
+    ) {
+        let key = (about.clone(), what.name(), reason);
+        let known = self.often.entry(key).or_default();
+        known.times += 1;
+        if known.is_recent(now) {
+            known.since = Some((time, what));
+            return;
+        }
+        (known.told, known.since) = (Some(now), None);
+        let times = std::mem::take(&mut known.times);
+        self.keep(time, about, what.with_times(times));
+    }
+
+    /// Keeps what was counted, and forgets what has not happened again.
+    fn push_counted(&mut self, now: Instant) {
+        let mut counted = Vec::new();
+        self.often.retain(|(about, _, _), often| {
+            let Some((time, what)) = often.since.take() else { return often.is_recent(now) };
+            often.told = Some(now);
+            counted.push((time, about.clone(), what.with_times(std::mem::take(&mut often.times))));
+            true
+        });
+        counted.sort_by_key(|(time, _, _)| *time);
+        for (time, about, what) in counted {
+            self.keep(time, about, what);
+        }
+    }
+
+    /// Where there is no room, what matters least is given up.
+    fn keep(&mut self, time: DateTime<Utc>, about: About, what: What) {
         if self.waiting.len() >= self.capacity {
             // The next summary tells what a lost one did.
             let least = self.waiting.iter().position(|waiting| waiting.summary).unwrap_or(0);
@@ -77,19 +131,6 @@ impl Outbox {
         }
     }
 
-    /// Notes that a limit was hit, and tells it where it was not told lately.
-    pub(super) fn limit_hit(&mut self, time: DateTime<Utc>, limit: &'static str, now: Instant) {
-        let known = self.limits.entry(limit).or_default();
-        known.times += 1;
-        if known.told.is_some_and(|told| now.duration_since(told) < LIMIT_AGAIN) {
-            return;
-        }
-        known.told = Some(now);
-        let times = std::mem::take(&mut known.times);
-        let about = About::Node(self.me.node.clone());
-        self.push(time, about, What::LimitHit(LimitHit { limit: format!("limits.{limit}"), times }));
-    }
-
     /// Notes events that were given up elsewhere.
     pub(super) fn lost(&mut self, count: u64) {
         self.dropped += count;
@@ -106,7 +147,7 @@ impl Outbox {
         if self.dropped > 0 && self.waiting.len() < self.capacity {
             let count = std::mem::take(&mut self.dropped);
             let about = About::Node(self.me.node.clone());
-            self.push(time, about, What::EventsDropped(EventsDropped { count }));
+            self.keep(time, about, What::EventsDropped(EventsDropped { count }));
         }
     }
 
@@ -123,8 +164,9 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::event::{RoomClosed, RoomSummary};
+    use crate::protocol::event::{LimitHit, NodeSummary, RoomClosed, RoomSummary};
     use crate::protocol::ids::Incarnation;
+    use crate::protocol::presence::{Load, Phase};
     use uuid::Uuid;
 
     fn outbox(capacity: usize) -> Outbox {
@@ -151,12 +193,12 @@ mod tests {
     #[test]
     fn a_full_outbox_gives_up_summaries_first_then_the_oldest_and_says_how_many() {
         let mut outbox = outbox(3);
-        outbox.push(Utc::now(), about(), closed());
-        outbox.push(Utc::now(), about(), What::RoomSummary(RoomSummary::default()));
-        outbox.push(Utc::now(), about(), closed());
-        outbox.push(Utc::now(), about(), closed());
+        outbox.push(Utc::now(), about(), closed(), Instant::now());
+        outbox.push(Utc::now(), about(), What::RoomSummary(RoomSummary::default()), Instant::now());
+        outbox.push(Utc::now(), about(), closed(), Instant::now());
+        outbox.push(Utc::now(), about(), closed(), Instant::now());
         assert_eq!(read(&outbox).iter().map(|event| event.id).collect::<Vec<_>>(), [1, 3, 4]);
-        outbox.push(Utc::now(), about(), closed());
+        outbox.push(Utc::now(), about(), closed(), Instant::now());
         assert_eq!(read(&outbox).iter().map(|event| event.id).collect::<Vec<_>>(), [3, 4, 5]);
         outbox.stored(2, Utc::now());
         let left = read(&outbox);
@@ -165,16 +207,31 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_is_hit_all_the_time_is_told_now_and_then_with_its_count() {
+    fn what_happens_all_the_time_is_told_now_and_then_and_every_one_counts() {
         let (mut outbox, start) = (outbox(100), Instant::now());
-        for hit in 0..=10 {
-            outbox.limit_hit(Utc::now(), "viewers", start + Duration::from_secs(hit));
+        let hit = || What::LimitHit(LimitHit { limit: "limits.viewers".to_owned(), times: 1 });
+        let node = NodeSummary {
+            roles: Vec::new(),
+            version: String::new(),
+            phase: Phase::Serving,
+            started_at: Utc::now(),
+            load: Load::default(),
+            public_url: String::new(),
+        };
+        for second in 0..24 {
+            let now = start + Duration::from_secs(second);
+            outbox.push_often(Utc::now(), about(), "viewers", hit(), now);
+            outbox.push_often(Utc::now(), about(), "viewers", hit(), now);
         }
-        let times = read(&outbox).into_iter().map(|event| match event.what {
-            What::LimitHit(hit) => (hit.limit, hit.times),
-            other => panic!("{other:?}"),
+        // The next summary tells the rest, and what doesn't happen again is forgotten.
+        let now = start + Duration::from_secs(25);
+        outbox.push(Utc::now(), about(), What::NodeSummary(node.clone()), now);
+        outbox.push(Utc::now(), about(), What::NodeSummary(node), now + AGAIN);
+        assert!(outbox.often.is_empty());
+        let times = read(&outbox).into_iter().filter_map(|event| match event.what {
+            What::LimitHit(hit) => Some(hit.times),
+            _ => None,
         });
-        let limit = || "limits.viewers".to_owned();
-        assert_eq!(times.collect::<Vec<_>>(), [(limit(), 1), (limit(), 10)]);
+        assert_eq!(times.collect::<Vec<_>>(), [1, 20, 20, 7]);
     }
 }

@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::super::Broker;
 use super::outbox::{Outbox, Waiting};
 use crate::config::Events;
-use crate::protocol::event::{About, What};
+use crate::protocol::event::{About, LimitHit, What};
+use crate::protocol::ids::NodeName;
 use crate::telemetry::Metrics;
 
 /// For how long the bus itself recognises an event that comes twice.
@@ -29,6 +30,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Records what happens. Cheap to clone; never waits.
 #[derive(Debug, Clone)]
 pub struct Recorder {
+    node: NodeName,
     happened: mpsc::Sender<Happened>,
     /// What found no place in the channel.
     lost: Arc<AtomicU64>,
@@ -36,9 +38,12 @@ pub struct Recorder {
 }
 
 #[derive(Debug)]
-enum Happened {
-    Event(DateTime<Utc>, About, Box<What>),
-    Limit(DateTime<Utc>, &'static str),
+struct Happened {
+    time: DateTime<Utc>,
+    about: About,
+    what: Box<What>,
+    /// Why, for what may happen all the time.
+    often: Option<&'static str>,
 }
 
 /// The other end of a [`Recorder`]: stores what it records.
@@ -56,12 +61,19 @@ pub struct Recording {
 impl Recorder {
     /// Records that something happened now.
     pub fn record(&self, about: About, what: What) {
-        self.push(Happened::Event(Utc::now(), about, Box::new(what)));
+        self.push(Happened { time: Utc::now(), about, what: Box::new(what), often: None });
     }
 
-    /// Records that the limit `limits.<limit>` was hit; told at most once in ten seconds.
+    /// Records what may happen all the time: the first for a reason is told at once, those that follow now
+    /// and then, with their number.
+    pub fn record_often(&self, about: About, reason: &'static str, what: What) {
+        self.push(Happened { time: Utc::now(), about, what: Box::new(what), often: Some(reason) });
+    }
+
+    /// Records that the limit `limits.<limit>` was hit.
     pub fn limit_hit(&self, limit: &'static str) {
-        self.push(Happened::Limit(Utc::now(), limit));
+        let hit = LimitHit { limit: format!("limits.{limit}"), times: 1 };
+        self.record_often(About::Node(self.node.clone()), limit, What::LimitHit(hit));
     }
 
     fn push(&self, happened: Happened) {
@@ -78,8 +90,12 @@ impl Broker {
         let (sender, happened) = mpsc::channel(config.buffer);
         let lost = Arc::new(AtomicU64::new(0));
         let inner = &self.inner;
-        let recorder =
-            Recorder { happened: sender, lost: Arc::clone(&lost), metrics: Arc::clone(&inner.metrics) };
+        let recorder = Recorder {
+            node: inner.me.node.clone(),
+            happened: sender,
+            lost: Arc::clone(&lost),
+            metrics: Arc::clone(&inner.metrics),
+        };
         let outbox = Outbox::new(inner.me.clone(), inner.subjects.clone(), config.buffer);
         let (broker, config) = (self.clone(), config.clone());
         (recorder, Recording { broker, config, happened, lost, outbox, ensured: false })
@@ -132,9 +148,10 @@ impl Recording {
 
     fn take(&mut self, happened: Happened) {
         let before = self.outbox.given_up();
-        match happened {
-            Happened::Event(time, about, what) => self.outbox.push(time, about, *what),
-            Happened::Limit(time, limit) => self.outbox.limit_hit(time, limit, Instant::now()),
+        let Happened { time, about, what, often } = happened;
+        match often {
+            Some(reason) => self.outbox.push_often(time, about, reason, *what, Instant::now()),
+            None => self.outbox.push(time, about, *what, Instant::now()),
         }
         let given_up = self.outbox.given_up() - before;
         self.broker.inner.metrics.events.get_or_create(&[("result", "dropped")]).inc_by(given_up);

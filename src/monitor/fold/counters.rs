@@ -53,7 +53,7 @@ impl Counters {
             What::StreamStarted(_) => self.streams_started += 1,
             What::StreamEnded(ended) => add(&mut self.published_bytes, ended.bytes),
             What::StreamRecovered(_) => self.recoveries += 1,
-            What::PublisherRejected(it) => add(&mut self.publishers_rejected, it.times.into()),
+            What::PublisherRejected(it) => add(&mut self.publishers_rejected, it.times),
             What::PipeOpened(_) => self.pipes_opened += 1,
             What::PipeFailed(_) => self.pipes_failed += 1,
             What::PipeClosed(closed) => {
@@ -66,7 +66,7 @@ impl Counters {
                 add(&mut self.viewer_ms, left.duration_ms);
                 add(&mut self.watched_bytes, left.bytes);
             }
-            What::ViewerRejected(it) => add(&mut self.viewers_rejected, it.times.into()),
+            What::ViewerRejected(it) => add(&mut self.viewers_rejected, it.times),
             What::KeyFrameBurst(_) => self.key_frame_bursts += 1,
             What::LimitHit(hit) => add(&mut self.limits_hit, hit.times),
             What::WorkerDied(_) => self.workers_died += 1,

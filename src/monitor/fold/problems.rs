@@ -38,6 +38,10 @@ fn severity(what: &What) -> Option<Severity> {
             _ => None,
         },
         What::PipeClosed(closed) => closed.lost.then_some(Severity::Error),
+        // Anyone may knock: whoever isn't let in as far as a room may be a stranger.
+        What::PublisherRejected(it) | What::ViewerRejected(it) if it.room.is_some() => {
+            Some(Severity::Warning)
+        }
         What::PublisherRejected(_)
         | What::ViewerRejected(_)
         | What::PipeFailed(_)

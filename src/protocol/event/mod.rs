@@ -163,6 +163,18 @@ impl What {
         }
     }
 
+    /// The same for so many of it; one that has no number stays as it is.
+    #[must_use]
+    pub fn with_times(mut self, number: u64) -> Self {
+        match &mut self {
+            Self::PublisherRejected(Turned { times, .. })
+            | Self::ViewerRejected(Turned { times, .. })
+            | Self::LimitHit(LimitHit { times, .. }) => *times = number,
+            _ => {}
+        }
+        self
+    }
+
     /// Whether the next of its kind tells all that this one does: what may be dropped first.
     pub fn is_summary(&self) -> bool {
         matches!(self, Self::RoomSummary(_) | Self::NodeSummary(_))

@@ -6,21 +6,26 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::protocol::ids::StreamName;
+use crate::protocol::ids::{RoomId, StreamName};
 
-/// Publishers or viewers were turned away. The first is told at once, those that follow for the same reason
-/// with their number.
+/// Publishers or viewers were turned away: by a room, or before they got to one (then the event is about
+/// the node, so that strangers make no rooms known). The first is told at once, those that follow for the
+/// same reason with their number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Turned {
+    /// The room that was asked for, where the event is about the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<RoomId>,
     /// The stream that was asked for.
     pub stream: StreamName,
-    /// Why, for machines: `limit`, `draining`, `unsupported`, `already_published`, `timeout` …
+    /// Why, for machines: `limit`, `draining`, `unsupported`, `already_published`, `timeout`; by the node
+    /// `unauthorized`, `forbidden`, `malformed` …
     pub reason: String,
     /// Why, for a person.
     pub detail: String,
-    /// How many they were; what was asked for is what the last of them asked for.
-    pub times: u32,
+    /// How many they were; room, stream and detail are those of the last.
+    pub times: u64,
 }
 
 /// A viewer as events name it: made for them alone, because a session's id is a secret.

@@ -28,6 +28,7 @@ pub(crate) fn one_of_each(peer: &Peer, uuid: fn(u128) -> Uuid) -> Vec<What> {
     }];
     let at = "2026-01-02T03:04:05Z".parse().unwrap();
     let turned = || Turned {
+        room: None,
         stream: stream(),
         reason: "limit".to_owned(),
         detail: "limits.viewers is reached".to_owned(),

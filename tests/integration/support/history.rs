@@ -396,7 +396,7 @@ impl Fleet {
             }
             kind => {
                 let (reason, detail) = ("limit".into(), "the node has no room for more".into());
-                let turned = Turned { stream, reason, detail, times: 3 };
+                let turned = Turned { room: None, stream, reason, detail, times: 3 };
                 let what =
                     if kind == 4 { What::ViewerRejected(turned) } else { What::PublisherRejected(turned) };
                 self.tell_room(node, room, what);
