@@ -16,7 +16,8 @@ pub struct Events {
     pub retention: Duration,
     /// How many bytes of events are kept; the oldest go first. The monitor applies a change.
     pub max_bytes: u64,
-    /// How many events a node keeps while the bus is away; beyond that the oldest are dropped and counted.
+    /// How many events a node keeps while the bus is away; beyond that summaries are dropped first, then
+    /// what viewers did, then the oldest, and all are counted.
     pub buffer: usize,
     /// How often a node tells its load, and a room its bitrates where they changed.
     #[serde(with = "humantime_serde")]

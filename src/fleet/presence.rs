@@ -106,7 +106,8 @@ impl Heartbeat {
     fn record(&self, what: fn(NodeSummary) -> What) {
         let Presence { peer, roles, version, phase, load, public_url } = self.now();
         let started_at = self.started_at;
-        let summary = NodeSummary { roles, version, phase, started_at, load, public_url };
+        let every_ms = u64::try_from(self.summary.as_millis()).unwrap_or(u64::MAX);
+        let summary = NodeSummary { roles, version, phase, started_at, load, public_url, every_ms };
         self.events.record(About::Node(peer.node), what(summary));
     }
 

@@ -34,6 +34,7 @@ pub use auth::{AuthError, Verifier};
 pub(crate) use operators::{OPEN_METRICS, authorize};
 pub(crate) use pages::file;
 pub(crate) use problem::{Problem, not_found};
+pub(crate) use request::Asked;
 
 /// What every handler needs.
 #[derive(Debug, Clone)]

@@ -1,8 +1,11 @@
 //! What WHIP and WHEP requests have in common.
 
+use axum::extract::{FromRequestParts, Query};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use axum::http::request::Parts;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
 use super::sdp::LocalTransport;
@@ -39,6 +42,19 @@ pub(super) fn sdp_text(headers: &HeaderMap, body: &[u8]) -> Result<String, Probl
 pub(super) fn text(body: &[u8]) -> Result<String, Problem> {
     String::from_utf8(body.to_vec())
         .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "the body is not UTF-8 text"))
+}
+
+/// A query; one that can't be read is answered with a [`Problem`].
+#[derive(Debug)]
+pub(crate) struct Asked<T>(pub(crate) T);
+
+impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let query = Query::<T>::try_from_uri(&parts.uri);
+        query.map(|Query(asked)| Self(asked)).map_err(|error| Problem::new(error.status(), error.body_text()))
+    }
 }
 
 /// The room and stream that a path names.

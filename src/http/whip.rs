@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::problem::Problem;
-use super::request::{Accepted, bearer, local, names, sdp_text, turn_away};
+use super::request::{Accepted, Asked, bearer, local, names, sdp_text, turn_away};
 use super::sdp::{Description, PublishMedia, answer_publish, publish_media};
 use super::{App, session};
 use crate::config::Action;
@@ -37,7 +37,7 @@ struct Options {
 async fn publish_main(
     state: State<App>,
     Path(room): Path<String>,
-    options: Query<Options>,
+    options: Asked<Options>,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
@@ -48,7 +48,7 @@ async fn publish_main(
 async fn publish(
     state: State<App>,
     Path((room, stream)): Path<(String, String)>,
-    options: Query<Options>,
+    options: Asked<Options>,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
@@ -60,7 +60,7 @@ async fn take(
     State(app): State<App>,
     room: &str,
     stream: Option<&str>,
-    Query(options): Query<Options>,
+    Asked(options): Asked<Options>,
     uri: &Uri,
     headers: &HeaderMap,
     body: &[u8],

@@ -10,7 +10,7 @@ use super::fold::State;
 use super::projection::{Progress, before};
 use super::snapshot;
 use crate::broker::Broker;
-use crate::broker::events::{EventsError, Start};
+use crate::broker::events::{EventsError, Snapshot, Start};
 use crate::config::Config;
 
 /// Moments that may be asked for at once.
@@ -136,12 +136,13 @@ impl Replay {
         let kept = kept.max_by_key(|state| state.position().sequence);
         let from = kept.map_or(0, |state| state.position().sequence);
         let snapshots = self.broker.snapshots(&self.config.events).await?;
-        let stored = snapshots.list().await?;
-        let nearer = |one: &&crate::broker::events::Snapshot| {
-            one.sequence > from && at.is_after(one.sequence, one.time)
-        };
+        let (stored, span) = (snapshots.list().await?, self.broker.events_span().await?);
+        let nearer =
+            |one: &&Snapshot| one.is_of(&span) && one.sequence > from && at.is_after(one.sequence, one.time);
         for snapshot in stored.iter().rev().filter(nearer) {
-            if let Ok(state) = snapshot::decode(&snapshots.get(*snapshot).await?) {
+            // One that has just been deleted, or is of another version, is passed over.
+            let Ok(bytes) = snapshots.get(*snapshot).await else { continue };
+            if let Ok(state) = snapshot::decode(&bytes) {
                 return Ok(state);
             }
         }

@@ -1,6 +1,6 @@
 //! The live picture: the state, folded from the log as it grows. Its task is its only owner.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -10,14 +10,17 @@ use tokio_util::task::TaskTracker;
 
 use super::fold::State;
 use super::snapshot;
+use super::view::Moment;
 use crate::broker::Broker;
-use crate::broker::events::{EventsError, Logged, Snapshot, Span, Start};
+use crate::broker::events::{EventsError, Logged, Reading, Snapshot, Span, Start};
 use crate::config::Config;
 use crate::protocol::event::What;
 
 /// Looks that may wait.
 const INBOX: usize = 64;
 const RETRY: Duration = Duration::from_millis(500);
+/// How long after a break nodes may take to tell what they kept.
+const STEADY: Duration = Duration::from_secs(10);
 /// How often what is long gone is forgotten.
 const FORGET: Duration = Duration::from_secs(60);
 
@@ -37,18 +40,32 @@ pub(super) struct Progress {
     pub(super) caught_up: bool,
     /// Events behind the end of the log.
     pub(super) behind: u64,
+    /// Since when the log has been read without a break; none while it can't be.
+    pub(super) reading_since: Option<Instant>,
     /// Raised when past pictures hold no more: a room's history was deleted, or the log begun anew.
     pub(super) revision: u64,
 }
 
+impl Progress {
+    /// Whether what is not heard of now was not told, rather than not heard.
+    fn is_steady(&self) -> bool {
+        self.caught_up && self.reading_since.is_some_and(|since| since.elapsed() > STEADY)
+    }
+}
+
 impl Live {
-    /// What `look` makes of the state; none once the monitor stops.
+    /// What `look` makes of the state and of the time now; none once the monitor stops.
     pub(super) async fn see<T: Send + 'static>(
         &self,
-        look: impl FnOnce(&State) -> T + Send + 'static,
+        look: impl FnOnce(&State, DateTime<Utc>) -> T + Send + 'static,
     ) -> Option<T> {
         let (answer, seen) = oneshot::channel();
-        let look: Look = Box::new(move |state| drop(answer.send(look(state))));
+        // While the bus is away, or has just come back, silence means nothing: time stands still.
+        let ticks = self.progress().is_steady();
+        let look: Look = Box::new(move |state| {
+            let now = if ticks { Utc::now() } else { state.clock() };
+            drop(answer.send(look(state, now)));
+        });
         self.looks.send(look).await.ok()?;
         seen.await.ok()
     }
@@ -100,7 +117,8 @@ impl Projection {
             if let Err(error) = self.follow().await {
                 tracing::warn!(%error, "events can't be read; trying again");
             }
-            self.progress.send_modify(|progress| progress.caught_up = false);
+            self.progress
+                .send_modify(|progress| (progress.caught_up, progress.reading_since) = (false, None));
             let pause = async {
                 tokio::time::sleep(RETRY).await;
                 let _ = connected.wait_for(|up| *up).await;
@@ -120,22 +138,24 @@ impl Projection {
         if !*connected.borrow_and_update() {
             return Ok(());
         }
-        self.broker.keep_events(&self.config.events).await?;
-        let span = self.broker.events_span().await?;
-        let position = self.state.position();
-        if position.sequence > span.last.0 || position.time.is_some_and(|time| time < span.created) {
-            tracing::warn!("the event log was begun anew; so is the picture");
-            self.progress.send_modify(|progress| progress.revision += 1);
-            self.delete_snapshots(move |snapshot| snapshot.time < span.created);
-            self.state = State::default();
-            self.stored = 0;
+        let open = open(self.broker.clone(), self.config.clone(), self.state.position());
+        tokio::pin!(open);
+        let Opened { span, begin, mut reading } = loop {
+            tokio::select! {
+                opened = &mut open => break opened?,
+                Some(look) = self.looks.recv() => look(&self.state),
+            }
+        };
+        if let Some((stored, state)) = begin {
+            if self.state.position().sequence > 0 {
+                tracing::warn!("the event log was begun anew; so is the picture");
+                self.progress.send_modify(|progress| progress.revision += 1);
+            }
+            (self.stored, self.state) = (stored, state);
         }
-        if self.state.position().sequence == 0 {
-            self.start_from_snapshot(span).await?;
-        }
-        let next = self.state.position().sequence + 1;
-        let mut reading = self.broker.read_events(Start::Sequence(next), None).await?;
-        tracing::info!(from = next, events = reading.stored, "reading events");
+        self.delete_snapshots(move |snapshot| snapshot.time < span.created);
+        tracing::info!(from = self.state.position().sequence + 1, events = reading.stored, "reading events");
+        self.progress.send_modify(|progress| progress.reading_since = Some(Instant::now()));
         self.behind(reading.stored);
         let mut forget = tokio::time::interval(FORGET);
         forget.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -143,31 +163,17 @@ impl Projection {
             tokio::select! {
                 logged = reading.next() => self.fold(logged?),
                 Some(look) = self.looks.recv() => look(&self.state),
-                _ = forget.tick() => self.state.forget(before(&self.config, Utc::now())),
+                _ = forget.tick() => {
+                    self.state.forget(before(&self.config, Utc::now()));
+                    if self.broker.events_span().await?.created != span.created {
+                        return Err(EventsError::new("the log was made anew"));
+                    }
+                }
                 Ok(()) = connected.changed() => if !*connected.borrow_and_update() {
                     return Ok(());
                 },
             }
         }
-    }
-
-    /// Takes the newest snapshot that can be read; with none, everything is read.
-    async fn start_from_snapshot(&mut self, span: Span) -> Result<(), EventsError> {
-        let snapshots = self.broker.snapshots(&self.config.events).await?;
-        let of_this_log = |one: &Snapshot| one.sequence <= span.last.0 && one.time >= span.created;
-        for snapshot in snapshots.list().await?.into_iter().rev().filter(of_this_log) {
-            let bytes = snapshots.get(snapshot).await?;
-            match snapshot::decode(&bytes) {
-                Ok(state) => {
-                    tracing::info!(sequence = snapshot.sequence, bytes = bytes.len(), "snapshot taken");
-                    self.state = state;
-                    self.stored = snapshot.sequence;
-                    return Ok(());
-                }
-                Err(error) => tracing::info!(sequence = snapshot.sequence, %error, "snapshot passed over"),
-            }
-        }
-        Ok(())
     }
 
     fn fold(&mut self, logged: Logged) {
@@ -233,6 +239,52 @@ impl Projection {
     }
 }
 
+/// The log, ready to be read on.
+struct Opened {
+    span: Span,
+    /// Where the state can't be gone on with: what to begin with, and its place in a snapshot.
+    begin: Option<(u64, State)>,
+    reading: Reading,
+}
+
+/// Opens the log behind a position; where that is none of this log, behind the newest snapshot.
+async fn open(broker: Broker, config: Config, position: Moment) -> Result<Opened, EventsError> {
+    broker.keep_events(&config.events).await?;
+    let span = broker.events_span().await?;
+    let another = position.sequence > span.last.0 || position.time.is_some_and(|time| time < span.created);
+    let begin = if another || position.sequence == 0 {
+        Some(newest_snapshot(&broker, &config, span).await?.unwrap_or_default())
+    } else {
+        None
+    };
+    let from = begin.as_ref().map_or(position.sequence, |(sequence, _)| *sequence);
+    let reading = broker.read_events(Start::Sequence(from + 1), None).await?;
+    Ok(Opened { span, begin, reading })
+}
+
+/// The newest snapshot of this log that can be read; with none, everything is read.
+async fn newest_snapshot(
+    broker: &Broker,
+    config: &Config,
+    span: Span,
+) -> Result<Option<(u64, State)>, EventsError> {
+    let snapshots = broker.snapshots(&config.events).await?;
+    for snapshot in snapshots.list().await?.into_iter().rev().filter(|it| it.is_of(&span)) {
+        let read = snapshots.get(snapshot).await.and_then(|bytes| {
+            let state = snapshot::decode(&bytes).map_err(EventsError::new)?;
+            Ok((bytes.len(), state))
+        });
+        match read {
+            Ok((bytes, state)) => {
+                tracing::info!(sequence = snapshot.sequence, bytes, "snapshot taken");
+                return Ok(Some((snapshot.sequence, state)));
+            }
+            Err(error) => tracing::info!(sequence = snapshot.sequence, %error, "snapshot passed over"),
+        }
+    }
+    Ok(None)
+}
+
 /// Stores a snapshot where there is none of the same place, and deletes what is too many.
 async fn store(
     broker: &Broker,
@@ -242,7 +294,8 @@ async fn store(
 ) -> Result<(), EventsError> {
     let snapshots = broker.snapshots(&config.events).await?;
     let there = snapshots.list().await?;
-    if !there.contains(&snapshot) {
+    // Another monitor's is as good, and writing over it would disturb who reads it.
+    if there.iter().all(|it| it.sequence != snapshot.sequence) {
         snapshots.put(snapshot, bytes).await?;
     }
     let too_many = (there.len() + 1).saturating_sub(config.monitor.snapshots.max(1));

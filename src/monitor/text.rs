@@ -92,7 +92,10 @@ pub(crate) fn advice(event: &Event) -> String {
             format!("Look at whether {} still runs and is reachable from {node}.", it.to.node)
         }
         What::KeyFrameBurst(it) => {
-            format!("Look at viewers of {} on {node} with bad reception, or that join in a rush.", it.stream)
+            format!(
+                "Look at viewers of {}, on any node, with bad reception, or that join in a rush.",
+                it.stream
+            )
         }
         What::NodeLost(it) => format!("Look at whether {} runs and reaches the bus.", it.lost.node),
         What::LimitHit(it) => format!("Raise {} on {node}, or add nodes.", it.limit),

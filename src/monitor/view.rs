@@ -71,7 +71,7 @@ pub struct NodeView {
     pub version: String,
     /// When it started.
     pub started_at: DateTime<Utc>,
-    /// When it was last heard of, by its own clock.
+    /// When it was last heard of.
     pub heard_at: DateTime<Utc>,
     /// How much it carried when it last told.
     pub load: Load,
@@ -175,7 +175,8 @@ pub enum Severity {
 pub struct RoomsQuery {
     /// Part of the room's name, in any case; empty for all.
     pub search: String,
-    /// Only rooms with a live stream, or only those without; all where none.
+    /// Only rooms with a live stream, or viewers who wait for one to come back, or only the others; all
+    /// where none.
     pub live: Option<bool>,
     /// Only rooms that this node carries; all where none.
     pub node: Option<NodeName>,
@@ -424,4 +425,6 @@ pub struct Recorded {
     pub event: Option<Event>,
     /// What happened, as one plain sentence.
     pub text: String,
+    /// How bad it is; none where it is no problem.
+    pub severity: Option<Severity>,
 }

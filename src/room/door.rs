@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::Utc;
 use futures_util::future;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
@@ -20,6 +21,7 @@ use crate::broker::registry::Read;
 use crate::broker::{Inbound, InboundBody};
 use crate::media::Sent;
 use crate::protocol::announcement::{Announcement, EndReason};
+use crate::protocol::event::{About, StreamEnded, What};
 use crate::protocol::ids::{Peer, RoomId, SessionId, StreamName};
 
 const TICK: Duration = Duration::from_secs(1);
@@ -419,9 +421,20 @@ impl Rooms {
             let Announcement { room_id: room, stream, .. } = known.announcement.clone();
             tracing::warn!(%room, %stream, origin = %known.announcement.origin.node, "origin lost: stream ended");
             let ended = known.announcement.ended(EndReason::Lost);
+            let events = self.ctx.events.clone();
             self.ctx.tracker.spawn(async move {
                 // Whoever wrote meanwhile knows better; what could not be written is tried again.
-                let _ = broker.announce(&ended, known.epoch).await;
+                if broker.announce(&ended, known.epoch).await.is_ok() {
+                    let lasted = (Utc::now() - ended.started_at).num_milliseconds();
+                    let over = StreamEnded {
+                        stream,
+                        publication: ended.publication,
+                        reason: EndReason::Lost,
+                        duration_ms: u64::try_from(lasted).unwrap_or(0),
+                        bytes: 0,
+                    };
+                    events.record(About::Room(room), What::StreamEnded(over));
+                }
             });
         }
     }

@@ -63,6 +63,9 @@ impl Room {
         let Some(mut publication) = self.connecting.remove(&session) else { return };
         let now = Instant::now();
         let stream = publication.stream.clone();
+        // Named now, so that the newest name is that of the last one to go live.
+        publication.id = PublicationId(Uuid::now_v7());
+        publication.started_at = Utc::now();
         publication.since = now;
         publication.heard = now;
         let old = self.publications.remove(&stream);

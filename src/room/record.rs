@@ -17,7 +17,7 @@ use crate::protocol::ids::{NodeName, PipeId, SessionId, StreamName};
 /// At most so many viewers of a stream are looked at for a summary.
 const SAMPLE: usize = 16;
 /// So many requests for key frames within [`BURST_WITHIN`] are told: a player that joins needs one.
-const BURST: u64 = 12;
+const BURST: u64 = 24;
 const BURST_WITHIN: Duration = Duration::from_secs(10);
 
 impl Room {
@@ -185,6 +185,11 @@ impl Room {
 
     /// Tells all that is here, where that changed since it was last told, or it was long ago.
     pub(super) async fn record_summary(&mut self, now: Instant) {
+        // A new log knows nothing of the room.
+        let log = self.ctx.events.log();
+        if std::mem::replace(&mut self.told_log, log) != log {
+            self.said = None;
+        }
         let mut summary = self.summary();
         if !is_due(self.said.as_ref(), &summary, self.ctx.config.events.summary, now) {
             return;

@@ -50,8 +50,9 @@ pub(super) struct Room {
     pub(super) wanted_at: BTreeMap<StreamName, Instant>,
     /// Since when streams are gone that viewers wait for.
     pub(super) gone_since: BTreeMap<StreamName, Instant>,
-    /// What the log was last told of all that is here.
+    /// What the log was last told of all that is here, and which log that was.
     pub(super) said: Option<Said>,
+    pub(super) told_log: u64,
     pub(super) opened: Instant,
     pub(super) measured: Measured,
     pub(super) measured_at: Option<Instant>,
@@ -243,6 +244,7 @@ impl Room {
             wanted_at: BTreeMap::new(),
             gone_since: BTreeMap::new(),
             said: None,
+            told_log: 0,
             opened: Instant::now(),
             measured: Measured::default(),
             measured_at: None,

@@ -305,14 +305,14 @@ async fn a_stream_s_return_and_a_burst_of_key_frame_requests_are_told() {
     assert!(recovered.1.gap_ms > 0);
     // Each viewer that comes asks for a key frame.
     let mut viewers = Vec::new();
-    for _ in 0..20 {
+    for _ in 0..40 {
         let viewer = watch(&origin, "news").await;
         plays(&viewer, 1).await;
         viewers.push(viewer);
     }
     eventually(SOON, "the burst is told", || async {
         told(&origin, "news").await.into_iter().find_map(|event| match event.what {
-            What::KeyFrameBurst(burst) if burst.requests >= 12 => Some(()),
+            What::KeyFrameBurst(burst) if burst.requests >= 24 => Some(()),
             _ => None,
         })
     })

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use crate::protocol::codec;
-use crate::protocol::event::{About, Event, EventsDropped, What};
+use crate::protocol::event::{About, Event, EventsDropped, Weight, What};
 use crate::protocol::ids::Peer;
 use crate::protocol::subjects::Subjects;
 
@@ -37,7 +37,7 @@ pub(super) struct Waiting {
     pub(super) id: u64,
     pub(super) subject: String,
     pub(super) payload: Bytes,
-    summary: bool,
+    weight: Weight,
 }
 
 /// What was told of something that may happen all the time.
@@ -108,13 +108,13 @@ impl Outbox {
     /// Where there is no room, what matters least is given up.
     fn keep(&mut self, time: DateTime<Utc>, about: About, what: What) {
         if self.waiting.len() >= self.capacity {
-            // The next summary tells what a lost one did.
-            let least = self.waiting.iter().position(|waiting| waiting.summary).unwrap_or(0);
+            let least = self.waiting.iter().enumerate().min_by_key(|(_, waiting)| waiting.weight);
+            let least = least.map_or(0, |(at, _)| at);
             self.waiting.remove(least);
             self.dropped += 1;
         }
         self.last_id += 1;
-        let summary = what.is_summary();
+        let weight = what.weight();
         let event = Event { id: self.last_id, time, source: self.me.clone(), subject: about, what };
         match codec::encode(&event) {
             Ok(payload) if payload.len() > EVENT_BYTES => {
@@ -125,7 +125,7 @@ impl Outbox {
                 id: event.id,
                 subject: self.subjects.event(&event.subject, &self.me.node),
                 payload: payload.into(),
-                summary,
+                weight,
             }),
             Err(error) => tracing::error!(%error, "event can't be written"),
         }
@@ -217,6 +217,7 @@ mod tests {
             started_at: Utc::now(),
             load: Load::default(),
             public_url: String::new(),
+            every_ms: 10_000,
         };
         for second in 0..24 {
             let now = start + Duration::from_secs(second);

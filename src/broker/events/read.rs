@@ -7,6 +7,7 @@ use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
 use async_nats::jetstream::stream::Info;
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
+use tokio::time::timeout;
 
 use super::super::Broker;
 use super::outbox::EVENT_BYTES;
@@ -16,7 +17,7 @@ use crate::protocol::event::{About, Event};
 use crate::protocol::ids::RoomId;
 use crate::protocol::subjects::Subject;
 
-/// How long an empty log is waited for before it counts as read to its end.
+/// How long the next stored event may take before it is asked for anew.
 const QUIET: Duration = Duration::from_secs(2);
 
 /// An event as it stands in the log.
@@ -69,6 +70,9 @@ impl EventsError {
 pub struct Reading {
     broker: Broker,
     messages: Ordered,
+    room: Option<RoomId>,
+    /// Where it goes on: what lies before was read, or is not wanted.
+    next: Start,
     /// How many events were stored when reading began.
     pub stored: u64,
 }
@@ -124,7 +128,12 @@ impl Broker {
     pub async fn read_events(&self, start: Start, room: Option<&RoomId>) -> Result<Reading, EventsError> {
         let name = self.inner.subjects.events_stream();
         let stream = self.inner.jetstream.get_stream_no_info(name).await.map_err(EventsError::new)?;
-        let deliver_policy = match start {
+        let next = match start {
+            // A place, so that what comes while reading begins anew is not missed.
+            Start::Now => Start::Sequence(self.events_span().await?.last.0.saturating_add(1)),
+            other => other,
+        };
+        let deliver_policy = match next {
             Start::Sequence(sequence) => DeliverPolicy::ByStartSequence { start_sequence: sequence.max(1) },
             Start::Time(start_time) => DeliverPolicy::ByStartTime { start_time },
             Start::Now => DeliverPolicy::New,
@@ -134,7 +143,7 @@ impl Broker {
         let consumer = stream.create_consumer(config).await.map_err(EventsError::new)?;
         let stored = consumer.cached_info().num_pending;
         let messages = consumer.messages().await.map_err(EventsError::new)?;
-        Ok(Reading { broker: self.clone(), messages, stored })
+        Ok(Reading { broker: self.clone(), messages, room: room.cloned(), next, stored })
     }
 
     /// Deletes what the log has of a room; returns how many events that was.
@@ -156,15 +165,27 @@ impl Reading {
     /// # Errors
     /// [`EventsError`] where reading must begin anew.
     pub async fn next(&mut self) -> Result<Logged, EventsError> {
-        let message = self.messages.next().await.ok_or_else(|| EventsError::new("its consumer ended"))?;
-        let message = message.map_err(EventsError::new)?;
-        let info = message.info().map_err(EventsError::new)?;
-        Ok(Logged {
-            sequence: info.stream_sequence,
-            stored: info.published,
-            pending: info.pending,
-            event: self.broker.readable_event(&message.subject, &message.payload),
-        })
+        loop {
+            let message = self.messages.next().await.ok_or_else(|| EventsError::new("its consumer ended"))?;
+            let message = message.map_err(EventsError::new)?;
+            let info = message.info().map_err(EventsError::new)?;
+            // A consumer that had to be made anew before its first event begins at the log's beginning.
+            let early = match self.next {
+                Start::Sequence(next) => info.stream_sequence < next,
+                Start::Time(time) => info.published < time,
+                Start::Now => false,
+            };
+            if early {
+                continue;
+            }
+            self.next = Start::Sequence(info.stream_sequence.saturating_add(1));
+            return Ok(Logged {
+                sequence: info.stream_sequence,
+                stored: info.published,
+                pending: info.pending,
+                event: self.broker.readable_event(&message.subject, &message.payload),
+            });
+        }
     }
 
     /// The next event of those that were stored when reading began; none behind the last of them.
@@ -175,9 +196,18 @@ impl Reading {
         if self.stored == 0 {
             return Ok(None);
         }
-        // What was counted may have been deleted meanwhile.
-        let Ok(logged) = tokio::time::timeout(QUIET, self.next()).await else { return Ok(None) };
-        let logged = logged?;
+        let logged = match timeout(QUIET, self.next()).await {
+            Ok(logged) => logged?,
+            Err(_) => {
+                // What was counted may have been deleted meanwhile; or the bus is slow.
+                *self = self.broker.read_events(self.next, self.room.as_ref()).await?;
+                if self.stored == 0 {
+                    return Ok(None);
+                }
+                let late = |_| EventsError::new("stored events don't come");
+                timeout(QUIET, self.next()).await.map_err(late)??
+            }
+        };
         self.stored = (self.stored - 1).min(logged.pending);
         Ok(Some(logged))
     }

@@ -34,6 +34,7 @@ pub struct Recorder {
     happened: mpsc::Sender<Happened>,
     /// What found no place in the channel.
     lost: Arc<AtomicU64>,
+    logs: Arc<AtomicU64>,
     metrics: Arc<Metrics>,
 }
 
@@ -54,6 +55,9 @@ pub struct Recording {
     happened: mpsc::Receiver<Happened>,
     lost: Arc<AtomicU64>,
     outbox: Outbox,
+    /// How many logs there have been, and when the present one was made.
+    logs: Arc<AtomicU64>,
+    created: Option<DateTime<Utc>>,
     /// Whether the log is known to be there.
     ensured: bool,
 }
@@ -76,6 +80,11 @@ impl Recorder {
         self.record_often(About::Node(self.node.clone()), limit, What::LimitHit(hit));
     }
 
+    /// Changes when the log was lost and another one begun, which should be told all that holds.
+    pub fn log(&self) -> u64 {
+        self.logs.load(Ordering::Relaxed)
+    }
+
     fn push(&self, happened: Happened) {
         if self.happened.try_send(happened).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
@@ -88,17 +97,18 @@ impl Broker {
     /// A recorder, and what stores what it records once it is run.
     pub fn recorder(&self, config: &Events) -> (Recorder, Recording) {
         let (sender, happened) = mpsc::channel(config.buffer);
-        let lost = Arc::new(AtomicU64::new(0));
+        let (lost, logs) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let inner = &self.inner;
         let recorder = Recorder {
             node: inner.me.node.clone(),
             happened: sender,
             lost: Arc::clone(&lost),
+            logs: Arc::clone(&logs),
             metrics: Arc::clone(&inner.metrics),
         };
         let outbox = Outbox::new(inner.me.clone(), inner.subjects.clone(), config.buffer);
         let (broker, config) = (self.clone(), config.clone());
-        (recorder, Recording { broker, config, happened, lost, outbox, ensured: false })
+        (recorder, Recording { broker, config, happened, lost, outbox, logs, created: None, ensured: false })
     }
 }
 
@@ -180,7 +190,13 @@ impl Recording {
     async fn send(&mut self, events: &[Waiting]) -> Result<usize, async_nats::Error> {
         let jetstream = &self.broker.inner.jetstream;
         if !self.ensured {
-            jetstream.get_or_create_stream(self.broker.events_config(&self.config)).await?;
+            let log = jetstream.get_or_create_stream(self.broker.events_config(&self.config)).await?;
+            let created = Some(log.cached_info().created);
+            if self.created.is_some() && self.created != created {
+                tracing::warn!("the event log was begun anew");
+                self.logs.fetch_add(1, Ordering::Relaxed);
+            }
+            self.created = created;
             self.ensured = true;
         }
         let incarnation = self.broker.inner.me.incarnation;

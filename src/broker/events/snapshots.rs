@@ -1,13 +1,18 @@
 //! Snapshots of what was made of the events, kept beside them.
 
+use std::time::Duration;
+
 use async_nats::jetstream::object_store::{Config as StoreConfig, ObjectStore};
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use tokio::io::AsyncReadExt;
 
 use super::super::Broker;
-use super::read::EventsError;
+use super::read::{EventsError, Span};
 use crate::config::Events;
+
+/// How long the store may take: whoever reads an object while another deletes it would wait for ever.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A stored snapshot: all events up to this place are in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,13 +63,16 @@ impl Snapshots {
     /// # Errors
     /// [`EventsError`].
     pub async fn list(&self) -> Result<Vec<Snapshot>, EventsError> {
-        let mut objects = self.0.list().await.map_err(EventsError::new)?;
-        let mut all = Vec::new();
-        while let Some(object) = objects.next().await {
-            all.extend(Snapshot::named(&object.map_err(EventsError::new)?.name));
-        }
-        all.sort();
-        Ok(all)
+        in_time(async {
+            let mut objects = self.0.list().await.map_err(EventsError::new)?;
+            let mut all = Vec::new();
+            while let Some(object) = objects.next().await {
+                all.extend(Snapshot::named(&object.map_err(EventsError::new)?.name));
+            }
+            all.sort();
+            Ok(all)
+        })
+        .await
     }
 
     /// The bytes of a snapshot.
@@ -72,10 +80,13 @@ impl Snapshots {
     /// # Errors
     /// [`EventsError`], also where it is gone.
     pub async fn get(&self, snapshot: Snapshot) -> Result<Vec<u8>, EventsError> {
-        let mut object = self.0.get(snapshot.name()).await.map_err(EventsError::new)?;
-        let mut bytes = Vec::with_capacity(object.info.size);
-        object.read_to_end(&mut bytes).await.map_err(EventsError::new)?;
-        Ok(bytes)
+        in_time(async {
+            let mut object = self.0.get(snapshot.name()).await.map_err(EventsError::new)?;
+            let mut bytes = Vec::with_capacity(object.info.size);
+            object.read_to_end(&mut bytes).await.map_err(EventsError::new)?;
+            Ok(bytes)
+        })
+        .await
     }
 
     /// Stores a snapshot.
@@ -97,7 +108,17 @@ impl Snapshots {
     }
 }
 
+async fn in_time<T>(work: impl Future<Output = Result<T, EventsError>>) -> Result<T, EventsError> {
+    let late = |_| EventsError::new("the store of snapshots does not answer");
+    tokio::time::timeout(PATIENCE, work).await.map_err(late)?
+}
+
 impl Snapshot {
+    /// Whether it was made of this log, not of another one that was there before.
+    pub fn is_of(&self, log: &Span) -> bool {
+        self.sequence <= log.last.0 && self.time >= log.created
+    }
+
     /// Its name in the store, so that a list tells all.
     fn name(self) -> String {
         format!("{}-{}", self.sequence, self.time.timestamp_millis())

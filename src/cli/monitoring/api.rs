@@ -244,7 +244,10 @@ fn moment(at: Option<At>) -> Vec<(String, String)> {
 
 fn known<T>(room: &RoomId, answer: Result<T, ApiError>) -> Result<T, ApiError> {
     answer.map_err(|error| match error {
-        ApiError::Refused { status: 404, .. } => ApiError::UnknownRoom { room: room.clone() },
+        // Another server than a monitor knows no rooms at all.
+        ApiError::Refused { status: 404, title, .. } if title.contains("the log tells nothing") => {
+            ApiError::UnknownRoom { room: room.clone() }
+        }
         error => error,
     })
 }

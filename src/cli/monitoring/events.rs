@@ -12,8 +12,8 @@ use super::line::{Line, Tone, painted};
 use super::log::{ReadError, Wanted, coming, stored};
 use super::output;
 use crate::cli::{interrupted, quiet_log};
-use crate::monitor::view::Recorded;
-use crate::protocol::event::{About, What};
+use crate::monitor::view::{Recorded, Severity};
+use crate::protocol::event::About;
 use crate::protocol::ids::RoomId;
 
 /// How many stored events lead in what is followed.
@@ -88,23 +88,19 @@ fn line(recorded: &Recorded) -> Line {
         About::Room(room) => room.to_string(),
         About::Node(node) => node.to_string(),
     });
-    let tone = recorded.event.as_ref().map_or(Tone::Faint, |event| tone(&event.what));
+    let happened = recorded.event.as_ref().map_or(recorded.stored, |event| event.time);
     Line::default()
-        .with(Tone::Faint, format!("{:>8}  {}  ", recorded.sequence, time(recorded.stored)))
+        .with(Tone::Faint, format!("{:>8}  {}  ", recorded.sequence, time(happened)))
         .with(Tone::Strong, format!("{:<16}  ", about.unwrap_or_default()))
-        .with(tone, plain(&recorded.text))
+        .with(tone(recorded), plain(&recorded.text))
 }
 
-fn tone(what: &What) -> Tone {
-    match what {
-        What::PipeFailed(_) | What::NodeLost(_) | What::WorkerDied(_) => Tone::Error,
-        What::PublisherRejected(_)
-        | What::ViewerRejected(_)
-        | What::KeyFrameBurst(_)
-        | What::LimitHit(_)
-        | What::EventsDropped(_) => Tone::Warning,
-        What::RoomSummary(_) | What::NodeSummary(_) => Tone::Faint,
-        _ => Tone::Plain,
+fn tone(recorded: &Recorded) -> Tone {
+    match (recorded.severity, &recorded.event) {
+        (Some(Severity::Error), _) => Tone::Error,
+        (Some(Severity::Warning), _) => Tone::Warning,
+        (None, Some(event)) if !event.what.is_summary() => Tone::Plain,
+        (None, _) => Tone::Faint,
     }
 }
 
@@ -117,13 +113,13 @@ mod tests {
     #[test]
     fn an_event_is_a_line_that_says_when_where_and_what() {
         let recorded: Recorded = serde_json::from_value(serde_json::json!({
-            "sequence": 42, "stored": now(), "text": "west-1 was\nlost.",
+            "sequence": 42, "stored": now(), "text": "west-1 was\nlost.", "severity": null,
             "event": {"id": 1, "time": now(), "subject": {"node": "east-1"}, "type": "node.stopped",
                 "source": {"node": "east-1", "region": "east",
                     "incarnation": "01890000-0000-7000-8000-000000000000"},
                 "data": {"roles": [], "version": "1", "phase": "stopped", "startedAt": now(),
                     "load": {"rooms": 0, "streams": 0, "viewers": 0, "pipes": 0, "cpu": 0.0},
-                    "publicUrl": "http://east-1"}}}))
+                    "publicUrl": "http://east-1", "everyMs": 10_000}}}))
         .unwrap();
         let text = plain(&[line(&recorded)]);
         assert_eq!(text, "      42  2026-05-01T12:00:00.000Z  east-1            west-1 was lost.\n");
@@ -131,7 +127,8 @@ mod tests {
 
     #[test]
     fn an_unknown_event_still_says_what_happened() {
-        let recorded = Recorded { sequence: 7, stored: now(), event: None, text: "It rained.".into() };
+        let recorded =
+            Recorded { sequence: 7, stored: now(), event: None, text: "It rained.".into(), severity: None };
         assert!(plain(&[line(&recorded)]).ends_with("It rained.\n"));
     }
 }

@@ -98,7 +98,7 @@ pub(super) fn recorded(sequence: u64, kind: &str) -> Recorded {
         "room.summary" => json!({"streams": [], "pipes": [], "waiting": 0}),
         _ => json!({}),
     };
-    from_value(json!({"sequence": sequence, "stored": now(), "text": "Something happened.",
+    from_value(json!({"sequence": sequence, "stored": now(), "text": "Something happened.", "severity": null,
         "event": {"id": sequence, "time": now(), "subject": {"room": "demo"}, "type": kind, "data": data,
             "source": {"node": "west-1", "region": "west", "incarnation": ID}}}))
     .unwrap()

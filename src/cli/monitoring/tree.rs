@@ -44,7 +44,7 @@ pub(super) fn problem(problem: &Problem) -> Line {
 fn counters(counters: &RoomCounters) -> [String; 2] {
     [
         format!(
-            "{} joined, {} left, {} at most; watched for {} and {} in sum",
+            "{} joined, {} left, {} at most; those who left watched for {} and {} in sum",
             count(counters.viewers_joined, "viewer"),
             counters.viewers_left,
             counters.peak_viewers,

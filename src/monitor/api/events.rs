@@ -1,15 +1,15 @@
 //! A room's events by the page, and what the log holds.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use chrono::Utc;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Api, stopping};
 use crate::broker::events::{EventsError, Logged, Start};
-use crate::http::Problem;
+use crate::http::{Asked, Problem};
+use crate::monitor::fold::problems;
 use crate::monitor::text;
 use crate::monitor::view::{EventsPage, Recorded};
 use crate::protocol::event::{About, RoomForgotten, What};
@@ -32,7 +32,7 @@ pub(super) struct PageQuery {
 pub(super) async fn page(
     State(api): State<Api>,
     Path(room): Path<String>,
-    Query(query): Query<PageQuery>,
+    Asked(query): Asked<PageQuery>,
 ) -> Result<Json<EventsPage>, Problem> {
     let room: RoomId = room.parse()?;
     let page = read(&api, Some(&room), &query).await?;
@@ -45,7 +45,7 @@ pub(super) async fn page(
 /// All events, by the page.
 pub(super) async fn all(
     State(api): State<Api>,
-    Query(query): Query<PageQuery>,
+    Asked(query): Asked<PageQuery>,
 ) -> Result<Json<EventsPage>, Problem> {
     read(&api, None, &query).await
 }
@@ -120,7 +120,8 @@ pub(super) fn recorded(logged: Logged) -> Recorded {
         .event
         .as_ref()
         .map_or_else(|| "an event that this version of the monitor can't read".to_owned(), text::of);
-    Recorded { sequence: logged.sequence, stored: logged.stored, event: logged.event, text }
+    let severity = logged.event.as_ref().and_then(|event| problems::severity(&event.what));
+    Recorded { sequence: logged.sequence, stored: logged.stored, event: logged.event, text, severity }
 }
 
 /// Deletes a room's history, and has every monitor forget the room.
@@ -128,8 +129,7 @@ pub(super) async fn forget(State(api): State<Api>, Path(room): Path<String>) -> 
     let room: RoomId = room.parse()?;
     let purged = api.broker.purge_events(&room).await?;
     let of = room.clone();
-    let shown =
-        api.live.see(move |state| state.room(&of, Utc::now()).is_some()).await.ok_or_else(stopping)?;
+    let shown = api.live.see(move |state, now| state.room(&of, now).is_some()).await.ok_or_else(stopping)?;
     if purged == 0 && !shown {
         return Err(unknown_room());
     }

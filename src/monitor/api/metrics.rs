@@ -3,7 +3,6 @@
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use chrono::Utc;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -22,8 +21,7 @@ type Label = [(&'static str, String); 1];
 type Labels = [(&'static str, String); 2];
 
 pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem> {
-    let now = Utc::now();
-    let measures = api.live.see(move |state| state.measures(now)).await.ok_or_else(stopping)?;
+    let measures = api.live.see(|state, now| state.measures(now)).await.ok_or_else(stopping)?;
     let mut registry = Registry::with_prefix("headwater_fleet");
     gauge(&mut registry, "log_behind_events", "Events not yet folded in", api.live.progress().behind);
     regions(&mut registry, &measures);
@@ -42,6 +40,7 @@ fn regions(registry: &mut Registry, measures: &Measures) {
     let depth = Family::<Label, Gauge>::default();
     let nodes = Family::<Labels, Gauge>::default();
     let traffic = Family::<Labels, Counter>::default();
+    let trouble = Family::<Labels, Counter>::default();
     for (name, region) in &measures.regions {
         let label = [("region", name.to_string())];
         streams.get_or_create(&label).set(region.streams.into());
@@ -57,6 +56,16 @@ fn regions(registry: &mut Registry, measures: &Measures) {
         ] {
             traffic.get_or_create(&[("region", name.to_string()), ("kind", kind.to_owned())]).inc_by(bytes);
         }
+        for (kind, times) in [
+            ("publisher_rejected", counters.publishers_rejected),
+            ("viewer_rejected", counters.viewers_rejected),
+            ("pipe_lost", counters.pipes_lost),
+            ("key_frame_burst", counters.key_frame_bursts),
+            ("limit_hit", counters.limits_hit),
+            ("worker_died", counters.workers_died),
+        ] {
+            trouble.get_or_create(&[("region", name.to_string()), ("kind", kind.to_owned())]).inc_by(times);
+        }
         for (condition, count) in &region.nodes {
             let labels = [("region", name.to_string()), ("condition", name_of(*condition).to_owned())];
             nodes.get_or_create(&labels).set((*count).into());
@@ -69,6 +78,7 @@ fn regions(registry: &mut Registry, measures: &Measures) {
     registry.register("watched_bits_per_second", "What viewers are sent, estimated from samples", watched);
     let help = "Media of streams, pipes and viewers that are over, by the region that received or sent it";
     registry.register("media_bytes", help, traffic);
+    registry.register("trouble", "What went wrong, by region and kind", trouble);
     registry.register("depth_hops", "The most hops that a live stream comes to a region", depth);
 }
 

@@ -40,14 +40,10 @@ impl Moment {
         // What is yet to come shows as now.
         let at = asked.filter(|at| !matches!(at, At::Time(time) if *time >= now));
         match at {
-            None => api.live.see(move |state| look(state, now)).await.ok_or_else(stopping),
+            None => api.live.see(look).await.ok_or_else(stopping),
             Some(at) => {
                 let state: Arc<State> = api.past.at(at).await?;
-                let time = match at {
-                    At::Time(time) => time,
-                    At::Sequence(_) => state.position().time.unwrap_or(now),
-                };
-                Ok(look(&state, time))
+                Ok(look(&state, state.clock()))
             }
         }
     }

@@ -1,33 +1,33 @@
 //! The fleet and the rooms, now or at a past moment.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
 use super::Api;
 use super::moment::Moment;
-use crate::http::Problem;
+use crate::http::{Asked, Problem};
 use crate::monitor::view::{FleetView, RoomView, RoomsQuery, RoomsView};
 use crate::protocol::ids::RoomId;
 
 pub(super) async fn fleet(
     State(api): State<Api>,
-    Query(moment): Query<Moment>,
+    Asked(moment): Asked<Moment>,
 ) -> Result<Json<FleetView>, Problem> {
     moment.see(&api, |state, now| state.fleet(now)).await.map(Json)
 }
 
 pub(super) async fn rooms(
     State(api): State<Api>,
-    Query(moment): Query<Moment>,
-    Query(query): Query<RoomsQuery>,
+    Asked(moment): Asked<Moment>,
+    Asked(query): Asked<RoomsQuery>,
 ) -> Result<Json<RoomsView>, Problem> {
     moment.see(&api, move |state, now| state.rooms(&query, now)).await.map(Json)
 }
 
 pub(super) async fn room(
     State(api): State<Api>,
-    Query(moment): Query<Moment>,
+    Asked(moment): Asked<Moment>,
     Path(room): Path<String>,
 ) -> Result<Json<RoomView>, Problem> {
     let room: RoomId = room.parse()?;

@@ -18,15 +18,17 @@ impl State {
     }
 
     fn forget_rooms(&mut self, before: DateTime<Utc>) {
-        let standing = Standing::of(&self.processes);
+        let standing = Standing::of(&self.processes, self.clock());
         self.rooms.retain(|_, room| {
             for part in room.parts.values_mut() {
                 part.ended.retain(|ended| ended.ended_at >= before);
             }
             room.drop_parts(|id, part| {
-                part.heard_at < before && part.ended.is_empty() && (part.is_empty() || !standing.alive(id))
+                part.heard_at < before
+                    && part.ended.is_empty()
+                    && (part.is_empty() || !standing.holds(id, part))
             });
-            let live = room.parts.iter().any(|(id, part)| standing.alive(id) && !part.is_empty());
+            let live = room.parts.iter().any(|(id, part)| standing.holds(id, part) && !part.is_empty());
             live || room.changed_at() >= Some(before)
         });
     }
@@ -39,7 +41,7 @@ impl State {
                 *known = at.max(*known);
             }
         }
-        let standing = Standing::of(&self.processes);
+        let standing = Standing::of(&self.processes, self.clock());
         let gone: Vec<_> = self
             .processes
             .iter()

@@ -7,7 +7,7 @@ mod counters;
 mod forget;
 mod histogram;
 pub(crate) mod part;
-mod problems;
+pub(in crate::monitor) mod problems;
 pub(crate) mod process;
 pub(crate) mod room;
 mod seen;
@@ -58,7 +58,7 @@ impl State {
             self.at = Moment { sequence, time: Some(stored) };
         }
         match event {
-            Some(event) => self.fold(event),
+            Some(event) => self.fold(stored, event),
             None => self.skipped += u64::from(new),
         }
     }
@@ -68,11 +68,21 @@ impl State {
         self.at.clone()
     }
 
-    fn fold(&mut self, event: &Event) {
+    /// The time by the log's own clock: when the last event was stored.
+    pub(crate) fn clock(&self) -> DateTime<Utc> {
+        self.at.time.unwrap_or_default()
+    }
+
+    fn fold(&mut self, stored: DateTime<Utc>, event: &Event) {
         let source = &event.source;
         let process = self.processes.entry(source.incarnation).or_insert_with(|| Process::new(source));
-        if !process.hear(event) {
+        if !process.hear(stored, event) {
             self.duplicates += 1;
+            return;
+        }
+        // The word of a monitor, which is no part of the fleet.
+        if let (What::RoomForgotten(_), About::Room(room)) = (&event.what, &event.subject) {
+            self.rooms.remove(room);
             return;
         }
         match self.regions.get_mut(&source.region) {
@@ -81,23 +91,15 @@ impl State {
         }
         self.durations.observe(&event.what);
         match &event.subject {
-            About::Room(room) => self.fold_room(room, event),
+            About::Room(room) => match self.rooms.get_mut(room) {
+                Some(known) => known.apply(stored, event),
+                None => self.rooms.entry(room.clone()).or_default().apply(stored, event),
+            },
             About::Node(_) => self.problems.note(event, PROBLEMS),
         }
         if let What::NodeLost(it) = &event.what {
             let lost = self.processes.entry(it.lost.incarnation).or_insert_with(|| Process::new(&it.lost));
-            lost.lost_at = lost.lost_at.max(Some(event.time));
-        }
-    }
-
-    fn fold_room(&mut self, room: &RoomId, event: &Event) {
-        if matches!(event.what, What::RoomForgotten(_)) {
-            self.rooms.remove(room);
-            return;
-        }
-        match self.rooms.get_mut(room) {
-            Some(known) => known.apply(event),
-            None => self.rooms.entry(room.clone()).or_default().apply(event),
+            lost.lost_at = lost.lost_at.max(Some(stored));
         }
     }
 }

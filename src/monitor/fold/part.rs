@@ -17,7 +17,7 @@ pub(crate) struct Part {
     pub(crate) region: Region,
     /// Whether a newer process of the node has a part too.
     pub(crate) superseded: bool,
-    /// The latest of its events.
+    /// When the latest of its events was stored.
     pub(crate) heard_at: DateTime<Utc>,
     /// The last event that was applied.
     applied: u64,
@@ -66,12 +66,12 @@ pub(crate) fn published(here: &StreamHere) -> Option<PublicationId> {
 
 impl Part {
     /// A part with nothing in it.
-    pub(crate) fn new(source: &Peer, time: DateTime<Utc>) -> Self {
+    pub(crate) fn new(source: &Peer, stored: DateTime<Utc>) -> Self {
         Self {
             node: source.node.clone(),
             region: source.region.clone(),
             superseded: false,
-            heard_at: time,
+            heard_at: stored,
             applied: 0,
             streams: Vec::new(),
             pipes: Vec::new(),
@@ -87,8 +87,8 @@ impl Part {
     }
 
     /// Takes an event of the process about this room.
-    pub(crate) fn apply(&mut self, event: &Event) {
-        self.heard_at = self.heard_at.max(event.time);
+    pub(crate) fn apply(&mut self, stored: DateTime<Utc>, event: &Event) {
+        self.heard_at = self.heard_at.max(stored);
         if event.id <= self.applied {
             return;
         }

@@ -30,7 +30,7 @@ impl Problems {
 }
 
 /// How bad it is; none where it is no problem.
-fn severity(what: &What) -> Option<Severity> {
+pub(in crate::monitor) fn severity(what: &What) -> Option<Severity> {
     match what {
         What::StreamEnded(ended) => match ended.reason {
             EndReason::Lost | EndReason::Media => Some(Severity::Error),

@@ -1,6 +1,6 @@
 //! One process of a node, by what it and others tell.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::seen::Seen;
@@ -9,6 +9,11 @@ use crate::protocol::event::{Event, NodeSummary, What};
 use crate::protocol::ids::{NodeName, Peer, Region};
 use crate::protocol::presence::Phase;
 
+/// How often a process tells how it is that has not said so, in milliseconds.
+const EVERY: u64 = 10_000;
+/// What clocks may differ by, and messages may take.
+const GRACE: TimeDelta = TimeDelta::seconds(10);
+
 /// What is known of a process: from its start to its end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Process {
@@ -16,10 +21,12 @@ pub(crate) struct Process {
     pub(crate) node: NodeName,
     /// Its datacenter.
     pub(crate) region: Region,
-    /// The latest of its events, by its own clock; none where only others have told of it.
+    /// When the latest of its events was stored; none where only others have told of it.
     pub(crate) heard_at: Option<DateTime<Utc>>,
-    /// When others last found it silent.
+    /// When it was last stored that others found it silent.
     pub(crate) lost_at: Option<DateTime<Utc>>,
+    /// Whether it is a node: a monitor tells no more than that it had a room forgotten.
+    is_node: bool,
     /// The event that the summary is from.
     told: u64,
     /// Whether that was its last word.
@@ -38,6 +45,7 @@ impl Process {
             region: peer.region.clone(),
             heard_at: None,
             lost_at: None,
+            is_node: false,
             told: 0,
             stopped: false,
             summary: None,
@@ -46,11 +54,12 @@ impl Process {
     }
 
     /// Takes note of an event of its own; false where it came before.
-    pub(crate) fn hear(&mut self, event: &Event) -> bool {
+    pub(crate) fn hear(&mut self, stored: DateTime<Utc>, event: &Event) -> bool {
         if !self.seen.insert(event.id) {
             return false;
         }
-        self.heard_at = self.heard_at.max(Some(event.time));
+        self.heard_at = self.heard_at.max(Some(stored));
+        self.is_node |= !matches!(event.what, What::RoomForgotten(_) | What::EventsDropped(_));
         if let What::NodeStarted(summary)
         | What::NodeDraining(summary)
         | What::NodeStopped(summary)
@@ -64,18 +73,35 @@ impl Process {
         true
     }
 
-    /// How it is.
-    pub(crate) fn condition(&self) -> Condition {
+    /// How it is at a moment.
+    pub(crate) fn condition(&self, now: DateTime<Utc>) -> Condition {
         let phase = self.summary.as_ref().map(|summary| summary.phase);
         if self.stopped {
             Condition::Stopped
-        } else if self.lost_at > self.heard_at {
+        } else if self.lost_at > self.heard_at || self.is_silent(now) {
             Condition::Lost
         } else if phase == Some(Phase::Draining) {
             Condition::Draining
         } else {
             Condition::Serving
         }
+    }
+
+    /// Whether nothing at all has come from it for so long that it must be gone: the others may be gone too.
+    fn is_silent(&self, now: DateTime<Utc>) -> bool {
+        self.heard_at.is_some_and(|heard| now - heard > self.patience(3))
+    }
+
+    /// How long so many of its regular summaries take to be missed.
+    pub(crate) fn patience(&self, summaries: i32) -> TimeDelta {
+        let every = self.summary.as_ref().map_or(EVERY, |summary| summary.every_ms);
+        let every = i64::try_from(every).ok().and_then(TimeDelta::try_milliseconds);
+        every.and_then(|every| every.checked_mul(summaries)).unwrap_or(TimeDelta::MAX / 2) + GRACE
+    }
+
+    /// Whether it is known to be a node.
+    pub(crate) fn is_node(&self) -> bool {
+        self.is_node || self.lost_at.is_some()
     }
 
     /// The latest word by it or about it.

@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::counters::Counters;
-use super::part::Part;
+use super::part::{Ended, Part, published};
 use super::problems::Problems;
+use crate::protocol::announcement::EndReason;
 use crate::protocol::event::{Event, What};
 use crate::protocol::ids::{Incarnation, Peer};
 
@@ -33,7 +34,7 @@ pub(crate) struct Room {
 
 impl Room {
     /// Takes an event about this room.
-    pub(crate) fn apply(&mut self, event: &Event) {
+    pub(crate) fn apply(&mut self, stored: DateTime<Utc>, event: &Event) {
         self.counters.count(&event.what);
         self.problems.note(event, PROBLEMS);
         if !event.what.is_summary() {
@@ -43,19 +44,19 @@ impl Room {
             return;
         }
         if !self.parts.contains_key(&event.source.incarnation) {
-            self.add(&event.source, event.time);
+            self.add(&event.source, stored);
         }
         let Some(part) = self.parts.get_mut(&event.source.incarnation) else { return };
         let before = part.viewers;
-        part.apply(event);
+        part.apply(stored, event);
         if !part.superseded {
             self.viewers = self.viewers.saturating_sub(before).saturating_add(part.viewers);
             self.peak = self.peak.max(self.viewers);
         }
     }
 
-    fn add(&mut self, source: &Peer, time: DateTime<Utc>) {
-        let mut part = Part::new(source, time);
+    fn add(&mut self, source: &Peer, stored: DateTime<Utc>) {
+        let mut part = Part::new(source, stored);
         for (incarnation, other) in self.parts.iter_mut().filter(|(_, other)| other.node == source.node) {
             if *incarnation > source.incarnation {
                 part.superseded = true;
@@ -65,6 +66,19 @@ impl Room {
             }
         }
         self.parts.insert(source.incarnation, part);
+    }
+
+    /// The publications that are over. That one was lost with its origin is no news once that tells of it
+    /// again.
+    pub(crate) fn ended(&self) -> impl Iterator<Item = &Ended> {
+        let back = |over: &Ended| {
+            over.reason == EndReason::Lost
+                && self.parts.values().any(|part| {
+                    let goes_on = |here| published(here) == Some(over.publication);
+                    part.heard_at > over.ended_at && part.streams.iter().any(goes_on)
+                })
+        };
+        self.parts.values().flat_map(|part| &part.ended).filter(move |over| !back(over))
     }
 
     /// When something last happened in it; none where nothing is known.

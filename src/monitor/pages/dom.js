@@ -51,13 +51,17 @@ export function style(element, name, value) {
 /** Shows or hides. */
 export const show = (element, visible) => attr(element, 'hidden', !visible);
 
-/** Makes the children of `parent` those of `items`: elements are kept by key, moved only if needed. */
-export function keyed(parent, items, key, create, update) {
+/** Makes the children of `parent` those of `items`: elements are kept by key, moved only if needed. `removed` gets each that goes. */
+export function keyed(parent, items, key, create, update, removed = () => {}) {
   const before = KEPT.get(parent) ?? new Map();
   const after = new Map();
   for (const item of items) after.set(key(item), item);
   const focused = document.activeElement;
-  for (const [name, element] of before) if (!after.has(name)) element.remove();
+  for (const [name, element] of before) {
+    if (after.has(name)) continue;
+    element.remove();
+    removed(element);
+  }
   let next = parent.firstChild;
   for (const [name, item] of after) {
     const element = before.get(name) ?? create(item);

@@ -1,7 +1,7 @@
 // What the time line shows, be it an event or a problem: `go` is its moment as the address names it,
 // `at` the same in milliseconds.
 
-import { severity } from './kinds.js';
+import { sign } from './kinds.js';
 import { moment } from './problems.js';
 
 const made = new WeakMap();
@@ -17,11 +17,12 @@ export function fromEvent(recorded) {
   return made.get(recorded);
 }
 
-function item({ sequence, stored, event, text }) {
+function item(recorded) {
+  const { sequence, stored, event, text } = recorded;
   const key = String(sequence);
   return {
     key, sequence, go: key, at: milliseconds(stored), time: event?.time ?? stored, type: event?.type ?? 'unknown',
-    severity: severity(event), text, room: event?.subject.room, node: event?.source.node,
+    severity: sign(recorded), text, room: event?.subject.room, node: event?.source.node,
   };
 }
 

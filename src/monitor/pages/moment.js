@@ -62,14 +62,15 @@ function slide() {
   attr(slider, 'min', Math.floor(start));
   attr(slider, 'max', Math.ceil(last));
   if (!dragging) slider.value = String(Math.round(time ?? last));
-  const said = live ? `Live, ${clock(last)}` : clock(time);
-  attr(slider, 'aria-valuetext', said);
+  attr(slider, 'aria-valuetext', live ? 'Live' : clock(time));
   set(el('clock'), clock(time ?? last));
   attr(el('live'), 'aria-pressed', String(live));
   attr(document.body, 'data-past', !live);
   show(el('past'), !live);
   if (!live) {
-    set(el('past-time'), time ? `You see ${clock(time)}, ${span(now() - time)} ago.` : 'You see the past.');
+    set(el('past-time'), time ? `You see ${clock(time)}` : 'You see the past');
+    // Outside of what is read aloud, because it changes each second.
+    set(el('past-ago'), time ? `, ${span(now() - time)} ago.` : '.');
     set(el('past-text'), text ? `Last event: ${text}` : '');
   }
   if (!document.hidden) ticks(start, last);

@@ -76,8 +76,8 @@ const all = [fleet, list, room];
 function unreached(what, error) {
   broken ??= { since: now(), what: new Set() };
   broken.what.add(what);
-  const why = error instanceof Refused ? ` It says: ${error.message}` : '';
-  set(el('broken'), `Monitor unreachable since ${clock(broken.since)}. This is the last picture; trying again.${why}`);
+  const since = clock(broken.since);
+  set(el('broken'), error instanceof Refused ? `The monitor has no answer since ${since}: ${error.message} This is the last picture; trying again.` : `Monitor unreachable since ${since}. This is the last picture; trying again.`);
   show(el('broken'), true);
 }
 
@@ -88,7 +88,12 @@ function reached(what) {
   show(el('broken'), false);
 }
 
+let newest = 0;
+
 function event(recorded) {
+  // Another log than before: nothing here is of it.
+  if (recorded.sequence < newest) location.reload();
+  newest = recorded.sequence;
   timeline.addEvent(recorded);
   if (place.at || document.hidden) return;
   fleet.soon();
@@ -156,5 +161,7 @@ document.addEventListener('visibilitychange', () => {
 // Whatever no event tells (a node heard of again, say) shows in the end.
 setInterval(() => {
   if (document.hidden) return;
+  // What the log has forgotten can't be shown any more.
+  moment.reach();
   if (!place.at || broken) for (const it of all) it.soon();
 }, SELDOM);

@@ -8,7 +8,6 @@ import { listProblems } from './problems.js';
 import { Tree } from './tree.js';
 
 const FEW = 3;
-const trees = new Map();
 
 /** Shows a room, or with null that it isn't known; nothing when none is chosen. */
 export function showRoom(view, problem = '') {
@@ -27,7 +26,7 @@ export function showRoom(view, problem = '') {
     attr(a, 'aria-current', (place.stream ?? null) === (it?.stream ?? null) ? 'true' : null);
   });
   const chosen = streams.filter((it) => !place.stream || it.stream === place.stream);
-  keyed(el('room-trees'), chosen, (it) => `${place.room}/${it.stream}`, section, fill);
+  keyed(el('room-trees'), chosen, (it) => `${place.room}/${it.stream}`, section, fill, (item) => item.parts.tree.close());
 }
 
 function facts(view) {
@@ -38,8 +37,8 @@ function facts(view) {
     ['Most at once', whole(counters.peakViewers)],
     ['Joined', whole(counters.viewersJoined)],
     ['Left', whole(counters.viewersLeft)],
-    ['Watched', span(counters.viewerSeconds * 1000)],
-    ['Sent to those who left', bytes(counters.watchedBytes)],
+    ...(counters.viewersLeft ? [['Watched by those who left', span(counters.viewerSeconds * 1000)]] : []),
+    ...(counters.viewersLeft ? [['Sent to those who left', bytes(counters.watchedBytes)]] : []),
     ['Streams started', whole(counters.streamsStarted)],
     ['Pipes opened', whole(counters.pipesOpened)],
     ['Pipes failed', whole(counters.pipesFailed)],
@@ -55,8 +54,7 @@ function section(stream) {
   const since = make('span', { class: 'quiet' });
   const gone = make('p', { class: 'empty' });
   const item = make('section', { class: 'stream', 'data-stream': stream.stream }, make('header', { class: 'head' }, make('h3', {}, stream.stream), state, text, since), gone, tree.element);
-  item.parts = { state, text, since, gone };
-  trees.set(item, tree);
+  item.parts = { tree, state, text, since, gone };
   return item;
 }
 
@@ -70,7 +68,7 @@ function fill(item, stream) {
   age(parts.since, stream.live ? stream.startedAt : stream.endedAt, stream.live ? 'up' : 'ago');
   show(parts.gone, !stream.tree);
   set(parts.gone, stream.live ? 'The origin of this stream is not known at this moment.' : stream.apart.length ? 'No origin has this stream now; viewers wait for it to come back.' : 'No node has this stream now.');
-  trees.get(item).show(stream);
+  parts.tree.show(stream);
 }
 
 /** What is published: `VP8 in 3 layers, opus`. */

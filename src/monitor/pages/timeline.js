@@ -66,14 +66,14 @@ export function addEvent(recorded) {
   const { event } = recorded;
   const mine = log !== null && event?.subject.room === place.room;
   if (mine) log.add(recorded);
-  if (ofFleet(event)) remember(fromEvent(recorded));
+  if (ofFleet(recorded)) remember(fromEvent(recorded));
   if (mine || !log) draw();
 }
 
 /** Loads the newest of what is news for the fleet. */
 export async function openFleet() {
   const page = await get('/api/log/events?limit=1000').catch(gone);
-  for (const recorded of page?.events ?? []) if (ofFleet(recorded.event)) remember(fromEvent(recorded));
+  for (const recorded of page?.events ?? []) if (ofFleet(recorded)) remember(fromEvent(recorded));
   draw();
 }
 

@@ -16,15 +16,21 @@ export class Tree {
   #opened = new Set();
   #stream = null;
   #width = 0;
+  #observer = new ResizeObserver(([entry]) => {
+    const width = Math.floor(entry.contentRect.width);
+    if (width === this.#width) return;
+    this.#width = width;
+    if (this.#stream) this.show(this.#stream);
+  });
 
   constructor() {
     this.element.append(this.#room, this.#waiting);
-    new ResizeObserver(([entry]) => {
-      const width = Math.floor(entry.contentRect.width);
-      if (width === this.#width) return;
-      this.#width = width;
-      if (this.#stream) this.show(this.#stream);
-    }).observe(this.element);
+    this.#observer.observe(this.element);
+  }
+
+  /** The picture is gone: what is still observed would never be freed. */
+  close() {
+    this.#observer.disconnect();
   }
 
   /** Shows a stream (`StreamTree`). */

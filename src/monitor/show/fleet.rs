@@ -17,7 +17,7 @@ impl State {
     /// All regions with their nodes, what crosses between them, and what went wrong in the day before
     /// `now`.
     pub fn fleet(&self, now: DateTime<Utc>) -> FleetView {
-        let mut fleet = self.sums();
+        let mut fleet = self.sums(now);
         let lately = now.checked_sub_signed(LATELY);
         let rooms = self.rooms.values().map(|room| &room.problems);
         let mut problems: Vec<&Problem> = rooms
@@ -30,8 +30,8 @@ impl State {
     }
 
     /// The fleet without its problems.
-    pub(super) fn sums(&self) -> FleetView {
-        let standing = Standing::of(&self.processes);
+    pub(super) fn sums(&self, now: DateTime<Utc>) -> FleetView {
+        let standing = Standing::of(&self.processes, now);
         let mut regions = BTreeMap::new();
         let mut links = BTreeMap::new();
         let mut totals = self.counted();
@@ -96,7 +96,7 @@ impl State {
     fn carried(&self, standing: &Standing<'_>) -> BTreeMap<Incarnation, Load> {
         let mut loads: BTreeMap<_, Load> = BTreeMap::new();
         for (id, part) in self.rooms.values().flat_map(|room| &room.parts) {
-            if part.is_empty() || !standing.alive(id) {
+            if part.is_empty() || !standing.holds(id, part) {
                 continue;
             }
             let load = loads.entry(*id).or_default();

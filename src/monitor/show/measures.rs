@@ -17,8 +17,6 @@ use crate::protocol::ids::Region;
 pub struct Measures {
     /// The moment that is measured.
     pub at: Moment,
-    /// Seconds since the last event folded in was stored; none before the first.
-    pub behind: Option<f64>,
     /// By name.
     pub regions: BTreeMap<Region, RegionMeasures>,
     /// How many live streams have a deepest node of so many hops; 0 where no other node carries it.
@@ -54,11 +52,10 @@ pub struct RegionMeasures {
 }
 
 impl State {
-    /// All that is measured; `now` is only for how far behind it is.
+    /// All that is measured at a moment.
     pub fn measures(&self, now: DateTime<Utc>) -> Measures {
-        let fleet = self.sums();
+        let fleet = self.sums(now);
         let mut measures = Measures {
-            behind: fleet.at.time.map(|at| (now - at).as_seconds_f64().max(0.0)),
             at: fleet.at,
             regions: BTreeMap::new(),
             depths: BTreeMap::new(),
@@ -80,12 +77,12 @@ impl State {
                 *region.nodes.entry(node.condition).or_default() += 1;
             }
         }
-        self.measure_streams(&mut measures);
+        self.measure_streams(&mut measures, now);
         measures
     }
 
-    fn measure_streams(&self, measures: &mut Measures) {
-        let standing = Standing::of(&self.processes);
+    fn measure_streams(&self, measures: &mut Measures, now: DateTime<Utc>) {
+        let standing = Standing::of(&self.processes, now);
         for room in self.rooms.values() {
             let now = Now::of(room, &standing);
             for (_, live) in now.live {

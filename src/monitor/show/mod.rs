@@ -28,7 +28,7 @@ struct Now<'a> {
 
 impl<'a> Now<'a> {
     fn of(room: &'a Room, standing: &Standing<'_>) -> Self {
-        let parts = room.parts.iter().filter(|(id, part)| !part.is_empty() && standing.alive(id));
+        let parts = room.parts.iter().filter(|(id, part)| !part.is_empty() && standing.holds(id, part));
         let parts: Vec<&Part> = parts.map(|(_, part)| part).collect();
         let mut live: Vec<(&Part, &StreamHere)> = Vec::new();
         for part in &parts {
@@ -46,6 +46,5 @@ impl<'a> Now<'a> {
 
 /// Whether the end of this publication, or of a newer one, is known.
 fn is_over(room: &Room, here: &StreamHere) -> bool {
-    let mut ended = room.parts.values().flat_map(|part| &part.ended);
-    ended.any(|over| Some(over.publication) >= here.publication && over.stream == here.stream)
+    room.ended().any(|over| Some(over.publication) >= here.publication && over.stream == here.stream)
 }

@@ -14,9 +14,9 @@ impl State {
     /// where nothing is known of it.
     pub fn room(&self, room: &RoomId, now: DateTime<Utc>) -> Option<RoomView> {
         let known = self.rooms.get(room)?;
-        let standing = Standing::of(&self.processes);
+        let standing = Standing::of(&self.processes, now);
         let streams = tree::all(known, &standing);
-        let alive = known.parts.iter().filter(|(id, _)| standing.alive(id));
+        let alive = known.parts.iter().filter(|(id, part)| standing.holds(id, part));
         let lately = now.checked_sub_signed(LATELY);
         Some(RoomView {
             at: self.position(),

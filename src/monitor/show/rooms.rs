@@ -18,7 +18,7 @@ const RECENT: TimeDelta = TimeDelta::hours(1);
 impl State {
     /// The rooms that match, in the order that was asked for.
     pub fn rooms(&self, query: &RoomsQuery, now: DateTime<Utc>) -> RoomsView {
-        let standing = Standing::of(&self.processes);
+        let standing = Standing::of(&self.processes, now);
         let search = query.search.to_ascii_lowercase();
         let mut rooms: Vec<RoomLine> = self
             .rooms
@@ -30,7 +30,7 @@ impl State {
                     query.node.as_ref().is_none_or(|node| here.parts.iter().any(|it| it.node == *node));
                 if wanted { line(id, room, here, now) } else { None }
             })
-            .filter(|line| query.live.is_none_or(|live| line.live == live))
+            .filter(|line| query.live.is_none_or(|live| (line.live || line.viewers > 0) == live))
             .collect();
         // The sorts are stable and the rooms come by name.
         match query.sort {

@@ -40,21 +40,22 @@ struct Publication {
 fn one(room: &Room, standing: &Standing<'_>, stream: &StreamName) -> Option<StreamTree> {
     let mut publications: Vec<Publication> = Vec::new();
     let mut seats: BTreeMap<&NodeName, Seat<'_>> = BTreeMap::new();
+    publications.extend(room.ended().filter(|over| over.stream == *stream).map(|over| Publication {
+        id: over.publication,
+        over: Some((over.reason, Some(over.ended_at))),
+        started_at: over.started_at,
+    }));
     for (id, part) in &room.parts {
-        publications.extend(part.ended.iter().filter(|over| over.stream == *stream).map(|over| {
-            Publication {
-                id: over.publication,
-                over: Some((over.reason, Some(over.ended_at))),
-                started_at: over.started_at,
-            }
-        }));
         let Some(here) = part.streams.iter().find(|here| here.stream == *stream) else { continue };
-        let condition = standing.condition(id);
+        let condition = standing.condition_of_part(id, part);
         if let Some(publication) = published(here) {
             let over = match condition {
                 Some(Condition::Serving | Condition::Draining) => None,
                 Some(Condition::Stopped) => Some((EndReason::Drained, Some(part.heard_at))),
-                Some(Condition::Lost) | None => Some((EndReason::Lost, Some(part.heard_at))),
+                Some(Condition::Lost) | None => {
+                    let lost_at = standing.lost_at(id).unwrap_or(part.heard_at);
+                    Some((EndReason::Lost, Some(lost_at)))
+                }
             };
             publications.push(Publication { id: publication, over, started_at: here.started_at });
         }
@@ -157,8 +158,9 @@ impl<'a> Grower<'a> {
         senders.find(|parent| self.pipe(parent, to).is_some()).copied()
     }
 
+    /// The pipe by which a node sends to another; what one that was lost led is gone.
     fn pipe(&self, parent: &NodeName, to: &Seat<'_>) -> Option<&'a Pipe> {
-        let pipes = self.seats.get(parent)?.part.pipes.iter();
+        let pipes = self.seats.get(parent).filter(|seat| seat.alive())?.part.pipes.iter();
         pipes
             .filter(|pipe| pipe.here.to.incarnation == to.id && pipe.carries(self.stream))
             .max_by_key(|pipe| (pipe.here.open, pipe.here.pipe))
@@ -211,7 +213,8 @@ impl<'a> Grower<'a> {
     /// The nodes that a pipe leads to but that have not told of the stream yet.
     fn expected(&self, seat: &Seat<'_>, hops: u8) -> Vec<TreeNode> {
         let mut nodes: BTreeMap<&NodeName, TreeNode> = BTreeMap::new();
-        for pipe in seat.part.pipes.iter().filter(|pipe| pipe.carries(self.stream)) {
+        let pipes = seat.part.pipes.iter().filter(|pipe| seat.alive() && pipe.carries(self.stream));
+        for pipe in pipes {
             let to = &pipe.here.to;
             let Some(condition) = self.standing.condition_of(to) else { continue };
             if condition == Condition::Stopped || self.seats.contains_key(&to.node) {

@@ -43,6 +43,17 @@ pub struct Event {
     pub what: What,
 }
 
+/// How much is lost with an event, least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weight {
+    /// Nothing for long: the next of its kind tells it again.
+    Repeated,
+    /// One of many, as one viewer's coming.
+    Single,
+    /// What streams, pipes, rooms and nodes there are.
+    Shape,
+}
+
 /// What an event is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -64,7 +75,7 @@ pub enum What {
     /// A stream was paused or resumed.
     #[serde(rename = "stream.changed")]
     StreamChanged(StreamChanged),
-    /// A stream is over.
+    /// A stream is over; where its origin was lost, another node tells it.
     #[serde(rename = "stream.ended")]
     StreamEnded(StreamEnded),
     /// A stream has come back to viewers that had kept waiting for it. Told by their edge.
@@ -175,9 +186,23 @@ impl What {
         self
     }
 
-    /// Whether the next of its kind tells all that this one does: what may be dropped first.
+    /// Whether the next of its kind tells all that this one does.
     pub fn is_summary(&self) -> bool {
         matches!(self, Self::RoomSummary(_) | Self::NodeSummary(_))
+    }
+
+    /// What is given up first where not all can be kept.
+    pub fn weight(&self) -> Weight {
+        match self {
+            Self::RoomSummary(_) | Self::NodeSummary(_) => Weight::Repeated,
+            Self::PublisherRejected(_)
+            | Self::ViewerJoined(_)
+            | Self::ViewerLeft(_)
+            | Self::ViewerRejected(_)
+            | Self::KeyFrameBurst(_)
+            | Self::LimitHit(_) => Weight::Single,
+            _ => Weight::Shape,
+        }
     }
 }
 

@@ -23,6 +23,8 @@ pub struct NodeSummary {
     pub load: Load,
     /// Where publishers and viewers reach it.
     pub public_url: String,
+    /// How often it tells this, in milliseconds: one that is silent for much longer is gone.
+    pub every_ms: u64,
 }
 
 /// Another node has fallen silent.

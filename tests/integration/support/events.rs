@@ -41,6 +41,7 @@ pub(crate) fn one_of_each(peer: &Peer, uuid: fn(u128) -> Uuid) -> Vec<What> {
         started_at: at,
         load: Load { rooms: 1, streams: 2, viewers: 3, pipes: 4, cpu: 0.5 },
         public_url: "https://west-1.example.com".to_owned(),
+        every_ms: 10_000,
     };
     let quality =
         Quality { sampled: 2, bitrate: 900_000, least_estimate: Some(1_200_000), layers: vec![0, 1, 1] };

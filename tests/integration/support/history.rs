@@ -152,6 +152,7 @@ impl Fleet {
             started_at: *started_at,
             load: Load { rooms: 7, streams: 3, viewers: 120, pipes: 9, cpu: 0.25 },
             public_url: format!("https://{}.example.net", peer.node),
+            every_ms: 10_000,
         };
         let subject = About::Node(peer.node.clone());
         self.tell(node, subject, what(summary));

@@ -163,6 +163,7 @@ fn summary(phase: Phase) -> NodeSummary {
         started_at: DateTime::UNIX_EPOCH,
         load: Load::default(),
         public_url: String::new(),
+        every_ms: 10_000,
     }
 }
 
@@ -315,8 +316,8 @@ fn a_stream_that_ended_stays_with_its_reason_until_it_is_published_anew() {
     assert_eq!((stream.live, stream.ended), (false, Some(EndReason::Disconnected)));
     assert!(stream.ended_at > stream.started_at && stream.tree.is_none());
     assert_eq!(stream.viewers, 10, "all wait for it");
-    let over = RoomsQuery { live: Some(false), ..RoomsQuery::default() };
-    assert_eq!(fleet.state.rooms(&over, fleet.now()).total, 1);
+    let listed = RoomsQuery { live: Some(true), ..RoomsQuery::default() };
+    assert_eq!(fleet.state.rooms(&listed, fleet.now()).total, 1, "whoever waits is not overlooked");
 
     fleet.publish("west-1", 2);
     let stream = fleet.stream();
@@ -395,7 +396,7 @@ fn a_forgotten_room_leaves_nothing_behind() {
 #[test]
 fn rooms_are_searched_sorted_and_paged() {
     let mut fleet = Fleet::default();
-    for (room, viewers) in [("Alpha", 2), ("beta", 3), ("gamma", 1), ("over", 5)] {
+    for (room, viewers) in [("Alpha", 2), ("beta", 3), ("gamma", 1), ("over", 0)] {
         fleet.room = Some(room);
         fleet.publish("west-1", 1);
         fleet.join("west-1", viewers);
@@ -406,7 +407,7 @@ fn rooms_are_searched_sorted_and_paged() {
         view.rooms.into_iter().map(|line| line.room.to_string()).collect()
     };
     let by = |sort| RoomsQuery { sort, ..RoomsQuery::default() };
-    assert_eq!(names(by(RoomSort::Viewers)), ["over", "beta", "Alpha", "gamma"]);
+    assert_eq!(names(by(RoomSort::Viewers)), ["beta", "Alpha", "gamma", "over"]);
     assert_eq!(names(by(RoomSort::Name)), ["Alpha", "beta", "gamma", "over"]);
     assert_eq!(names(by(RoomSort::Age)), ["Alpha", "beta", "gamma", "over"]);
     assert_eq!(names(RoomsQuery { live: Some(true), ..by(RoomSort::Viewers) }), ["beta", "Alpha", "gamma"]);
