@@ -440,3 +440,37 @@ fn the_newest_problems_of_a_room_are_kept_and_told_for_a_day() {
     fleet.seconds += 86_400;
     assert_eq!((fleet.room().problems.len(), fleet.state.fleet(fleet.now()).problems.len()), (0, 0));
 }
+
+#[test]
+fn a_fleet_that_has_fallen_silent_as_a_whole_is_lost() {
+    let mut fleet = Fleet::with_tree();
+    fleet.seconds += 30;
+    assert!(fleet.room().live, "summaries may be late");
+    fleet.seconds += 30;
+    let view = fleet.state.fleet(fleet.now());
+    assert_eq!((view.totals.nodes, view.totals.viewers), (0, 0));
+    assert_eq!(fleet.stream().ended, Some(EndReason::Lost));
+}
+
+#[test]
+fn what_a_node_tells_no_more_of_a_room_is_over_in_the_end() {
+    let mut fleet = Fleet::with_tree();
+    for _ in 0..30 {
+        fleet.seconds += 9;
+        for node in ["west-1", "east-1", "east-2", "west-2"] {
+            fleet.tell(node, What::NodeSummary(summary(Phase::Serving)));
+        }
+        fleet.summarize("west-1", Some(1), &[], &[(11, "east-1"), (13, "west-2")], 1);
+    }
+    assert_eq!((fleet.room().viewers, fleet.stream().live), (1, true));
+}
+
+#[test]
+fn a_stream_that_others_call_lost_is_back_with_its_origins_next_word() {
+    let mut fleet = Fleet::with_tree();
+    fleet.end("east-2", 1, EndReason::Lost);
+    assert_eq!(fleet.stream().ended, Some(EndReason::Lost));
+    assert_eq!(fleet.room().problems.len(), 1, "the room tells it too");
+    fleet.summarize("west-1", Some(1), &[], &[(11, "east-1"), (13, "west-2")], 1);
+    assert!(fleet.stream().live);
+}
