@@ -7,9 +7,9 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 TEST := $(shell command -v cargo-nextest >/dev/null 2>&1 && echo nextest run || echo test)
 
 BUILD_PACKAGES := g++ make pkg-config python3 python3-pip ccache libssl-dev libuv1-dev
-TEST_PACKAGES := chromium fonts-dejavu-core
+TEST_PACKAGES := chromium fonts-dejavu-core iproute2 nftables libfaketime
 
-.PHONY: demo test check bench fuzz tools test-tools schemas clean
+.PHONY: demo test check bench fuzz sim tools test-tools schemas clean
 
 demo: tools ## Run a whole fleet with a test stream; FOR=20s ends it by itself
 	cargo run --quiet -- dev $(if $(FOR),--for $(FOR))
@@ -25,6 +25,9 @@ check: tools ## Formatting, lints, schema drift
 
 bench: tools test-tools ## Measure joins, hops, memory and the monitor
 	cargo bench --quiet --profile dev --bench bench
+
+sim: tools ## Simulate a fleet under faults: SEEDS=20000 FROM=1
+	SIM_SEEDS=$(or $(SEEDS),200) SIM_FROM=$(or $(FROM),1) cargo test --quiet --test sim seeds -- --nocapture
 
 fuzz: tools ## Damage messages and session descriptions for SECONDS=60
 	FUZZ_SECONDS=$(or $(SECONDS),60) cargo test --test fuzz -- --nocapture

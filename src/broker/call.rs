@@ -2,13 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use async_nats::{HeaderMap, Request, RequestErrorKind};
+use async_nats::{HeaderMap, StatusCode};
+use bytes::Bytes;
+use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use super::{Broker, TRACE_HEADER};
-use crate::protocol::codec::{self, DecodeError, Reply};
+use crate::protocol::codec::{self, Addressed, DecodeError, Reply};
 use crate::protocol::edge::{EdgeCall, EdgeRequest};
-use crate::protocol::ids::NodeName;
+use crate::protocol::ids::{NodeName, Peer};
 use crate::protocol::origin::{OriginCall, OriginRequest};
 use crate::protocol::refusal::Refusal;
 use crate::telemetry::Trace;
@@ -64,13 +67,14 @@ impl Broker {
     /// [`CallError`].
     pub async fn call_edge<C: EdgeCall>(
         &self,
-        node: &NodeName,
+        to: &Peer,
         call: C,
         trace: Trace,
     ) -> Result<C::Reply, CallError> {
         let request: EdgeRequest = call.into();
-        let subject = self.inner.subjects.edge(request.room(), node);
-        self.call(subject, node, request.name(), &request, trace).await
+        let (subject, name) = (self.inner.subjects.edge(request.room(), &to.node), request.name());
+        let addressed = Addressed { to: to.incarnation, request };
+        self.call(subject, &to.node, name, &addressed, trace).await
     }
 
     /// Asks an origin or relay.
@@ -79,16 +83,17 @@ impl Broker {
     /// [`CallError`].
     pub async fn call_origin<C: OriginCall>(
         &self,
-        node: &NodeName,
+        to: &Peer,
         call: C,
         trace: Trace,
     ) -> Result<C::Reply, CallError> {
         let request: OriginRequest = call.into();
-        let subject = self.inner.subjects.origin(request.room(), node);
-        self.call(subject, node, request.name(), &request, trace).await
+        let (subject, name) = (self.inner.subjects.origin(request.room(), &to.node), request.name());
+        let addressed = Addressed { to: to.incarnation, request };
+        self.call(subject, &to.node, name, &addressed, trace).await
     }
 
-    async fn call<M: serde::Serialize, R: DeserializeOwned>(
+    pub(super) async fn call<M: serde::Serialize, R: DeserializeOwned>(
         &self,
         subject: String,
         node: &NodeName,
@@ -96,7 +101,7 @@ impl Broker {
         message: &M,
         trace: Trace,
     ) -> Result<R, CallError> {
-        let payload: bytes::Bytes =
+        let payload: Bytes =
             codec::encode(message).map_err(|error| CallError::Unsendable(error.to_string()))?.into();
         let started = Instant::now();
         let mut tries = 0;
@@ -104,7 +109,9 @@ impl Broker {
         let result = loop {
             tries += 1;
             let left = self.inner.request_timeout.saturating_sub(started.elapsed());
-            let result = self.attempt(&subject, node, payload.clone(), left, trace).await;
+            let attempt = self.attempt(&subject, node, payload.clone(), trace);
+            let result =
+                timeout(left, attempt).await.unwrap_or_else(|_| Err(CallError::Timeout(node.clone())));
             let pause = match &result {
                 Err(CallError::NoResponders(_)) if tries == 1 => NO_RESPONDERS_RETRY,
                 Err(CallError::Refused(refusal)) if refusal.code.passes() && tries < TRIES => {
@@ -128,25 +135,60 @@ impl Broker {
         &self,
         subject: &str,
         node: &NodeName,
-        payload: bytes::Bytes,
-        timeout: Duration,
+        payload: Bytes,
         trace: Trace,
     ) -> Result<R, CallError> {
         if !self.is_connected() {
             return Err(CallError::Offline);
         }
+        let unsendable = |error: &dyn std::fmt::Display| CallError::Unsendable(error.to_string());
         let mut headers = HeaderMap::new();
         headers.insert(TRACE_HEADER, trace.to_string().as_str());
-        let request = Request::new().headers(headers).payload(payload).timeout(Some(timeout));
-        let reply = self.inner.client.send_request(subject.to_owned(), request).await;
-        let reply = reply.map_err(|error| match error.kind() {
-            RequestErrorKind::NoResponders => CallError::NoResponders(node.clone()),
-            RequestErrorKind::TimedOut => CallError::Timeout(node.clone()),
-            _ => CallError::Unsendable(error.to_string()),
-        })?;
-        match codec::decode::<Reply<R>>(&reply.payload, self.inner.message_bytes)? {
-            Reply::Ok(answer) => Ok(answer),
-            Reply::Error(refusal) => Err(CallError::Refused(refusal)),
+        let client = &self.inner.client;
+        // An inbox of its own, as the first to reply may not be the node: a JetStream stream of someone
+        // else that captures the subject acknowledges what it stores to the same inbox.
+        let inbox = client.new_inbox();
+        let mut replies = client.subscribe(inbox.clone()).await.map_err(|error| unsendable(&error))?;
+        client
+            .publish_with_reply_and_headers(subject.to_owned(), inbox, headers, payload)
+            .await
+            .map_err(|error| unsendable(&error))?;
+        while let Some(reply) = replies.next().await {
+            if reply.status == Some(StatusCode::NO_RESPONDERS) && reply.payload.is_empty() {
+                return Err(CallError::NoResponders(node.clone()));
+            }
+            if is_acknowledgement(&reply.payload) {
+                continue;
+            }
+            return match codec::decode::<Reply<R>>(&reply.payload, self.inner.message_bytes)? {
+                Reply::Ok(answer) => Ok(answer),
+                Reply::Error(refusal) => Err(CallError::Refused(refusal)),
+            };
         }
+        // The connection was closed.
+        Err(CallError::Offline)
+    }
+}
+
+/// Whether a payload is JSON, as JetStream's acknowledgements are and no message of ours.
+fn is_acknowledgement(payload: &[u8]) -> bool {
+    payload.trim_ascii_start().first() == Some(&b'{')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::edge::Done;
+
+    #[test]
+    fn an_acknowledgement_is_told_from_a_reply() {
+        assert!(is_acknowledgement(br#"{"stream":"AUDIT","seq":7}"#));
+        assert!(is_acknowledgement(br#"{"error":{"code":503}}"#));
+        for reply in
+            [Reply::Ok(Done {}), Reply::Error(Refusal::new(crate::protocol::refusal::Code::Busy, "{"))]
+        {
+            assert!(!is_acknowledgement(&codec::encode(&reply).unwrap()));
+        }
+        assert!(!is_acknowledgement(b""));
     }
 }

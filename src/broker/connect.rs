@@ -6,11 +6,19 @@ use std::time::Duration;
 use async_nats::{ConnectOptions, Event};
 use tokio::sync::watch;
 
-use super::{Broker, Inner};
+use super::discovery::Served;
+use super::{Broker, Inner, credentials};
 use crate::config::{Config, Nats};
 use crate::protocol::ids::Peer;
 use crate::protocol::subjects::{PrefixError, Subjects};
 use crate::telemetry::Metrics;
+
+/// How often a silent server is pinged: a dead connection is noticed within three of these.
+const PING: Duration = Duration::from_secs(2);
+/// For how long a server is tried: a network that returns is to be used within three seconds.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// The first and the longest pause between attempts to connect.
+const RECONNECT: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(800));
 
 /// Why there is no connection to wait for.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +35,9 @@ pub enum ConnectError {
     /// The options are wrong: an address that is none, or TLS files that can't be read.
     #[error("nats: {0}")]
     Options(#[from] async_nats::ConnectError),
+    /// The connection is closed.
+    #[error("nats: {0}")]
+    Closed(#[from] async_nats::SubscribeError),
     /// The prefix is wrong.
     #[error("nats.prefix: {0}")]
     Prefix(#[from] PrefixError),
@@ -53,10 +64,17 @@ impl Broker {
                 request_timeout: config.timeouts.request,
                 message_bytes: config.limits.message_bytes,
                 connected,
+                served: Served::new(),
                 metrics: Arc::clone(metrics),
             }),
         })
     }
+}
+
+fn reconnect_delay(attempts: usize) -> Duration {
+    let doublings = u32::try_from(attempts.min(8)).unwrap_or(8);
+    let (first, longest) = RECONNECT;
+    (first * 2_u32.pow(doublings)).min(longest)
 }
 
 async fn options(
@@ -70,33 +88,24 @@ async fn options(
         prefix => prefix.to_owned(),
     };
     let up = Arc::new(up);
-    let mut options = ConnectOptions::new()
+    if let Some(path) = &config.credentials {
+        let unread = |source| ConnectError::Credentials { path: path.display().to_string(), source };
+        let text = tokio::fs::read_to_string(path).await.map_err(unread)?;
+        let empty = || std::io::Error::new(std::io::ErrorKind::InvalidData, "it has no JWT and seed");
+        credentials::parts(&text).ok_or_else(empty).map_err(unread)?;
+    }
+    let auth = config.clone();
+    let mut options = ConnectOptions::with_auth_callback(move |nonce| credentials::auth(auth.clone(), nonce))
         .name(format!("headwater {}", me.node))
         .custom_inbox_prefix(inbox)
         .retry_on_initial_connect()
-        .reconnect_delay_callback(|attempts| {
-            let doublings = u32::try_from(attempts.min(5)).unwrap_or(5);
-            Duration::from_millis(50) * 2_u32.pow(doublings)
-        })
-        // A dead peer is noticed within two of these.
-        .ping_interval(Duration::from_secs(5))
+        .connection_timeout(CONNECT_TIMEOUT)
+        .reconnect_delay_callback(reconnect_delay)
+        .ping_interval(PING)
         .event_callback(move |event| {
             let (up, metrics) = (Arc::clone(&up), Arc::clone(&metrics));
             async move { heard(&event, &up, &metrics) }
         });
-    if let Some(path) = &config.credentials {
-        options = options
-            .credentials_file(path)
-            .await
-            .map_err(|source| ConnectError::Credentials { path: path.display().to_string(), source })?;
-    }
-    if let Some(user) = &config.user {
-        let password = config.password.as_ref().map(|p| p.expose().to_owned()).unwrap_or_default();
-        options = options.user_and_password(user.clone(), password);
-    }
-    if let Some(token) = &config.token {
-        options = options.token(token.expose().to_owned());
-    }
     if let Some(tls) = &config.tls {
         options = options.require_tls(true);
         if let Some(ca) = &tls.ca {

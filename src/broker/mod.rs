@@ -1,16 +1,20 @@
 //! How messages travel: the only folder that knows NATS.
 //!
-//! A [`Broker`] is a cheap handle. Requests go out by [`Broker::call_edge`] and
-//! [`Broker::call_origin`]; what other nodes ask comes in by [`serve`]; the state of all streams
-//! comes in by [`registry`] and goes out by [`Broker::announce`]; what happens goes out and comes in by
-//! [`events`].
+//! A [`Broker`] is a cheap handle. Requests go out by [`Broker::call_edge`], [`Broker::call_origin`] and
+//! [`Broker::get_claims`]; what other nodes ask comes in by [`Requests`]. What a node says of itself goes
+//! out by [`Broker::say_present`] and [`Broker::publish_claim`]; what all say comes in by [`Hearing`]. What
+//! happens goes out and comes in by [`events`].
 
-mod announce;
+mod asked;
 mod call;
+mod claims;
 mod connect;
+mod credentials;
+mod directory;
+mod discovery;
 pub mod events;
+mod hear;
 mod presence;
-pub mod registry;
 mod serve;
 
 use std::sync::Arc;
@@ -24,16 +28,20 @@ use crate::protocol::ids::Peer;
 use crate::protocol::subjects::Subjects;
 use crate::telemetry::Metrics;
 
-pub use announce::{AnnounceError, Current};
+pub use asked::{Inbound, InboundBody};
 pub use call::CallError;
 pub use connect::ConnectError;
-pub use serve::{Inbound, InboundBody};
+pub use hear::Hearing;
+pub use serve::Requests;
 
 /// A log filter for NATS's library, which tells each event that we tell too; later filters win over it.
 pub const LIBRARY_LOG: &str = "async_nats=warn";
 
 /// The header that carries the trace (W3C Trace Context).
 const TRACE_HEADER: &str = "traceparent";
+
+/// How long is waited before a subscription that ended is made again.
+const SUBSCRIBE_AGAIN: Duration = Duration::from_millis(500);
 
 /// A node's connection to NATS. Cloning shares it; [`Broker::close`] ends it for all.
 #[derive(Debug, Clone)]
@@ -51,6 +59,7 @@ struct Inner {
     request_timeout: Duration,
     message_bytes: usize,
     connected: watch::Receiver<bool>,
+    served: discovery::Served,
     metrics: Arc<Metrics>,
 }
 
@@ -73,8 +82,23 @@ impl Broker {
         }
     }
 
-    /// Sends what is buffered and closes the connection. Waits at most two seconds.
+    /// Counts a message of another node.
+    fn count_received(&self, message: &'static str, result: &'static str) {
+        let labels = [("message", message), ("result", result)];
+        self.inner.metrics.messages_received.get_or_create(&labels).inc();
+    }
+
+    /// Counts what isn't believed, because another node has no right to say it or no honest one would.
+    fn count_refused(&self, reason: &'static str) {
+        self.inner.metrics.refused_peers.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    /// Sends what is buffered and closes the connection. Waits at most two seconds, and not for a server that
+    /// is away.
     pub async fn close(&self) {
+        if !self.is_connected() {
+            return;
+        }
         let drained = async {
             let _ = self.inner.client.flush().await;
             let _ = self.inner.client.drain().await;

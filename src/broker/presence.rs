@@ -1,12 +1,17 @@
 //! Signs of life: said each second, never buffered.
 
-use futures_util::StreamExt;
-use tokio::sync::mpsc;
+use async_nats::Message;
 
 use super::Broker;
+use super::hear::Disbelief;
 use crate::protocol::codec;
 use crate::protocol::presence::Presence;
 use crate::protocol::subjects::Subject;
+
+/// The longest text in a presence, in bytes: what it says is shown to people as it is.
+const MAX_TEXT: usize = 1024;
+/// The most roles that a presence may name.
+const MAX_ROLES: usize = 16;
 
 impl Broker {
     /// Tells the fleet that this node is there. Silent while NATS is not connected.
@@ -25,32 +30,16 @@ impl Broker {
         }
     }
 
-    /// Reads the signs of life of all nodes into `heard` until the receiver is dropped.
-    ///
-    /// # Errors
-    /// If the subscription can't be made.
-    pub async fn read_presences(self, heard: mpsc::Sender<Presence>) -> Result<(), async_nats::Error> {
-        let mut presences = self.inner.client.subscribe(self.inner.subjects.presences()).await?;
-        loop {
-            let message = tokio::select! {
-                () = heard.closed() => return Ok(()),
-                message = presences.next() => match message {
-                    Some(message) => message,
-                    None => return Ok(()),
-                },
-            };
-            let presence: Presence = match codec::decode(&message.payload, self.inner.message_bytes) {
-                Ok(presence) => presence,
-                Err(error) => {
-                    tracing::debug!(subject = %message.subject, %error, "presence skipped");
-                    continue;
-                }
-            };
-            let named = Subject::Presence(presence.peer.node.clone());
-            if self.inner.subjects.parse(&message.subject) == Some(named) {
-                // A full channel loses a sign of life; the next one comes in a second.
-                let _ = heard.try_send(presence);
-            }
+    /// The presence in a message, if it speaks for its speaker alone.
+    pub(super) fn believed_presence(&self, message: &Message) -> Result<Presence, Disbelief> {
+        let presence: Presence = codec::decode(&message.payload, self.inner.message_bytes)?;
+        let named = Subject::Presence(presence.peer.node.clone());
+        if self.inner.subjects.parse(&message.subject) != Some(named) {
+            return Err(Disbelief::Speaker);
         }
+        let sound = presence.roles.len() <= MAX_ROLES
+            && presence.version.len() <= MAX_TEXT
+            && presence.public_url.len() <= MAX_TEXT;
+        if sound { Ok(presence) } else { Err(Disbelief::Unsound) }
     }
 }

@@ -1,205 +1,213 @@
-//! What other nodes ask of this one: two endpoints of a NATS service, read into one bounded inbox.
+//! What other nodes ask of this one, read into bounded inboxes.
+//!
+//! The subscriptions are in no queue group: a server that still believes in a node's former connection
+//! would deliver every other request to that one.
 
-use std::collections::HashMap;
+use std::time::Instant;
 
-use async_nats::service::endpoint::Endpoint;
-use async_nats::service::{Request, Service, ServiceExt};
+use async_nats::{Message, Subscriber};
 use futures_util::StreamExt;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
-use super::{Broker, TRACE_HEADER};
-use crate::protocol::codec::{self, Reply};
-use crate::protocol::edge::{EdgeReply, EdgeRequest};
+use super::asked::{Asked, Inbound};
+use super::discovery::{Discovery, Endpoint};
+use super::{Broker, ConnectError, SUBSCRIBE_AGAIN, TRACE_HEADER};
+use crate::fleet::FleetNews;
+use crate::protocol::codec::{self, Addressed, Reply};
+use crate::protocol::edge::EdgeRequest;
 use crate::protocol::ids::RoomId;
-use crate::protocol::origin::{OriginReply, OriginRequest};
+use crate::protocol::origin::OriginRequest;
 use crate::protocol::refusal::{Code, Refusal};
 use crate::protocol::subjects::Subject;
 use crate::telemetry::Trace;
 
-/// A request of another node, on its way to its room.
+/// Subscriptions to what is asked of this node.
 #[derive(Debug)]
-pub struct Inbound {
-    /// The room.
-    pub room: RoomId,
-    /// What is asked, and where the answer goes.
-    pub body: InboundBody,
-    /// The request's trace.
-    pub trace: Trace,
-}
-
-/// What is asked, and where the answer goes. Dropping the sender answers `busy`.
-#[derive(Debug)]
-pub enum InboundBody {
-    /// Asked of this node as an edge.
-    Edge(EdgeRequest, oneshot::Sender<Result<EdgeReply, Refusal>>),
-    /// Asked of this node as an origin or relay.
-    Origin(OriginRequest, oneshot::Sender<Result<OriginReply, Refusal>>),
+pub struct Requests {
+    broker: Broker,
+    edge: Subscriber,
+    origin: Subscriber,
+    directory: Subscriber,
+    discovery: Discovery,
 }
 
 impl Broker {
-    /// Registers the node's service and reads requests into `inbox` until the connection closes.
-    ///
-    /// Returns once the server knows the subscriptions: only then may the node call itself ready.
+    /// Begins to take requests: what this node says from now on reaches nobody before its requests do.
     ///
     /// # Errors
-    /// If the service can't be registered.
-    pub async fn serve(
-        &self,
-        inbox: mpsc::Sender<Inbound>,
-        tracker: &TaskTracker,
-    ) -> Result<(), async_nats::Error> {
-        let me = &self.inner.me;
-        let metadata = HashMap::from([
-            ("node".to_owned(), me.node.to_string()),
-            ("region".to_owned(), me.region.to_string()),
-            ("incarnation".to_owned(), me.incarnation.to_string()),
-        ]);
-        let service = self
-            .inner
-            .client
-            .service_builder()
-            .description("WebRTC with back to source")
-            .metadata(metadata)
-            .start("headwater", env!("CARGO_PKG_VERSION"))
-            .await?;
-        let subjects = &self.inner.subjects;
-        // A queue group of the node's own: requests are for this node and no other.
-        let group = format!("headwater-{}", me.node);
-        let edge = service.endpoint_builder().name("edge").queue_group(&group);
-        let edge = edge.add(subjects.edges_of(&me.node)).await?;
-        let origin = service.endpoint_builder().name("origin").queue_group(&group);
-        let origin = origin.add(subjects.origins_of(&me.node)).await?;
-        self.inner.client.flush().await?;
-        tracker.spawn(self.clone().read(service, edge, origin, inbox, tracker.clone()));
-        Ok(())
+    /// [`ConnectError::Closed`].
+    pub async fn take_requests(&self) -> Result<Requests, ConnectError> {
+        let (client, subjects, me) = (&self.inner.client, &self.inner.subjects, &self.inner.me.node);
+        Ok(Requests {
+            broker: self.clone(),
+            edge: client.subscribe(subjects.edges_of(me)).await?,
+            origin: client.subscribe(subjects.origins_of(me)).await?,
+            directory: client.subscribe(subjects.directory(me)).await?,
+            discovery: self.discoverable().await?,
+        })
     }
+}
 
-    async fn read(
-        self,
-        service: Service,
-        mut edge: Endpoint,
-        mut origin: Endpoint,
+impl Requests {
+    /// Reads requests about rooms into `inbox`, and those about streams into `news`, until the receiver of
+    /// `inbox` is dropped; subscriptions that end are made again. `tracker` owns the answers.
+    pub async fn read(
+        mut self,
         inbox: mpsc::Sender<Inbound>,
+        news: mpsc::Sender<FleetNews>,
         tracker: TaskTracker,
     ) {
         loop {
             tokio::select! {
-                request = edge.next() => match request {
-                    Some(request) => self.take(request, &inbox, &tracker, Asked::Edge),
-                    None => break,
-                },
-                request = origin.next() => match request {
-                    Some(request) => self.take(request, &inbox, &tracker, Asked::Origin),
-                    None => break,
-                },
-                () = inbox.closed() => break,
+                () = inbox.closed() => return,
+                () = self.read_once(&inbox, &news, &tracker) => {}
             }
-            self.inner.metrics.inbox_depth.set(depth(&inbox));
-        }
-        let _ = service.stop().await;
-    }
-
-    fn take(&self, request: Request, inbox: &mpsc::Sender<Inbound>, tracker: &TaskTracker, asked: Asked) {
-        let trace = trace_of(&request);
-        match asked {
-            Asked::Edge => {
-                let (name, answer) = self.deliver(
-                    &request,
-                    trace,
-                    inbox,
-                    EdgeRequest::room,
-                    EdgeRequest::name,
-                    InboundBody::Edge,
-                );
-                tracker.spawn(self.clone().answer(request, name, answer));
-            }
-            Asked::Origin => {
-                let (name, answer) = self.deliver(
-                    &request,
-                    trace,
-                    inbox,
-                    OriginRequest::room,
-                    OriginRequest::name,
-                    InboundBody::Origin,
-                );
-                tracker.spawn(self.clone().answer(request, name, answer));
+            tracing::warn!("requests of other nodes are no longer heard; subscribing again");
+            tokio::time::sleep(SUBSCRIBE_AGAIN).await;
+            match self.broker.take_requests().await {
+                Ok(again) => self = again,
+                Err(error) => tracing::debug!(%error, "requests of other nodes can't be heard"),
             }
         }
     }
 
-    /// Decodes a request and puts it into the inbox; the answer is awaited by the caller.
-    fn deliver<M: serde::de::DeserializeOwned, R>(
-        &self,
-        request: &Request,
-        trace: Trace,
+    async fn read_once(
+        &mut self,
         inbox: &mpsc::Sender<Inbound>,
-        room_of: fn(&M) -> &RoomId,
-        name_of: fn(&M) -> &'static str,
-        body: fn(M, oneshot::Sender<Result<R, Refusal>>) -> InboundBody,
-    ) -> (&'static str, Pending<R>) {
-        let payload = &request.message.payload;
-        let message: M = match codec::decode(payload, self.inner.message_bytes) {
-            Ok(message) => message,
-            Err(error) => return ("unreadable", Err(Refusal::from(&error))),
-        };
-        let name = name_of(&message);
-        let room = room_of(&message).clone();
-        let addressed = match self.inner.subjects.parse(&request.message.subject) {
-            Some(Subject::Edge(room, _) | Subject::Origin(room, _)) => Some(room),
-            _ => None,
-        };
-        if addressed.as_ref() != Some(&room) {
-            let reason = "the message names another room than its subject";
-            return (name, Err(Refusal::new(Code::Malformed, reason)));
+        news: &mpsc::Sender<FleetNews>,
+        tracker: &TaskTracker,
+    ) {
+        loop {
+            let broker = &self.broker;
+            tokio::select! {
+                Some(request) = self.edge.next() => {
+                    broker.take::<EdgeRequest>(request, Endpoint::Edge, inbox, tracker);
+                }
+                Some(request) = self.origin.next() => {
+                    broker.take::<OriginRequest>(request, Endpoint::Origin, inbox, tracker);
+                }
+                Some(request) = self.directory.next() => broker.take_directory(request, news, tracker),
+                Some(question) = self.discovery.next() => broker.answer_discovery(&question).await,
+                else => return,
+            }
+            broker.inner.metrics.inbox_depth.set(depth(inbox));
         }
-        tracing::debug!(room = %room, trace_id = %trace.id(), "received event: {name}");
+    }
+}
+
+impl Broker {
+    /// Puts a request into the inbox, and its answer on its way; one for another process is left to that.
+    fn take<M: Asked>(
+        &self,
+        message: Message,
+        endpoint: Endpoint,
+        inbox: &mpsc::Sender<Inbound>,
+        tracker: &TaskTracker,
+    ) {
+        let at = Instant::now();
+        let request: Addressed<M> = match codec::decode(&message.payload, self.inner.message_bytes) {
+            Ok(request) => request,
+            Err(error) => {
+                let refused = Pending::<M::Reply>::Err(Refusal::from(&error));
+                tracker.spawn(self.clone().answer(message, endpoint, "unreadable", at, refused));
+                return;
+            }
+        };
+        let name = request.request.name();
+        if request.to != self.inner.me.incarnation {
+            self.count_received(name, "other");
+            return;
+        }
+        let answer = self.deliver(&message, request.request, inbox);
+        tracker.spawn(self.clone().answer(message, endpoint, name, at, answer));
+    }
+
+    fn deliver<M: Asked>(
+        &self,
+        message: &Message,
+        request: M,
+        inbox: &mpsc::Sender<Inbound>,
+    ) -> Pending<M::Reply> {
+        let malformed = |reason: &str| Err(Refusal::new(Code::Malformed, reason));
+        let room = request.room().clone();
+        if self.room_of(message).as_ref() != Some(&room) {
+            return malformed("the message names another room than its subject");
+        }
+        if !request.is_sound() {
+            self.count_refused("unsound");
+            return malformed("its parts are too many or too long");
+        }
+        let trace = trace_of(message);
+        tracing::debug!(%room, trace_id = %trace.id(), "received event: {}", request.name());
         let (reply, answer) = oneshot::channel();
-        match inbox.try_send(Inbound { room, body: body(message, reply), trace }) {
-            Ok(()) => (name, Ok(answer)),
-            Err(_) => (name, Err(busy())),
+        match inbox.try_send(Inbound { room, body: request.into_body(reply), trace }) {
+            Ok(()) => Ok(answer),
+            Err(_) => Err(busy()),
         }
     }
 
-    async fn answer<R: Serialize>(self, request: Request, name: &'static str, answer: Pending<R>) {
+    fn room_of(&self, message: &Message) -> Option<RoomId> {
+        match self.inner.subjects.parse(&message.subject)? {
+            Subject::Edge(room, _) | Subject::Origin(room, _) => Some(room),
+            _ => None,
+        }
+    }
+
+    /// Waits for the answer and sends it.
+    async fn answer<R: Serialize>(
+        self,
+        message: Message,
+        endpoint: Endpoint,
+        name: &'static str,
+        at: Instant,
+        answer: Pending<R>,
+    ) {
         let answer = match answer {
             Ok(answer) => answer.await.unwrap_or_else(|_| Err(busy())),
             Err(refusal) => Err(refusal),
         };
+        self.reply(message, endpoint, name, at, answer).await;
+    }
+
+    /// Sends an answer. A sender that wants none (no reply subject) gets none.
+    pub(super) async fn reply<R: Serialize>(
+        &self,
+        message: Message,
+        endpoint: Endpoint,
+        name: &'static str,
+        at: Instant,
+        answer: Result<R, Refusal>,
+    ) {
         let result = answer.as_ref().map_or_else(|refusal| refusal.code.as_str(), |_| "ok");
-        self.inner.metrics.messages_received.get_or_create(&[("message", name), ("result", result)]).inc();
+        self.count_received(name, result);
+        self.inner.served.count(endpoint, at.elapsed(), answer.is_ok());
         if let Err(refusal) = &answer {
-            let subject = request.message.subject.as_str();
+            let subject = message.subject.as_str();
             tracing::info!(subject, message = name, %refusal, "request refused");
         }
         let reply = match answer {
             Ok(reply) => Reply::Ok(reply),
             Err(refusal) => Reply::Error(refusal),
         };
-        match codec::encode(&reply) {
-            // A sender that wants no reply (no reply subject) gets none.
-            Ok(bytes) => drop(request.respond(Ok(bytes.into())).await),
-            Err(error) => tracing::error!(%error, "reply can't be written"),
+        match (codec::encode(&reply), message.reply) {
+            (Ok(bytes), Some(to)) => drop(self.inner.client.publish(to, bytes.into()).await),
+            (Ok(_), None) => {}
+            (Err(error), _) => tracing::error!(%error, "reply can't be written"),
         }
     }
 }
 
-/// An answer that the room will give, or why the request doesn't reach it.
+/// An answer that will come, or why the request reaches nobody.
 type Pending<R> = Result<oneshot::Receiver<Result<R, Refusal>>, Refusal>;
 
-#[derive(Clone, Copy)]
-enum Asked {
-    Edge,
-    Origin,
-}
-
-fn busy() -> Refusal {
+pub(super) fn busy() -> Refusal {
     Refusal::new(Code::Busy, "the inbox is full; ask again shortly")
 }
 
-fn trace_of(request: &Request) -> Trace {
-    let headers = request.message.headers.as_ref();
+fn trace_of(message: &Message) -> Trace {
+    let headers = message.headers.as_ref();
     Trace::from_header(headers.and_then(|headers| headers.get(TRACE_HEADER)).map(|value| value.as_str()))
 }
 

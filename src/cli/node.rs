@@ -63,7 +63,13 @@ impl Args {
         let config = self.options.config()?;
         log::start(&config.log).context("log.filter")?;
         let node = Node::start(config).await?;
-        interrupted().await;
+        tokio::select! {
+            () = interrupted() => {}
+            reason = node.failed() => {
+                stopped(node.stop()).await;
+                anyhow::bail!(reason);
+            }
+        }
         let drained = async {
             node.drain().await;
             node.stop().await;

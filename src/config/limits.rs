@@ -16,6 +16,12 @@ pub struct Limits {
     pub streams: usize,
     /// Streams of one room published here at once.
     pub streams_per_room: usize,
+    /// Viewers of one room that may wait for streams to arrive.
+    pub waiting: usize,
+    /// Edges that a room is sent to from here.
+    pub children: usize,
+    /// Producers taken from one pipe.
+    pub producers_per_pipe: usize,
     /// Bytes of a message from another node.
     pub message_bytes: usize,
     /// Bytes of an HTTP body.
@@ -63,12 +69,6 @@ pub struct Timeouts {
     /// How long a node may be silent on the bus before it counts as absent.
     #[serde(with = "humantime_serde")]
     pub presence: Duration,
-    /// How long an absent node's streams stay announced.
-    #[serde(with = "humantime_serde")]
-    pub reap: Duration,
-    /// How often a live stream is announced again.
-    #[serde(with = "humantime_serde")]
-    pub announce_again: Duration,
     /// What a viewer is told to wait before it asks again.
     #[serde(with = "humantime_serde")]
     pub retry_after: Duration,
@@ -84,6 +84,9 @@ impl Default for Limits {
             viewers: 5_000,
             streams: 1_000,
             streams_per_room: 64,
+            waiting: 500,
+            children: 1_000,
+            producers_per_pipe: 256,
             message_bytes: 64 * 1024,
             body_bytes: 256 * 1024,
             inbox: 1_024,
@@ -106,8 +109,6 @@ impl Default for Timeouts {
             lease_renewal: Duration::from_secs(5),
             lease: Duration::from_secs(20),
             presence: Duration::from_millis(2_500),
-            reap: Duration::from_secs(10),
-            announce_again: Duration::from_secs(3600),
             retry_after: Duration::from_secs(2),
             drain: Duration::from_secs(30),
         }

@@ -4,6 +4,7 @@
 //! file, the file over the defaults. Unknown keys are refused.
 
 mod auth;
+mod check;
 mod events;
 mod limits;
 mod network;
@@ -84,6 +85,9 @@ pub struct Media {
     pub spread_slack: usize,
     /// What a stream does when another publisher takes its name.
     pub takeover: Takeover,
+    /// For how long after a takeover nobody takes the stream over again, while the newer publisher sends.
+    #[serde(with = "humantime_serde")]
+    pub takeover_pause: std::time::Duration,
 }
 
 /// A codec that publishers and viewers may use.
@@ -142,7 +146,7 @@ pub enum ConfigError {
     /// A file, variable or key is wrong; the message names it.
     #[error("configuration: {0}")]
     Invalid(#[from] Box<figment::Error>),
-    /// The keys contradict each other.
+    /// A value is out of its bounds, or keys contradict each other; the message names what to change.
     #[error("configuration: {0}")]
     Contradiction(String),
 }
@@ -165,6 +169,7 @@ impl Default for Media {
             key_frame_delay: std::time::Duration::from_millis(500),
             spread_slack: 50,
             takeover: Takeover::Replace,
+            takeover_pause: std::time::Duration::from_secs(60),
         }
     }
 }
@@ -196,43 +201,6 @@ impl Config {
         let config: Self = figment.extract().map_err(Box::new)?;
         config.check()?;
         Ok(config)
-    }
-
-    /// Whether the keys fit each other.
-    ///
-    /// # Errors
-    /// [`ConfigError::Contradiction`] with what to change.
-    pub fn check(&self) -> Result<(), ConfigError> {
-        let wrong = |reason: &str| Err(ConfigError::Contradiction(reason.to_owned()));
-        if self.nats.urls.is_empty() {
-            return wrong("nats.urls must name at least one server");
-        }
-        if crate::protocol::subjects::Subjects::new(&self.nats.prefix).is_err() {
-            return wrong("nats.prefix must be up to 4 tokens of A-Z a-z 0-9 _ - joined by '.'");
-        }
-        if self.media.codecs.is_empty() {
-            return wrong("media.codecs must name at least one codec");
-        }
-        if self.webrtc.listen.is_empty() {
-            return wrong("webrtc.listen must name at least one address");
-        }
-        if self.webrtc.listen.iter().any(|ip| ip.is_unspecified()) && self.webrtc.announced.is_none() {
-            return wrong(
-                "webrtc.listen is a wildcard address: set webrtc.announced to what viewers can reach",
-            );
-        }
-        if self.pipe.listen.is_unspecified() && self.pipe.announced.is_none() {
-            return wrong(
-                "pipe.listen is a wildcard address: set pipe.announced to what other nodes can reach",
-            );
-        }
-        if self.auth.jwt.as_ref().is_some_and(|jwt| jwt.key.is_empty()) {
-            return wrong("auth.jwt.key must be the secret (HS256) or the public key in PEM (EdDSA)");
-        }
-        if self.events.buffer == 0 || self.monitor.snapshot_every == 0 {
-            return wrong("events.buffer and monitor.snapshot_every must be at least 1");
-        }
-        Ok(())
     }
 
     /// The configuration as TOML, secrets hidden.

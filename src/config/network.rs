@@ -34,13 +34,10 @@ pub struct Nats {
     pub prefix: String,
     /// The node's own inbox prefix; empty means `_INBOX_<node>`, which no other node can read.
     pub inbox_prefix: String,
-    /// Copies of each announcement in the JetStream cluster.
+    /// Copies of each event in the JetStream cluster.
     pub replicas: usize,
-    /// Where JetStream keeps the announcements.
+    /// Where JetStream keeps the events.
     pub storage: Storage,
-    /// How long ended streams are remembered.
-    #[serde(with = "humantime_serde")]
-    pub retention: std::time::Duration,
 }
 
 /// Where JetStream keeps its messages.
@@ -193,7 +190,6 @@ impl Default for Nats {
             inbox_prefix: String::new(),
             replicas: 1,
             storage: Storage::File,
-            retention: std::time::Duration::from_secs(7 * 24 * 3600),
         }
     }
 }

@@ -1,8 +1,26 @@
-//! The nodes: who is there, and who is whose source.
+//! The nodes and their streams: who is there, who claims what, and who is whose source.
+//!
+//! All of it decides without input or output; [`FleetTask`] alone carries out what is decided.
 
+mod chance;
+pub mod digest;
+mod directory;
+mod handle;
+mod heartbeat;
+mod mailbox;
+mod membership;
+mod notice;
 pub mod placement;
-mod presence;
+#[cfg(test)]
+pub(crate) mod samples;
+mod task;
 mod view;
 
-pub use presence::{Heartbeat, run};
-pub use view::{Fleet, Seen};
+pub use directory::{Directory, Word};
+pub use handle::FleetHandle;
+pub use heartbeat::Heartbeat;
+pub use mailbox::{NoticeReceiver, NoticeSender, mailbox};
+pub use membership::{Effect, Input, Membership, Profile};
+pub use notice::Notice;
+pub use task::{Ended, FleetConfig, FleetNews, FleetTask, fleet};
+pub use view::{BEAT, Fleet};

@@ -1,5 +1,7 @@
 //! What operators see and do: health, metrics, rooms.
 
+use std::time::Instant;
+
 use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
@@ -46,19 +48,18 @@ pub(crate) async fn authorize(State(token): State<Option<Secret>>, request: Requ
     Problem::new(StatusCode::UNAUTHORIZED, "send the operators' bearer token").into_response()
 }
 
-/// Whether the node can serve: it hears NATS, knows all streams and is not draining. Whether it is
-/// alive is another question: a node without NATS goes on with the media that it has.
+/// Whether the node takes publishers and viewers: it has started, neither drains nor has failed. What it
+/// can't do now is said beside: that takes no node that works out of a load balancer.
 async fn ready(State(app): State<App>) -> Response {
     let ctx = &app.ctx;
-    let checks = [
-        ("nats", ctx.broker.is_connected()),
-        ("registry", ctx.metrics.registry_ready.get() == 1),
-        ("serving", *ctx.phase.borrow() == Phase::Serving),
-    ];
-    let ok = checks.iter().all(|(_, ok)| *ok);
-    let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body: serde_json::Map<String, Value> =
-        checks.into_iter().map(|(check, ok)| (check.to_owned(), ok.into())).collect();
+    let serving = *ctx.phase.borrow() == Phase::Serving;
+    let body = json!({
+        "serving": serving,
+        "directory": ctx.metrics.directory_ready.get() == 1,
+        "joins": ctx.fleet().hears_itself(Instant::now()),
+        "log": ctx.broker.is_connected() && ctx.metrics.log_ready.get() == 1,
+    });
+    let status = if serving { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(body)).into_response()
 }
 
@@ -115,6 +116,6 @@ fn absent(error: RoomError) -> RoomError {
 
 async fn fleet(State(app): State<App>) -> Json<Value> {
     let fleet = app.ctx.fleet();
-    let nodes: Vec<_> = fleet.present(std::time::Instant::now()).collect();
+    let nodes: Vec<_> = fleet.present(Instant::now()).collect();
     Json(json!(nodes))
 }

@@ -52,6 +52,11 @@ impl Problem {
     }
 }
 
+/// Whole seconds, never sooner than was meant.
+fn seconds(after: Duration) -> u64 {
+    after.as_secs() + u64::from(after.subsec_nanos() > 0 || after.is_zero())
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let title = self.status.canonical_reason().unwrap_or("error");
@@ -61,7 +66,7 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(after) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds(after)));
         }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -74,8 +79,12 @@ impl From<RoomError> for Problem {
     fn from(error: RoomError) -> Self {
         let problem = |status| Self::new(status, error.to_string());
         match &error {
-            RoomError::NotLive { retry_after } => problem(StatusCode::CONFLICT).later(*retry_after),
-            RoomError::AlreadyPublished => problem(StatusCode::CONFLICT),
+            RoomError::NotLive { retry_after }
+            | RoomError::AlreadyPublished { retry_after }
+            | RoomError::TakenOver { retry_after } => problem(StatusCode::CONFLICT).later(*retry_after),
+            RoomError::Unheard { retry_after } => {
+                problem(StatusCode::SERVICE_UNAVAILABLE).later(*retry_after)
+            }
             RoomError::NoSession | RoomError::NoStream => problem(StatusCode::NOT_FOUND),
             RoomError::Unsupported(_) => problem(StatusCode::UNPROCESSABLE_ENTITY),
             RoomError::NoEtag => problem(StatusCode::PRECONDITION_REQUIRED),

@@ -1,5 +1,7 @@
 //! What everyone may know of a node and a stream.
 
+use std::time::Instant;
+
 use axum::extract::{Path, State};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -9,7 +11,6 @@ use serde_json::{Value, json};
 use super::App;
 use super::problem::Problem;
 use super::request::names;
-use crate::room::RoomError;
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/api/node", get(node)).route("/api/status/{room}/{stream}", get(stream_status))
@@ -25,17 +26,27 @@ async fn stream_status(
     Path((room, stream)): Path<(String, String)>,
 ) -> Result<Json<Value>, Problem> {
     let (room, stream) = names(&room, Some(&stream))?;
-    let status = app.rooms.status(room.clone(), stream.clone()).await.ok_or(RoomError::Stopped)?;
+    let (claim, here) = tokio::join!(
+        app.ctx.directory.look_up(room.clone(), stream.clone()),
+        app.rooms.status(room.clone(), stream.clone()),
+    );
+    let claims = claim.map(|notice| notice.claims).unwrap_or_default();
+    let (fleet, now) = (app.ctx.fleet(), Instant::now());
+    let holds = claims.iter().find(|claim| !fleet.is_absent(&claim.origin, now));
+    let hops = here.and_then(|here| here.hops);
+    let shown = holds.or(claims.first());
     let me = &app.ctx.me;
     Ok(Json(json!({
         "room": room,
         "stream": stream,
-        "live": status.live,
+        "live": hops.is_some() || holds.is_some(),
+        // Published, but its origin can't be heard now.
+        "unheard": !claims.is_empty() && holds.is_none(),
         "node": {"name": me.node, "region": me.region},
-        "origin": status.origin.map(|origin| json!({"name": origin.node, "region": origin.region})),
-        "hops": status.hops,
-        "viewers": status.viewers,
-        "since": status.since,
+        "origin": shown.map(|claim| json!({"name": claim.origin.node, "region": claim.origin.region})),
+        "hops": hops,
+        "viewers": here.map_or(0, |here| here.viewers),
+        "since": shown.map(|claim| claim.started_at),
         "serverTime": Utc::now(),
     })))
 }

@@ -10,18 +10,8 @@ use mediasoup_types::data_structures::{DtlsState, IceState};
 use tokio::sync::mpsc;
 
 use crate::protocol::ids::{ProducerId, SessionId};
+use crate::protocol::media::MediaEvent;
 use crate::telemetry::Metrics;
-
-/// What media tells its room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MediaEvent {
-    /// A publisher or viewer is connected.
-    Connected(SessionId),
-    /// A publisher or viewer is gone.
-    Disconnected(SessionId),
-    /// A producer's first packet has arrived.
-    FirstPacket(ProducerId),
-}
 
 /// Tells the room when a publisher or viewer connects and when its connection fails.
 pub(super) fn watch_connection(
@@ -51,24 +41,32 @@ pub(super) fn watch_connection(
         .detach();
 }
 
-/// Counts key frames and the requests for them, and tells the room of the first packet. Answers where
-/// the requests of this producer alone are counted.
+/// What a producer's callback leaves for its owner to read.
+#[derive(Debug, Default)]
+pub(super) struct Watched {
+    /// Key frames that were asked for of this producer alone.
+    pub(super) requests: Arc<AtomicU64>,
+    /// Whether its first packet has arrived, where packets are traced.
+    pub(super) arrived: Arc<AtomicBool>,
+}
+
+/// Counts key frames and the requests for them, and tells the room of the first packet. That event is a hint:
+/// where a full channel loses it, the room's next look finds what it tells.
 pub(super) fn watch_producer(
     producer: &Producer,
     id: ProducerId,
     hop: &'static str,
     events: &mpsc::Sender<MediaEvent>,
     metrics: &Arc<Metrics>,
-) -> Arc<AtomicU64> {
+) -> Watched {
     let requests = metrics.key_frame_requests.get_or_create_owned(&[("hop", hop)]);
     let key_frames = metrics.key_frames.get_or_create_owned(&[("hop", hop)]);
-    let own = Arc::new(AtomicU64::new(0));
-    let counted = Arc::clone(&own);
+    let watched = Watched::default();
+    let (counted, arrived) = (Arc::clone(&watched.requests), Arc::clone(&watched.arrived));
     let events = events.clone();
-    let first = AtomicBool::new(true);
     producer
         .on_trace(move |trace| match trace {
-            ProducerTraceEventData::Rtp { .. } if first.swap(false, Ordering::Relaxed) => {
+            ProducerTraceEventData::Rtp { .. } if !arrived.swap(true, Ordering::Relaxed) => {
                 let _ = events.try_send(MediaEvent::FirstPacket(id));
             }
             ProducerTraceEventData::KeyFrame { .. } => drop(key_frames.inc()),
@@ -79,5 +77,5 @@ pub(super) fn watch_producer(
             _ => {}
         })
         .detach();
-    own
+    watched
 }

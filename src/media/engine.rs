@@ -3,7 +3,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use mediasoup::prelude::{
@@ -26,7 +26,9 @@ pub struct Engine {
     manager: WorkerManager,
     codecs: Vec<RtpCodecCapability>,
     capabilities: RtpCapabilitiesFinalized,
-    deaths: mpsc::Sender<usize>,
+    /// Workers started so far.
+    started: AtomicU64,
+    deaths: mpsc::Sender<WorkerId>,
     pub(super) webrtc: WebRtc,
     pub(super) pipe: Pipe,
     pub(super) timeouts: Timeouts,
@@ -36,11 +38,23 @@ pub struct Engine {
     pub(super) metrics: Arc<Metrics>,
 }
 
+/// A worker: its place, and which of those that had the place in turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkerId {
+    /// The place.
+    pub index: usize,
+    /// The worker's number among all that were started, from 1.
+    pub generation: u64,
+}
+
 #[derive(Debug)]
 struct Slot {
+    id: WorkerId,
     server: WebRtcServer,
     worker: Worker,
     viewers: Arc<AtomicUsize>,
+    dead: Arc<AtomicBool>,
 }
 
 /// One viewer's share of a worker's load; given back when dropped.
@@ -76,14 +90,15 @@ pub enum EngineError {
 }
 
 impl Engine {
-    /// Starts the workers and their listeners. Deaths of workers are told into `deaths`.
+    /// Starts the workers and their listeners. Deaths of workers are told into `deaths`; one that finds no
+    /// place there is found by [`Engine::dead`].
     ///
     /// # Errors
     /// [`EngineError`] that names the key to change.
     pub async fn start(
         config: &Config,
         metrics: &Arc<Metrics>,
-        deaths: mpsc::Sender<usize>,
+        deaths: mpsc::Sender<WorkerId>,
     ) -> Result<Self, EngineError> {
         let manager = WorkerManager::new();
         let count = match config.media.workers {
@@ -91,8 +106,10 @@ impl Engine {
             count => count,
         };
         let mut workers = Vec::with_capacity(count);
+        let started = AtomicU64::new(0);
         for index in 0..count {
-            let slot = Slot::start(&manager, &config.webrtc, index, &deaths).await?;
+            let id = next_id(&started, index);
+            let slot = Slot::start(&manager, &config.webrtc, id, &deaths).await?;
             workers.push(ArcSwap::from_pointee(slot));
         }
         let codecs = codecs::capabilities(&config.media.codecs);
@@ -111,6 +128,7 @@ impl Engine {
             manager,
             codecs,
             capabilities,
+            started,
             deaths,
             webrtc: config.webrtc.clone(),
             pipe: config.pipe.clone(),
@@ -127,6 +145,11 @@ impl Engine {
         &self.capabilities
     }
 
+    /// The workers, by place.
+    pub fn workers(&self) -> Vec<WorkerId> {
+        self.workers.iter().map(|place| place.load().id).collect()
+    }
+
     /// Viewers on each worker.
     pub fn loads(&self) -> Vec<usize> {
         self.workers.iter().map(|slot| slot.load().viewers.load(Ordering::Relaxed)).collect()
@@ -138,10 +161,17 @@ impl Engine {
     /// [`EngineError`] if it does not start; the place stays dead.
     pub async fn revive(&self, index: usize) -> Result<(), EngineError> {
         if let Some(place) = self.workers.get(index) {
-            let slot = Slot::start(&self.manager, &self.webrtc, index, &self.deaths).await?;
+            let id = next_id(&self.started, index);
+            let slot = Slot::start(&self.manager, &self.webrtc, id, &self.deaths).await?;
             place.store(Arc::new(slot));
         }
         Ok(())
+    }
+
+    /// The workers that are dead and not replaced.
+    pub fn dead(&self) -> Vec<WorkerId> {
+        let slots = self.workers.iter().map(|place| place.load());
+        slots.filter(|slot| slot.dead.load(Ordering::Relaxed)).map(|slot| slot.id).collect()
     }
 
     /// What the workers hold, by their own count: for tests and operators.
@@ -157,30 +187,38 @@ impl Engine {
         Ok(routers)
     }
 
-    /// The worker with the fewest viewers, where a new room is at home.
-    pub(super) fn lightest(&self) -> usize {
-        let loads = self.loads();
-        loads.iter().enumerate().min_by_key(|(_, load)| **load).map_or(0, |(index, _)| index)
+    /// The living worker with the fewest viewers, where a new room is at home.
+    pub(super) fn lightest(&self) -> Result<WorkerId, MediaError> {
+        self.choose(&[])
     }
 
     /// The worker for a room's next viewer, given the workers that the room is on already.
-    pub(super) fn worker_for_viewer(&self, on: &[usize]) -> usize {
-        choose_worker(&self.loads(), on, self.spread_slack)
+    pub(super) fn worker_for_viewer(&self, on: &[WorkerId]) -> Result<WorkerId, MediaError> {
+        self.choose(on)
     }
 
-    pub(super) async fn home_router(&self, worker: usize) -> Result<Router, MediaError> {
+    fn choose(&self, on: &[WorkerId]) -> Result<WorkerId, MediaError> {
+        let ids = self.workers();
+        let loads: Vec<_> = self.workers.iter().map(|place| place.load().load()).collect();
+        // A replacement is another worker than the one that the room is on.
+        let on: Vec<_> = on.iter().filter(|id| ids.contains(id)).map(|id| id.index).collect();
+        let chosen = choose_worker(&loads, &on, self.spread_slack);
+        chosen.and_then(|index| ids.get(index).copied()).ok_or_else(no_worker)
+    }
+
+    pub(super) async fn home_router(&self, worker: WorkerId) -> Result<Router, MediaError> {
         self.router(worker, self.codecs.clone()).await
     }
 
     pub(super) async fn layout_router(
         &self,
-        worker: usize,
+        worker: WorkerId,
         layout: Option<&Layout>,
     ) -> Result<Router, MediaError> {
         self.router(worker, layout.map_or_else(|| self.codecs.clone(), Layout::codecs)).await
     }
 
-    async fn router(&self, worker: usize, codecs: Vec<RtpCodecCapability>) -> Result<Router, MediaError> {
+    async fn router(&self, worker: WorkerId, codecs: Vec<RtpCodecCapability>) -> Result<Router, MediaError> {
         let worker = self.slot(worker)?.worker.clone();
         worker
             .create_router(RouterOptions::new(codecs))
@@ -188,34 +226,41 @@ impl Engine {
             .map_err(|error| MediaError::Worker(error.to_string()))
     }
 
-    pub(super) fn server(&self, worker: usize) -> Result<WebRtcServer, MediaError> {
+    pub(super) fn server(&self, worker: WorkerId) -> Result<WebRtcServer, MediaError> {
         Ok(self.slot(worker)?.server.clone())
     }
 
-    pub(super) fn share_load(&self, worker: usize) -> Option<LoadShare> {
+    pub(super) fn share_load(&self, worker: WorkerId) -> Option<LoadShare> {
         let viewers = Arc::clone(&self.slot(worker).ok()?.viewers);
         viewers.fetch_add(1, Ordering::Relaxed);
         Some(LoadShare(viewers))
     }
 
-    fn slot(&self, worker: usize) -> Result<Arc<Slot>, MediaError> {
-        let place = self.workers.get(worker);
-        place.map(ArcSwap::load_full).ok_or_else(|| MediaError::Worker("no such worker".to_owned()))
+    /// The worker itself, not one that has taken its place.
+    fn slot(&self, worker: WorkerId) -> Result<Arc<Slot>, MediaError> {
+        let slot = self.workers.get(worker.index).map(ArcSwap::load_full);
+        slot.filter(|slot| slot.id == worker).ok_or_else(|| MediaError::Worker("it is gone".to_owned()))
     }
 }
 
-/// The lightest worker, unless one that the room is on is nearly as light: every further worker
-/// costs the room a copy of its media.
-fn choose_worker(loads: &[usize], on: &[usize], slack: usize) -> usize {
+fn next_id(started: &AtomicU64, index: usize) -> WorkerId {
+    WorkerId { index, generation: started.fetch_add(1, Ordering::Relaxed) + 1 }
+}
+
+fn no_worker() -> MediaError {
+    MediaError::Worker("none is alive".to_owned())
+}
+
+/// The lightest living worker, unless one that the room is on is nearly as light: every further worker
+/// costs the room a copy of its media. A dead one has no load.
+fn choose_worker(loads: &[Option<usize>], on: &[usize], slack: usize) -> Option<usize> {
     let lightest = |indexes: &mut dyn Iterator<Item = usize>| {
-        indexes.filter_map(|index| Some((*loads.get(index)?, index))).min()
+        indexes.filter_map(|index| Some(((*loads.get(index)?)?, index))).min()
     };
-    let any = lightest(&mut (0..loads.len()));
-    let near = lightest(&mut on.iter().copied());
-    match (any, near) {
-        (Some((least, _)), Some((load, index))) if load <= least.saturating_add(slack) => index,
-        (Some((_, index)), _) | (None, Some((_, index))) => index,
-        (None, None) => 0,
+    let (least, any) = lightest(&mut (0..loads.len()))?;
+    match lightest(&mut on.iter().copied()) {
+        Some((load, near)) if load <= least.saturating_add(slack) => Some(near),
+        _ => Some(any),
     }
 }
 
@@ -223,20 +268,22 @@ impl Slot {
     async fn start(
         manager: &WorkerManager,
         webrtc: &WebRtc,
-        index: usize,
-        deaths: &mpsc::Sender<usize>,
+        id: WorkerId,
+        deaths: &mpsc::Sender<WorkerId>,
     ) -> Result<Self, EngineError> {
         let mut settings = WorkerSettings::default();
         settings.log_level = WorkerLogLevel::Warn;
         settings.log_tags = Vec::new();
         let worker = manager.create_worker(settings).await?;
-        let deaths = deaths.clone();
+        let (deaths, dead) = (deaths.clone(), Arc::new(AtomicBool::new(false)));
+        let died = Arc::clone(&dead);
         worker
             .on_dead(move |_| {
-                let _ = deaths.try_send(index);
+                died.store(true, Ordering::Relaxed);
+                let _ = deaths.try_send(id);
             })
             .detach();
-        let offset = u16::try_from(index).unwrap_or(u16::MAX);
+        let offset = u16::try_from(id.index).unwrap_or(u16::MAX);
         let port = (webrtc.port > 0).then(|| webrtc.port.saturating_add(offset));
         let options = WebRtcServerOptions::new(listen_infos(webrtc, port));
         let server = worker.create_webrtc_server(options).await.map_err(|source| EngineError::Listen {
@@ -244,7 +291,12 @@ impl Slot {
             port: port.unwrap_or(0),
             source,
         })?;
-        Ok(Self { server, worker, viewers: Arc::new(AtomicUsize::new(0)) })
+        Ok(Self { id, server, worker, viewers: Arc::new(AtomicUsize::new(0)), dead })
+    }
+
+    /// Its viewers; none of a dead worker.
+    fn load(&self) -> Option<usize> {
+        (!self.dead.load(Ordering::Relaxed)).then(|| self.viewers.load(Ordering::Relaxed))
     }
 }
 
@@ -280,21 +332,31 @@ mod tests {
 
     #[test]
     fn a_room_stays_where_it_is_until_that_worker_is_clearly_fuller() {
-        assert_eq!(choose_worker(&[3, 0, 0], &[0], 5), 0);
-        assert_eq!(choose_worker(&[6, 0, 0], &[0], 5), 1);
-        assert_eq!(choose_worker(&[6, 2, 0], &[0, 1], 5), 1);
+        assert_eq!(choose_worker(&[Some(3), Some(0), Some(0)], &[0], 5), Some(0));
+        assert_eq!(choose_worker(&[Some(6), Some(0), Some(0)], &[0], 5), Some(1));
+        assert_eq!(choose_worker(&[Some(6), Some(2), Some(0)], &[0, 1], 5), Some(1));
+    }
+
+    #[test]
+    fn a_dead_worker_is_not_chosen() {
+        assert_eq!(choose_worker(&[None, Some(9)], &[], 5), Some(1));
+        assert_eq!(choose_worker(&[None, Some(9)], &[0], 50), Some(1));
+        assert_eq!(choose_worker(&[None, None], &[0], 5), None);
     }
 
     proptest! {
         #[test]
         fn no_worker_is_ever_more_than_the_slack_above_the_lightest(
-            loads in proptest::collection::vec(0usize..50, 1..8),
+            loads in proptest::collection::vec(proptest::option::of(0usize..50), 1..8),
             on in proptest::collection::vec(0usize..8, 0..8),
             slack in 0usize..20,
         ) {
             let chosen = choose_worker(&loads, &on, slack);
-            let least = loads.iter().min().copied().unwrap_or(0);
-            prop_assert!(loads[chosen] <= least + slack);
+            let least = loads.iter().flatten().min().copied();
+            prop_assert_eq!(chosen.is_some(), least.is_some());
+            if let (Some(chosen), Some(least)) = (chosen, least) {
+                prop_assert!(loads[chosen].is_some_and(|load| load <= least + slack));
+            }
         }
     }
 }

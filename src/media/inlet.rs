@@ -1,23 +1,42 @@
 //! The receiving end of a pipe.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mediasoup::prelude::{ProduceError, Producer, ProducerOptions, Transport};
 use mediasoup::producer::ProducerTraceEventType;
 use tokio::sync::mpsc;
 
-use super::callbacks::{MediaEvent, watch_producer};
+use super::callbacks::watch_producer;
 use super::engine::{Engine, worker_error};
 use super::pipe::Pipe;
-use super::{MediaError, Piped, native};
+use super::{MediaError, MediaEvent, Piped, native};
 use crate::protocol::ids::ProducerId;
 use crate::protocol::rtp::MediaKind;
 
 /// A pipe and what arrives on it. Dropping it closes both.
 #[derive(Debug)]
 pub(super) struct Inlet {
-    producers: HashMap<ProducerId, Producer>,
+    producers: HashMap<ProducerId, Received>,
     pub(super) pipe: Pipe,
+}
+
+/// A producer of a pipe.
+#[derive(Debug)]
+struct Received {
+    producer: Producer,
+    /// Whether its first packet has arrived; none once that was seen, and where it isn't asked for (audio).
+    arrived: Option<Arc<AtomicBool>>,
+}
+
+/// What a pipe has brought so far.
+#[derive(Debug, Default)]
+pub(super) struct Brought {
+    pub(super) packets: u64,
+    pub(super) lost: u64,
+    /// Bytes, by producer.
+    pub(super) bytes: Vec<(ProducerId, u64)>,
 }
 
 /// What is traced of a video producer for its metrics: rare events only.
@@ -48,26 +67,34 @@ impl Inlet {
             ProduceError::Request(error) => worker_error(error),
             other => MediaError::Unsupported(other.to_string()),
         })?;
+        let mut arrived = None;
         if piped.kind == MediaKind::Video {
-            watch_producer(&producer, id, "pipe", events, &engine.metrics);
+            arrived = Some(watch_producer(&producer, id, "pipe", events, &engine.metrics).arrived);
             let mut traced = TRACED.to_vec();
             traced.push(ProducerTraceEventType::Rtp);
             producer.enable_trace_event(traced).await.map_err(worker_error)?;
         }
-        self.producers.insert(id, producer);
+        self.producers.insert(id, Received { producer, arrived });
         Ok(())
     }
 
-    /// The first packet is seen: tracing every further one would cost.
-    pub(super) async fn first_packet_seen(&self, id: ProducerId) {
-        if let Some(producer) = self.producers.get(&id) {
-            let _ = producer.enable_trace_event(TRACED.to_vec()).await;
-        }
+    /// The first packet of a producer has arrived; answers whether that is news. Tracing every further packet
+    /// would cost.
+    pub(super) async fn first_packet_seen(&mut self, id: ProducerId) -> bool {
+        let received = self.producers.get_mut(&id);
+        let Some(received) = received.filter(|received| received.has_arrived()) else { return false };
+        received.arrived = None;
+        let _ = received.producer.enable_trace_event(TRACED.to_vec()).await;
+        true
+    }
+
+    /// The producers whose first packet has arrived and was not seen yet.
+    pub(super) fn arrived(&self) -> impl Iterator<Item = ProducerId> {
+        self.producers.iter().filter(|(_, received)| received.has_arrived()).map(|(id, _)| *id)
     }
 
     pub(super) async fn set_paused(&self, id: ProducerId, paused: bool) -> Result<(), MediaError> {
-        let producer = self.producers.get(&id).ok_or(MediaError::UnknownProducer)?;
-        set_paused(producer, paused).await
+        set_paused(self.producer(id).ok_or(MediaError::UnknownProducer)?, paused).await
     }
 
     pub(super) fn stop_receiving(&mut self, id: ProducerId) -> bool {
@@ -75,24 +102,33 @@ impl Inlet {
     }
 
     pub(super) fn producer(&self, id: ProducerId) -> Option<&Producer> {
-        self.producers.get(&id)
+        self.producers.get(&id).map(|received| &received.producer)
     }
 
     pub(super) fn ids(&self) -> impl Iterator<Item = ProducerId> {
         self.producers.keys().copied()
     }
 
-    /// Packets received and lost, of all producers.
-    pub(super) async fn packets(&self) -> (u64, u64) {
-        let mut sum = (0, 0);
-        for producer in self.producers.values() {
-            for stat in producer.get_stats().await.unwrap_or_default() {
-                sum.0 += stat.packet_count;
+    /// What all producers have brought so far.
+    pub(super) async fn brought(&self) -> Brought {
+        let mut brought = Brought::default();
+        for (id, received) in &self.producers {
+            let mut bytes = 0;
+            for stat in received.producer.get_stats().await.unwrap_or_default() {
+                bytes += stat.byte_count;
+                brought.packets += stat.packet_count;
                 // Duplicates may make it negative.
-                sum.1 += u64::try_from(stat.packets_lost).unwrap_or(0);
+                brought.lost += u64::try_from(stat.packets_lost).unwrap_or(0);
             }
+            brought.bytes.push((*id, bytes));
         }
-        sum
+        brought
+    }
+}
+
+impl Received {
+    fn has_arrived(&self) -> bool {
+        self.arrived.as_ref().is_some_and(|arrived| arrived.load(Ordering::Relaxed))
     }
 }
 

@@ -7,8 +7,7 @@ use mediasoup::prelude::{Producer, Router, WebRtcTransport};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::callbacks::MediaEvent;
-use super::engine::Engine;
+use super::engine::{Engine, WorkerId};
 use super::inlet::{Inlet, set_paused};
 use super::layout::Layout;
 use super::outlet::Outlet;
@@ -17,8 +16,8 @@ use super::spread::Spread;
 use super::uplink::{Uplink, describe};
 use super::viewer::Viewer;
 use super::{
-    Measured, MediaError, Offered, PipeEnd, PipeFlow, Piped, ProducerInfo, Sent, TransportInfo, ViewerFlow,
-    Wanted, native, session,
+    Counts, Measured, MediaError, MediaEvent, Offered, PipeEnd, PipeFlow, Piped, ProducerInfo, Sent,
+    TransportInfo, ViewerFlow, Wanted, native, session,
 };
 use crate::protocol::ids::{PipeId, ProducerId, RouterId, SessionId};
 use crate::protocol::rtp::DtlsParameters;
@@ -34,18 +33,18 @@ pub struct RoomMedia {
     uplinks: HashMap<SessionId, Uplink>,
     inlets: HashMap<PipeId, Inlet>,
     home: Router,
-    worker: usize,
+    worker: WorkerId,
     engine: Arc<Engine>,
     events: mpsc::Sender<MediaEvent>,
 }
 
 impl RoomMedia {
-    /// Opens the room's home router on the lightest worker.
+    /// Opens the room's home router on the lightest worker that is alive.
     ///
     /// # Errors
     /// [`MediaError::Worker`].
     pub async fn open(engine: Arc<Engine>, events: mpsc::Sender<MediaEvent>) -> Result<Self, MediaError> {
-        let worker = engine.lightest();
+        let worker = engine.lightest()?;
         let home = engine.home_router(worker).await?;
         Ok(Self {
             viewers: HashMap::new(),
@@ -66,7 +65,7 @@ impl RoomMedia {
     }
 
     /// The workers that the room is on, its home first.
-    pub fn workers(&self) -> Vec<usize> {
+    pub fn workers(&self) -> Vec<WorkerId> {
         let spreads = self.spreads.iter().flatten().map(|spread| spread.worker);
         std::iter::once(self.worker).chain(spreads).collect()
     }
@@ -106,8 +105,25 @@ impl RoomMedia {
             .filter_map(|source| self.producer(source.id)?.rtp_parameters().codecs.first().cloned())
             .collect();
         let layout = Layout::of(&wanted, self.engine.capabilities(), &codecs);
-        let worker = self.engine.worker_for_viewer(&self.workers());
+        let worker = self.engine.worker_for_viewer(&self.workers())?;
         let spread = self.spread_for(worker, layout).await?;
+        let opened = self.open_viewer(session, spread, worker, wanted, dtls, sources).await;
+        if opened.is_err() {
+            self.viewers.remove(&session);
+            self.close_if_unused(spread);
+        }
+        opened
+    }
+
+    async fn open_viewer(
+        &mut self,
+        session: SessionId,
+        spread: Option<usize>,
+        worker: WorkerId,
+        wanted: Vec<Wanted>,
+        dtls: Option<DtlsParameters>,
+        sources: &[ProducerInfo],
+    ) -> Result<(TransportInfo, Vec<Sent>), MediaError> {
         let transport =
             session::open(self.router(spread), worker, &self.engine, session, &self.events).await?;
         if let Some(dtls) = dtls {
@@ -115,10 +131,7 @@ impl RoomMedia {
         }
         let viewer = Viewer::new(transport, spread, wanted, self.engine.share_load(worker));
         self.viewers.insert(session, viewer);
-        if let Err(error) = self.show(session, sources).await {
-            self.viewers.remove(&session);
-            return Err(error);
-        }
+        self.show(session, sources).await?;
         let viewer = self.viewers.get(&session).ok_or(MediaError::UnknownSession)?;
         Ok((session::info(&viewer.transport), viewer.sent()))
     }
@@ -149,7 +162,7 @@ impl RoomMedia {
     /// The router for a worker and layout: an index of the spreads; none is the home router.
     async fn spread_for(
         &mut self,
-        worker: usize,
+        worker: WorkerId,
         layout: Option<Layout>,
     ) -> Result<Option<usize>, MediaError> {
         if worker == self.worker && layout.is_none() {
@@ -208,6 +221,13 @@ impl RoomMedia {
         self.connection(session).map_or(Some(false), session::is_up)
     }
 
+    /// The publishers and viewers whose connection was made, and whether it still stands.
+    pub fn connections(&self) -> Vec<(SessionId, bool)> {
+        let uplinks = self.uplinks.iter().map(|(session, uplink)| (*session, &uplink.transport));
+        let viewers = self.viewers.iter().map(|(session, viewer)| (*session, &viewer.transport));
+        uplinks.chain(viewers).filter_map(|(id, transport)| Some((id, session::is_up(transport)?))).collect()
+    }
+
     fn connection(&self, session: SessionId) -> Option<&WebRtcTransport> {
         let uplink = self.uplinks.get(&session).map(|uplink| &uplink.transport);
         uplink.or_else(|| self.viewers.get(&session).map(|viewer| &viewer.transport))
@@ -227,14 +247,20 @@ impl RoomMedia {
     pub async fn unwatch(&mut self, session: SessionId) -> u64 {
         let Some(viewer) = self.viewers.remove(&session) else { return 0 };
         let bytes = viewer.bytes().await;
-        let Some(index) = viewer.spread else { return bytes };
+        let spread = viewer.spread;
         drop(viewer);
-        if self.viewers.values().all(|viewer| viewer.spread != Some(index))
+        self.close_if_unused(spread);
+        bytes
+    }
+
+    /// Closes a further router that serves no viewer any more.
+    fn close_if_unused(&mut self, spread: Option<usize>) {
+        let Some(index) = spread else { return };
+        if self.viewers.values().all(|viewer| viewer.spread != spread)
             && let Some(place) = self.spreads.get_mut(index)
         {
             *place = None;
         }
-        bytes
     }
 
     /// Opens the sending end of a pipe.
@@ -315,7 +341,9 @@ impl RoomMedia {
         let inlet = self.inlets.get_mut(&pipe).ok_or(MediaError::UnknownPipe)?;
         inlet.receive(piped.id, piped, &self.engine, &self.events).await?;
         let producer = inlet.producer(piped.id).ok_or(MediaError::UnknownProducer)?;
-        Ok(describe(piped.id, producer))
+        let info = describe(piped.id, producer);
+        self.pause_spreads(piped.id, piped.paused).await?;
+        Ok(info)
     }
 
     /// Stops taking a producer from a pipe.
@@ -339,8 +367,16 @@ impl RoomMedia {
     ///
     /// # Errors
     /// [`MediaError::UnknownProducer`], [`MediaError::Worker`].
-    pub async fn set_paused(&self, producer: ProducerId, paused: bool) -> Result<(), MediaError> {
-        set_paused(self.producer(producer).ok_or(MediaError::UnknownProducer)?, paused).await
+    pub async fn set_paused(&mut self, producer: ProducerId, paused: bool) -> Result<(), MediaError> {
+        set_paused(self.producer(producer).ok_or(MediaError::UnknownProducer)?, paused).await?;
+        self.pause_spreads(producer, paused).await
+    }
+
+    async fn pause_spreads(&self, producer: ProducerId, paused: bool) -> Result<(), MediaError> {
+        for spread in self.spreads.iter().flatten() {
+            spread.set_paused(producer, paused).await?;
+        }
+        Ok(())
     }
 
     fn producer(&self, id: ProducerId) -> Option<&Producer> {
@@ -361,22 +397,37 @@ impl RoomMedia {
         }
     }
 
-    /// The first packet of a producer has arrived: only now a key-frame request can reach its source.
-    pub async fn first_packet(&self, producer: ProducerId) {
-        for inlet in self.inlets.values() {
-            inlet.first_packet_seen(producer).await;
+    /// Finds producers whose first packet has arrived though the event that tells it was lost.
+    pub async fn look(&mut self) {
+        let inlets = self.inlets.values().flat_map(Inlet::arrived);
+        let spreads = self.spreads.iter().flatten().flat_map(Spread::arrived);
+        let arrived: Vec<_> = inlets.chain(spreads).collect();
+        for producer in arrived {
+            self.first_packet(producer).await;
         }
-        let spread = self.spreads.iter().enumerate().find_map(|(index, spread)| {
-            let spread = spread.as_ref()?;
-            Some((index, spread, spread.home_of(producer)?))
-        });
-        if let Some((index, spread, home)) = spread {
-            spread.first_packet_seen(producer).await;
-            for viewer in self.viewers.values().filter(|viewer| viewer.spread == Some(index)) {
-                viewer.request_key_frame(home).await;
+    }
+
+    /// The first packet of a producer has arrived: only now a key-frame request can reach its source. Again,
+    /// or of a producer that has ended, is no error.
+    pub async fn first_packet(&mut self, producer: ProducerId) {
+        for inlet in self.inlets.values_mut() {
+            if inlet.first_packet_seen(producer).await {
+                return self.request_key_frames(producer).await;
             }
-            return;
         }
+        for (index, spread) in self.spreads.iter_mut().enumerate() {
+            let Some(spread) = spread else { continue };
+            let Some(home) = spread.home_of(producer) else { continue };
+            if spread.first_packet_seen(producer).await {
+                for viewer in self.viewers.values().filter(|viewer| viewer.spread == Some(index)) {
+                    viewer.request_key_frame(home).await;
+                }
+            }
+        }
+    }
+
+    /// Asks for a key frame of a producer of the home router, for all that it is sent to.
+    async fn request_key_frames(&self, producer: ProducerId) {
         for outlet in self.outlets.values() {
             outlet.request_key_frame(producer).await;
         }
@@ -395,6 +446,7 @@ impl RoomMedia {
             if let Some(flow) = uplink.flow().await {
                 measured.uplinks.insert(*session, flow);
             }
+            measured.producers.extend(uplink.bytes().await);
         }
         for (pipe, outlet) in &self.outlets {
             if let Some(stat) = outlet.pipe.stats().await {
@@ -408,17 +460,18 @@ impl RoomMedia {
             }
         }
         for (pipe, inlet) in &self.inlets {
-            let (packets, lost) = inlet.packets().await;
+            let brought = inlet.brought().await;
             if let Some(stat) = inlet.pipe.stats().await {
                 let flow = PipeFlow {
                     bytes_received: stat.rtp_bytes_received,
                     bitrate: stat.rtp_recv_bitrate,
-                    packets,
-                    lost,
+                    packets: brought.packets,
+                    lost: brought.lost,
                     ..PipeFlow::default()
                 };
                 measured.inlets.insert(*pipe, flow);
             }
+            measured.producers.extend(brought.bytes);
         }
         measured
     }
@@ -428,6 +481,11 @@ impl RoomMedia {
         let viewer = self.viewers.get(&session)?;
         let (bitrate, estimate) = viewer.bitrates().await.unwrap_or_default();
         Some(ViewerFlow { bitrate, estimate, layer: viewer.layer() })
+    }
+
+    #[cfg(test)]
+    pub(super) fn paused_in_spreads(&self) -> Vec<bool> {
+        self.spreads.iter().flatten().flat_map(Spread::paused).collect()
     }
 
     /// How many routers, connections, producers and consumers the room holds: for tests and operators.
@@ -440,18 +498,4 @@ impl RoomMedia {
             consumers: self.viewers.values().map(Viewer::consumer_count).sum(),
         }
     }
-}
-
-/// What a room holds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Counts {
-    /// Routers.
-    pub routers: usize,
-    /// Connections and pipe ends.
-    pub transports: usize,
-    /// Producers in the home router.
-    pub producers: usize,
-    /// Consumers of viewers.
-    pub consumers: usize,
 }

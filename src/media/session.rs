@@ -4,16 +4,16 @@ use mediasoup::prelude::{Router, WebRtcTransport, WebRtcTransportOptions, WebRtc
 use mediasoup_types::data_structures::{DtlsState, IceState};
 use tokio::sync::mpsc;
 
-use super::callbacks::{MediaEvent, watch_connection};
-use super::engine::{Engine, worker_error};
-use super::{MediaError, TransportInfo};
+use super::callbacks::watch_connection;
+use super::engine::{Engine, WorkerId, worker_error};
+use super::{MediaError, MediaEvent, TransportInfo};
 use crate::protocol::ids::SessionId;
 use crate::protocol::rtp::DtlsParameters;
 
 /// Opens a connection on the worker's listener.
 pub(super) async fn open(
     router: &Router,
-    worker: usize,
+    worker: WorkerId,
     engine: &Engine,
     session: SessionId,
     events: &mpsc::Sender<MediaEvent>,

@@ -8,13 +8,12 @@ use mediasoup::prelude::Router;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::callbacks::MediaEvent;
-use super::engine::Engine;
+use super::engine::{Engine, WorkerId};
 use super::inlet::Inlet;
 use super::layout::Layout;
 use super::outlet::Outlet;
 use super::pipe::Pipe;
-use super::{MediaError, Piped};
+use super::{MediaError, MediaEvent, Piped};
 use crate::protocol::ids::ProducerId;
 
 /// A further router and the local pipe that feeds it. Dropping it closes both.
@@ -25,7 +24,7 @@ pub(super) struct Spread {
     outlet: Outlet,
     inlet: Inlet,
     pub(super) router: Router,
-    pub(super) worker: usize,
+    pub(super) worker: WorkerId,
     pub(super) layout: Option<Layout>,
 }
 
@@ -33,7 +32,7 @@ impl Spread {
     pub(super) async fn open(
         home: &Router,
         engine: &Engine,
-        worker: usize,
+        worker: WorkerId,
         layout: Option<Layout>,
     ) -> Result<Self, MediaError> {
         let router = engine.layout_router(worker, layout.as_ref()).await?;
@@ -58,7 +57,11 @@ impl Spread {
                 let piped = self.outlet.send(home).await?;
                 // An id of its own: a worker can't hold two producers of one id.
                 let own = ProducerId(Uuid::new_v4());
-                self.inlet.receive(own, &Piped { id: own, ..piped }, engine, events).await?;
+                let received = self.inlet.receive(own, &Piped { id: own, ..piped }, engine, events).await;
+                if received.is_err() {
+                    self.outlet.stop_sending(home);
+                }
+                received?;
                 self.stands_for.insert(home, own);
                 own
             }
@@ -79,8 +82,27 @@ impl Spread {
         self.stands_for.iter().find(|(_, stand_in)| **stand_in == own).map(|(home, _)| *home)
     }
 
-    pub(super) async fn first_packet_seen(&self, own: ProducerId) {
-        self.inlet.first_packet_seen(own).await;
+    pub(super) async fn first_packet_seen(&mut self, own: ProducerId) -> bool {
+        self.inlet.first_packet_seen(own).await
+    }
+
+    /// The producers here whose first packet has arrived and was not seen yet.
+    pub(super) fn arrived(&self) -> impl Iterator<Item = ProducerId> {
+        self.inlet.arrived()
+    }
+
+    /// Pauses or resumes what stands for a producer of the home router, if anything does: a pipe's consumer
+    /// follows its producer by itself, the producer at the other end doesn't.
+    pub(super) async fn set_paused(&self, home: ProducerId, paused: bool) -> Result<(), MediaError> {
+        match self.stands_for.get(&home) {
+            Some(own) => self.inlet.set_paused(*own, paused).await,
+            None => Ok(()),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn paused(&self) -> impl Iterator<Item = bool> {
+        self.stands_for.values().filter_map(|own| Some(self.inlet.producer(*own)?.paused()))
     }
 
     pub(super) async fn request_key_frame(&self, home: ProducerId) {

@@ -11,9 +11,9 @@ use mediasoup::producer::ProducerTraceEventType;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::callbacks::{MediaEvent, watch_producer};
-use super::engine::{Engine, worker_error};
-use super::{MediaError, Offered, ProducerInfo, TransportInfo, UplinkFlow, session};
+use super::callbacks::watch_producer;
+use super::engine::{Engine, WorkerId, worker_error};
+use super::{MediaError, MediaEvent, Offered, ProducerInfo, TransportInfo, UplinkFlow, session};
 use crate::protocol::ids::{ProducerId, SessionId};
 use crate::protocol::rtp::{DtlsParameters, MediaKind};
 
@@ -29,7 +29,7 @@ pub(super) struct Uplink {
 impl Uplink {
     pub(super) async fn open(
         router: &Router,
-        worker: usize,
+        worker: WorkerId,
         engine: &Engine,
         session: SessionId,
         offered: Vec<Offered>,
@@ -59,7 +59,8 @@ impl Uplink {
         })?;
         let id = ProducerId(Uuid::from(producer.id()));
         if medium.kind == MediaKind::Video {
-            self.key_frame_requests.push(watch_producer(&producer, id, "publisher", events, &engine.metrics));
+            let watched = watch_producer(&producer, id, "publisher", events, &engine.metrics);
+            self.key_frame_requests.push(watched.requests);
             let traced = vec![
                 ProducerTraceEventType::KeyFrame,
                 ProducerTraceEventType::Pli,
@@ -83,6 +84,16 @@ impl Uplink {
 
     pub(super) fn producer(&self, id: ProducerId) -> Option<&Producer> {
         self.producers.get(&id)
+    }
+
+    /// Bytes received so far, by producer.
+    pub(super) async fn bytes(&self) -> Vec<(ProducerId, u64)> {
+        let mut bytes = Vec::with_capacity(self.producers.len());
+        for (id, producer) in &self.producers {
+            let stats = producer.get_stats().await.unwrap_or_default();
+            bytes.push((*id, stats.iter().map(|stat| stat.byte_count).sum()));
+        }
+        bytes
     }
 
     /// What comes from the publisher now.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::fold::State;
@@ -34,14 +34,6 @@ impl At {
             Self::Time(at) => stored <= at,
         }
     }
-
-    /// Whether nothing more can come to the picture of this moment.
-    fn is_whole(self, state: &State) -> bool {
-        match self {
-            Self::Sequence(at) => state.position().sequence >= at,
-            Self::Time(at) => at < Utc::now() - TimeDelta::seconds(1),
-        }
-    }
 }
 
 /// A moment that someone asks for, and where the answer goes.
@@ -66,6 +58,16 @@ impl Past {
     }
 }
 
+/// A past picture.
+#[derive(Debug)]
+struct Kept {
+    /// The moment that it was asked for.
+    of: At,
+    state: Arc<State>,
+    /// Whether nothing more can come to it, as the log has gone on.
+    whole: bool,
+}
+
 /// The task that folds up to moments, one after the other.
 #[derive(Debug)]
 pub(super) struct Replay {
@@ -73,8 +75,8 @@ pub(super) struct Replay {
     config: Config,
     asked: mpsc::Receiver<Asked>,
     progress: watch::Receiver<Progress>,
-    /// Past pictures and the moments that they were asked for, the latest last.
-    kept: VecDeque<(At, Arc<State>)>,
+    /// Past pictures, the latest last.
+    kept: VecDeque<Kept>,
     /// The revision of the past that these hold.
     revision: u64,
 }
@@ -104,14 +106,16 @@ impl Replay {
             self.revision = revision;
         }
         // The views of one moment are asked for one after the other.
-        if let Some((_, state)) = self.kept.iter().find(|(of, state)| *of == at && at.is_whole(state)) {
-            return Ok(Arc::clone(state));
+        if let Some(kept) = self.kept.iter().find(|kept| kept.of == at && kept.whole) {
+            return Ok(Arc::clone(&kept.state));
         }
         let mut state = self.nearest(at).await?;
         let next = state.position().sequence + 1;
         let mut reading = self.broker.read_events(Start::Sequence(next), None).await?;
+        let mut whole = matches!(at, At::Sequence(at) if state.position().sequence >= at);
         while let Some(logged) = reading.next_stored().await? {
             if !at.is_after(logged.sequence, logged.stored) {
+                whole = true;
                 break;
             }
             state.apply(logged.sequence, logged.stored, logged.event.as_ref());
@@ -123,13 +127,13 @@ impl Replay {
         if self.kept.len() >= KEPT {
             self.kept.pop_front();
         }
-        self.kept.push_back((at, Arc::clone(&state)));
+        self.kept.push_back(Kept { of: at, state: Arc::clone(&state), whole });
         Ok(state)
     }
 
     /// The latest picture that is there and not after the moment.
     async fn nearest(&self, at: At) -> Result<State, EventsError> {
-        let kept = self.kept.iter().map(|(_, state)| state).filter(|state| {
+        let kept = self.kept.iter().map(|kept| &kept.state).filter(|state| {
             let position = state.position();
             position.time.is_some_and(|time| at.is_after(position.sequence, time))
         });

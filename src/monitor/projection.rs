@@ -24,7 +24,7 @@ const STEADY: Duration = Duration::from_secs(10);
 /// How often what is long gone is forgotten.
 const FORGET: Duration = Duration::from_secs(60);
 
-type Look = Box<dyn FnOnce(&State) + Send>;
+type Look = Box<dyn FnOnce(&State, DateTime<Utc>) + Send>;
 
 /// Looks at the live picture.
 #[derive(Debug, Clone)]
@@ -60,12 +60,7 @@ impl Live {
         look: impl FnOnce(&State, DateTime<Utc>) -> T + Send + 'static,
     ) -> Option<T> {
         let (answer, seen) = oneshot::channel();
-        // While the bus is away, or has just come back, silence means nothing: time stands still.
-        let ticks = self.progress().is_steady();
-        let look: Look = Box::new(move |state| {
-            let now = if ticks { Utc::now() } else { state.clock() };
-            drop(answer.send(look(state, now)));
-        });
+        let look: Look = Box::new(move |state, now| drop(answer.send(look(state, now))));
         self.looks.send(look).await.ok()?;
         seen.await.ok()
     }
@@ -89,6 +84,8 @@ pub(super) struct Projection {
     looks: mpsc::Receiver<Look>,
     progress: watch::Sender<Progress>,
     state: State,
+    /// When the last event was read.
+    read_at: Instant,
     /// The last event in a stored snapshot.
     stored: u64,
 }
@@ -98,7 +95,8 @@ impl Projection {
         let (sender, looks) = mpsc::channel(INBOX);
         let (progress, seen) = watch::channel(Progress::default());
         let state = State::default();
-        let projection = Self { broker, config, tracker, looks, progress, state, stored: 0 };
+        let read_at = Instant::now();
+        let projection = Self { broker, config, tracker, looks, progress, state, read_at, stored: 0 };
         (projection, Live { looks: sender, progress: seen })
     }
 
@@ -127,10 +125,18 @@ impl Projection {
             loop {
                 tokio::select! {
                     () = &mut pause => break,
-                    Some(look) = self.looks.recv() => look(&self.state),
+                    Some(look) = self.looks.recv() => look(&self.state, self.now()),
                 }
             }
         }
+    }
+
+    /// The time by the log's own clock. While the bus is away, or has just come back, silence means
+    /// nothing: time stands still.
+    fn now(&self) -> DateTime<Utc> {
+        let passed = if self.progress.borrow().is_steady() { self.read_at.elapsed() } else { Duration::ZERO };
+        let passed = TimeDelta::from_std(passed).unwrap_or(TimeDelta::MAX);
+        self.state.clock().checked_add_signed(passed).unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 
     async fn follow(&mut self) -> Result<(), EventsError> {
@@ -143,7 +149,7 @@ impl Projection {
         let Opened { span, begin, mut reading } = loop {
             tokio::select! {
                 opened = &mut open => break opened?,
-                Some(look) = self.looks.recv() => look(&self.state),
+                Some(look) = self.looks.recv() => look(&self.state, self.now()),
             }
         };
         if let Some((stored, state)) = begin {
@@ -162,9 +168,9 @@ impl Projection {
         loop {
             tokio::select! {
                 logged = reading.next() => self.fold(logged?),
-                Some(look) = self.looks.recv() => look(&self.state),
+                Some(look) = self.looks.recv() => look(&self.state, self.now()),
                 _ = forget.tick() => {
-                    self.state.forget(before(&self.config, Utc::now()));
+                    self.state.forget(before(&self.config, self.now()));
                     if self.broker.events_span().await?.created != span.created {
                         return Err(EventsError::new("the log was made anew"));
                     }
@@ -177,6 +183,7 @@ impl Projection {
     }
 
     fn fold(&mut self, logged: Logged) {
+        self.read_at = Instant::now();
         self.state.apply(logged.sequence, logged.stored, logged.event.as_ref());
         if matches!(logged.event.map(|event| event.what), Some(What::RoomForgotten(_))) {
             self.progress.send_modify(|progress| progress.revision += 1);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::fold::State;
 
 /// The version of the format: raised whenever the state changes its shape.
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct Snapshot<T> {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::protocol::announcement::{AnnouncedProducer, EndReason};
+use crate::protocol::claim::{ClaimedProducer, EndReason};
 use crate::protocol::event::{
     Event, LeaveReason, NodeSummary, RoomSummary, StreamHere, Turned, ViewerJoined, ViewerLeft, What,
 };
@@ -40,6 +40,18 @@ pub fn of(event: &Event) -> String {
         What::PipeFailed(it) => {
             let why = reason(&it.detail, &it.reason);
             format!("{node}'s pipe to {} failed at attempt {}: {why}.", it.to.node, it.attempt)
+        }
+        What::PipeRefused(it) => {
+            let of = it.stream.as_ref().map_or_else(String::new, |stream| format!(" of stream {stream}"));
+            let why = reason(&it.detail, &it.reason);
+            format!("{node} has a producer{of} that {} can't take: {why}.", it.to.node)
+        }
+        What::PipeStarved(it) => {
+            let silent = milliseconds(it.silent_ms);
+            let (from, streams) = (&it.from.node, names(&it.streams));
+            format!(
+                "{node} got no media over its pipe from {from} for {silent}, though {from} sends {streams}."
+            )
         }
         What::PipeClosed(it) => {
             let verb = if it.lost { "lost" } else { "closed" };
@@ -84,10 +96,28 @@ pub(crate) fn advice(event: &Event) -> String {
         What::PublisherRejected(it) | What::ViewerRejected(it) if it.reason == "limit" => {
             format!("Look at the limits of {node}, or add nodes.")
         }
+        What::PublisherRejected(it) if it.reason == "taken_over" => {
+            "Look at whether two encoders publish this stream: give each a stream of its own.".to_owned()
+        }
+        What::ViewerRejected(it) if it.reason == "unheard" => {
+            format!("Look at whether the stream's origin runs, and whether it and {node} reach the bus.")
+        }
         What::PublisherRejected(_) | What::ViewerRejected(_) => String::new(),
         What::PipeFailed(it) => {
             format!("Look at {} and the network between it and {node}.", it.to.node)
         }
+        What::PipeRefused(it) if it.reason == "unsupported" => {
+            let codecs = format!("{node} and {}", it.to.node);
+            format!("Give {codecs} the same media.codecs, or publish what both can.")
+        }
+        What::PipeRefused(it) => format!("Look at the log of {}.", it.to.node),
+        What::PipeStarved(it) => match &it.address {
+            Some(address) => {
+                let from = &it.from.node;
+                format!("Let UDP from {address} through to {node}, or correct pipe.announced on {from}.")
+            }
+            None => format!("Look at the network between {} and {node}.", it.from.node),
+        },
         What::PipeClosed(it) => {
             format!("Look at whether {} still runs and is reachable from {node}.", it.to.node)
         }
@@ -179,8 +209,8 @@ fn trimmed(text: &str) -> &str {
     text.trim().trim_end_matches('.')
 }
 
-fn media(producers: &[AnnouncedProducer]) -> String {
-    let of = |producer: &AnnouncedProducer| {
+fn media(producers: &[ClaimedProducer]) -> String {
+    let of = |producer: &ClaimedProducer| {
         let kind = match producer.kind {
             MediaKind::Audio => "audio",
             MediaKind::Video => "video",

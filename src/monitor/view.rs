@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::announcement::{AnnouncedProducer, EndReason};
+use crate::protocol::claim::{ClaimedProducer, EndReason};
 use crate::protocol::event::{Event, Quality};
 use crate::protocol::ids::{Incarnation, NodeName, PipeId, PublicationId, Region, RoomId, StreamName};
 use crate::protocol::presence::{Load, Role};
@@ -53,7 +53,7 @@ pub struct RegionView {
     pub watched: u64,
 }
 
-/// A node by its newest process.
+/// A node by the process that was heard of last.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeView {
@@ -61,7 +61,7 @@ pub struct NodeView {
     pub node: NodeName,
     /// Its datacenter.
     pub region: Region,
-    /// Its newest process start.
+    /// That process.
     pub incarnation: Incarnation,
     /// How it is.
     pub condition: Condition,
@@ -313,18 +313,19 @@ pub struct RoomCounters {
 pub struct StreamTree {
     /// Its name.
     pub stream: StreamName,
-    /// Its newest publication, live or over; none where only waiting viewers are known.
+    /// The publication that holds, or the last one that did; none where only waiting viewers are known.
     pub publication: Option<PublicationId>,
     /// Whether it can be watched.
     pub live: bool,
-    /// Why it is over; none while it is live, or where nothing is known of it.
+    /// Why it is over; none while it is live, or where nothing is known of it. `lost` is no end: its origin
+    /// isn't heard, and with the next word of that it is live again.
     pub ended: Option<EndReason>,
     /// When the publication started.
     pub started_at: Option<DateTime<Utc>>,
-    /// When it was over.
+    /// When it was over, or its origin was last heard.
     pub ended_at: Option<DateTime<Utc>>,
     /// What its publisher sends.
-    pub producers: Vec<AnnouncedProducer>,
+    pub producers: Vec<ClaimedProducer>,
     /// Bits per second that its publisher sends.
     pub bitrate: u64,
     /// Its viewers on all nodes.

@@ -4,10 +4,11 @@ use rmp_serde::config::BytesMode;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
+use super::ids::Incarnation;
 use super::refusal::{Code, Refusal};
 
 /// The protocol's version: raised when a message changes so that an older node would misread it.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// How deep a message may nest: bounds the decoder's stack on hostile input.
 const MAX_DEPTH: usize = 32;
@@ -19,6 +20,15 @@ pub struct Message<T> {
     pub version: u16,
     /// The message itself.
     pub message: T,
+}
+
+/// A request, and which process of its subject's node is meant: another one of that name stays silent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Addressed<T> {
+    /// The process.
+    pub to: Incarnation,
+    /// What is asked of it.
+    pub request: T,
 }
 
 /// A reply: what was asked for, or why not.
@@ -105,10 +115,15 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
 mod tests {
     use super::*;
     use crate::protocol::edge::{EdgeRequest, GetRemoteRouterInfo};
+    use crate::protocol::ids::Token;
     use proptest::prelude::*;
+    use uuid::Uuid;
 
     fn request() -> EdgeRequest {
-        EdgeRequest::GetRemoteRouterInfo(GetRemoteRouterInfo { room_id: "ch-11".parse().unwrap() })
+        EdgeRequest::GetRemoteRouterInfo(GetRemoteRouterInfo {
+            room_id: "ch-11".parse().unwrap(),
+            token: Token(Uuid::from_u128(7)),
+        })
     }
 
     #[test]
@@ -124,9 +139,11 @@ mod tests {
         #[serde(rename_all = "camelCase")]
         enum Newer {
             #[serde(rename_all = "camelCase")]
-            GetRemoteRouterInfo { room_id: &'static str, colour: u8 },
+            GetRemoteRouterInfo { room_id: &'static str, token: Uuid, colour: u8 },
         }
-        let bytes = encode(&Newer::GetRemoteRouterInfo { room_id: "ch-11", colour: 3 }).unwrap();
+        let bytes =
+            encode(&Newer::GetRemoteRouterInfo { room_id: "ch-11", token: Uuid::from_u128(7), colour: 3 })
+                .unwrap();
         assert_eq!(decode::<EdgeRequest>(&bytes, 1024).unwrap(), request());
     }
 

@@ -7,7 +7,8 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ids::{NodeName, Peer, PipeId, ProducerId, PublicationId, RoomId, RouterId, StreamName};
+use super::claim::MAX_PATH;
+use super::ids::{NodeName, Peer, PipeId, ProducerId, PublicationId, RoomId, RouterId, StreamName, Token};
 use super::rtp::{AppDataJson, MediaKind, RtpParameters, SrtpParameters};
 use super::schema;
 
@@ -39,6 +40,8 @@ pub enum EdgeRequest {
 pub struct GetRemoteRouterInfo {
     /// The room.
     pub room_id: RoomId,
+    /// The join that this answers.
+    pub token: Token,
 }
 
 /// Answers [`GetRemoteRouterInfo`].
@@ -55,6 +58,8 @@ pub struct RemoteRouterInfo {
 pub struct CreateRemotePipeTransport {
     /// The room.
     pub room_id: RoomId,
+    /// The join that this answers.
+    pub token: Token,
     /// The asking node's router.
     pub router_id: RouterId,
     /// The attempt.
@@ -87,6 +92,8 @@ pub struct RemotePipeTransport {
 pub struct ConnectRemotePipeTransport {
     /// The room.
     pub room_id: RoomId,
+    /// The join that this answers.
+    pub token: Token,
     /// The asking node's router.
     pub router_id: RouterId,
     /// The attempt.
@@ -107,10 +114,14 @@ pub struct ConnectRemotePipeTransport {
 pub struct CreatePipeProducer {
     /// The room.
     pub room_id: RoomId,
+    /// The join that this answers.
+    pub token: Token,
     /// The asking node's router.
     pub router_id: RouterId,
     /// The pipe.
     pub pipe_id: PipeId,
+    /// The number of this change among all on the pipe: later ones hold.
+    pub revision: u64,
     /// The stream that the producer belongs to.
     pub stream: StreamName,
     /// The publication of the stream.
@@ -145,8 +156,12 @@ pub struct Done {}
 pub struct PausePipeProducer {
     /// The room.
     pub room_id: RoomId,
+    /// The join that this answers.
+    pub token: Token,
     /// The pipe.
     pub pipe_id: PipeId,
+    /// The number of this change among all on the pipe: later ones hold.
+    pub revision: u64,
     /// The producer.
     pub id: ProducerId,
 }
@@ -157,8 +172,12 @@ pub struct PausePipeProducer {
 pub struct ResumePipeProducer {
     /// The room.
     pub room_id: RoomId,
+    /// The join that this answers.
+    pub token: Token,
     /// The pipe.
     pub pipe_id: PipeId,
+    /// The number of this change among all on the pipe: later ones hold.
+    pub revision: u64,
     /// The producer.
     pub id: ProducerId,
 }
@@ -169,8 +188,12 @@ pub struct ResumePipeProducer {
 pub struct ClosePipeProducer {
     /// The room.
     pub room_id: RoomId,
+    /// The join that this answers.
+    pub token: Token,
     /// The pipe.
     pub pipe_id: PipeId,
+    /// The number of this change among all on the pipe: later ones hold.
+    pub revision: u64,
     /// The producer.
     pub id: ProducerId,
 }
@@ -181,6 +204,8 @@ pub struct ClosePipeProducer {
 pub struct ClosePipe {
     /// The room.
     pub room_id: RoomId,
+    /// The join that this answers.
+    pub token: Token,
     /// The pipe.
     pub pipe_id: PipeId,
     /// Why, for a person.
@@ -261,8 +286,33 @@ impl EdgeRequest {
         }
     }
 
-    /// Whether the edge opens the room for this message if it has none.
-    pub fn opens_room(&self) -> bool {
-        matches!(self, Self::GetRemoteRouterInfo(_) | Self::CreateRemotePipeTransport(_))
+    /// The join that the message answers.
+    pub fn token(&self) -> Token {
+        match self {
+            Self::GetRemoteRouterInfo(request) => request.token,
+            Self::CreateRemotePipeTransport(request) => request.token,
+            Self::ConnectRemotePipeTransport(request) => request.token,
+            Self::CreatePipeProducer(request) => request.token,
+            Self::PausePipeProducer(request) => request.token,
+            Self::ResumePipeProducer(request) => request.token,
+            Self::ClosePipeProducer(request) => request.token,
+            Self::ClosePipe(request) => request.token,
+        }
+    }
+}
+
+/// The most of anything that the description of one producer may list: mediasoup's own checks take less
+/// for granted than a stranger may send.
+const MAX_LISTED: usize = 32;
+
+impl CreatePipeProducer {
+    /// Whether its parts have sizes that an honest node sends.
+    pub fn is_sound(&self) -> bool {
+        let rtp = &self.rtp_parameters;
+        self.path.len() <= MAX_PATH
+            && (1..=MAX_LISTED).contains(&rtp.codecs.len())
+            && (1..=MAX_LISTED).contains(&rtp.encodings.len())
+            && rtp.header_extensions.len() <= MAX_LISTED
+            && self.app_data.len() <= MAX_LISTED
     }
 }

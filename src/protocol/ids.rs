@@ -139,8 +139,14 @@ id!(
     PipeId
 );
 id!(
-    /// One publication of a stream (uuid v7): from a publisher's offer to its end.
+    /// One publication of a stream (uuid v4, so that no clock is in it): from a publisher's connection
+    /// to its end.
     PublicationId
+);
+id!(
+    /// What an edge made for a join and told that parent alone (uuid v4): it proves, in every message
+    /// about the pipe, that the two asked each other.
+    Token
 );
 id!(
     /// One WHIP or WHEP session (uuid v4): unguessable, part of its address.
@@ -154,6 +160,13 @@ id!(
     /// A mediasoup producer; a pipe producer keeps the id of the original.
     ProducerId
 );
+
+impl StreamName {
+    /// The first of all names in their order.
+    pub fn first() -> Self {
+        Self("-".into())
+    }
+}
 
 impl Default for StreamName {
     fn default() -> Self {

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::edge::Done;
-use super::ids::{NodeName, Peer, PipeId, ProducerId, PublicationId, RoomId, StreamName};
+use super::ids::{NodeName, Peer, PipeId, ProducerId, PublicationId, RoomId, StreamName, Token};
 
 /// A request that an origin or relay answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,8 +20,8 @@ pub enum OriginRequest {
 
 /// An edge wants streams of a room, or still wants them.
 ///
-/// Sent once to open a pipe and again every few seconds: it renews the edge's lease, and the reply
-/// lets both sides compare what they have. Idempotent.
+/// Sent once to open a pipe and again every few seconds. It carries all that the edge has, and the reply
+/// all that the parent means it to have, so that both repair what they miss. Idempotent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Join {
@@ -29,11 +29,29 @@ pub struct Join {
     pub room_id: RoomId,
     /// Who joins.
     pub from: Peer,
+    /// What proves, in all that is said about the pipe, that this edge asked.
+    pub token: Token,
+    /// Which of the joins with this token it is, from 1: a late or doubled one changes nothing.
+    pub number: u64,
     /// The streams it wants, all of them each time.
     pub streams: BTreeSet<StreamName>,
     /// The pipe that the edge has; none where it needs one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pipe_id: Option<PipeId>,
+    pub pipe: Option<PipeHeld>,
+}
+
+/// A pipe as its edge has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PipeHeld {
+    /// The pipe.
+    pub pipe_id: PipeId,
+    /// The last change that it was told on this pipe.
+    pub revision: u64,
+    /// The producers that it has from it.
+    pub producers: Vec<CarriedProducer>,
+    /// Those that it refused, because it can't take them.
+    pub refused: Vec<ProducerId>,
 }
 
 /// Answers [`Join`]: the pipe that serves the edge, or is being opened, and what it carries.
@@ -42,6 +60,8 @@ pub struct Join {
 pub struct Joined {
     /// The pipe.
     pub pipe_id: PipeId,
+    /// The last change that the parent has told on it: an edge that was told a later one knows better.
+    pub revision: u64,
     /// What the parent has of the streams asked for.
     pub streams: Vec<CarriedStream>,
 }
@@ -68,6 +88,8 @@ pub struct CarriedProducer {
     pub id: ProducerId,
     /// Whether it is paused at its source.
     pub paused: bool,
+    /// Whether media of it arrives now at whoever says this, or should as its own parent has said.
+    pub flowing: bool,
 }
 
 /// An edge wants nothing of a room any more.
@@ -78,6 +100,8 @@ pub struct Leave {
     pub room_id: RoomId,
     /// Who leaves.
     pub from: Peer,
+    /// Its join.
+    pub token: Token,
     /// Why, for a person.
     pub reason: String,
 }

@@ -21,6 +21,22 @@ pub struct Presence {
     pub load: Load,
     /// Where publishers and viewers reach it.
     pub public_url: String,
+    /// How far it has got.
+    pub beat: Beat,
+}
+
+/// How far a process has got: its signs of life, and all that it claims, in a few figures.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Beat {
+    /// Signs of life so far: of two processes of one name the one with more has been there longer.
+    pub number: u64,
+    /// Changes to its own claims so far (the last one's `revision`).
+    pub revision: u64,
+    /// Its own live claims.
+    pub claims: u32,
+    /// The digest of these: see `fleet::digest`. Who has heard them all computes the same.
+    pub digest: u64,
 }
 
 /// What a node may be used for.
@@ -44,6 +60,8 @@ pub enum Role {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum Phase {
+    /// It looks whether its name is free, and takes nothing yet.
+    Starting,
     /// It takes streams and viewers.
     Serving,
     /// It takes nothing new.

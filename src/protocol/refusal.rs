@@ -34,6 +34,14 @@ pub enum Code {
     Loop,
     /// The media worker failed or refused.
     Media,
+    /// No join with this token was made here: an edge takes a pipe from nobody whom it didn't ask.
+    Unasked,
+    /// The edge can't take this producer, as it lacks the codec: the others flow.
+    Unsupported,
+    /// The pipe must be encrypted (`pipe.srtp`).
+    Insecure,
+    /// The edge knows another publication of the stream as the one that holds.
+    Superseded,
     /// A code of a newer node.
     #[serde(other)]
     Unknown,
@@ -61,6 +69,10 @@ impl Code {
             Self::Draining => "draining",
             Self::Loop => "loop",
             Self::Media => "media",
+            Self::Unasked => "unasked",
+            Self::Unsupported => "unsupported",
+            Self::Insecure => "insecure",
+            Self::Superseded => "superseded",
             Self::Unknown => "unknown",
         }
     }

@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
-use super::{announcement, edge, event, origin, presence, refusal};
+use super::{claim, directory, edge, event, origin, presence, refusal};
 
 /// Every message's file name and schema.
 pub fn all() -> Vec<(&'static str, Value)> {
@@ -22,7 +22,9 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("join", of::<origin::Join>()),
         ("join.reply", of::<origin::Joined>()),
         ("leave", of::<origin::Leave>()),
-        ("announcement", of::<announcement::Announcement>()),
+        ("claim", of::<claim::Claim>()),
+        ("getClaims", of::<directory::GetClaims>()),
+        ("getClaims.reply", of::<directory::Claims>()),
         ("presence", of::<presence::Presence>()),
         ("event", of::<event::Event>()),
         ("refusal", of::<refusal::Refusal>()),

@@ -23,10 +23,12 @@ pub enum Subject {
     Edge(RoomId, NodeName),
     /// `room.<room>.origin.<node>`
     Origin(RoomId, NodeName),
-    /// `room.<room>.stream.<stream>`
-    Stream(RoomId, StreamName),
+    /// `room.<room>.stream.<stream>.<node>`
+    Claim(RoomId, StreamName, NodeName),
     /// `node.<node>.presence`
     Presence(NodeName),
+    /// `node.<node>.directory`
+    Directory(NodeName),
     /// `room.<room>.event.<node>`
     RoomEvent(RoomId, NodeName),
     /// `node.<node>.event`
@@ -70,14 +72,19 @@ impl Subjects {
         self.under(format_args!("room.*.origin.{node}"))
     }
 
-    /// Where a stream is announced.
-    pub fn stream(&self, room: &RoomId, stream: &StreamName) -> String {
-        self.under(format_args!("room.{room}.stream.{stream}"))
+    /// Where a node claims a stream.
+    pub fn claim(&self, room: &RoomId, stream: &StreamName, node: &NodeName) -> String {
+        self.under(format_args!("room.{room}.stream.{stream}.{node}"))
     }
 
-    /// Where all streams are announced.
-    pub fn streams(&self) -> String {
-        self.under(format_args!("room.*.stream.*"))
+    /// Where all nodes claim all streams.
+    pub fn claims(&self) -> String {
+        self.under(format_args!("room.*.stream.*.*"))
+    }
+
+    /// Where a node is asked for claims.
+    pub fn directory(&self, node: &NodeName) -> String {
+        self.under(format_args!("node.{node}.directory"))
     }
 
     /// Where a node gives its sign of life.
@@ -118,14 +125,20 @@ impl Subjects {
         self.stored("SNAPSHOTS")
     }
 
-    /// The name of the JetStream stream that keeps the announcements of this fleet.
-    pub fn announcements_stream(&self) -> String {
-        self.stored("STREAMS")
-    }
-
+    /// A name in JetStream, different for every prefix: names may hold no dots, so a dot becomes `_`, and
+    /// for the eye lower-case letters become capitals. What would then be taken for another is marked: a
+    /// capital by a `u` before it, and `_` is written `s`. So `a.b`, `a_b`, `A_B` begin `A_B_`, `AsB_`, `uAsuB_`.
     fn stored(&self, what: &str) -> String {
-        let prefix = self.prefix.replace('.', "_").to_uppercase();
-        format!("{prefix}HEADWATER_{what}")
+        let mut name = String::with_capacity(2 * self.prefix.len() + 24);
+        for letter in self.prefix.chars() {
+            match letter {
+                '.' => name.push('_'),
+                '_' => name.push('s'),
+                capital if capital.is_ascii_uppercase() => name.extend(['u', capital]),
+                other => name.push(other.to_ascii_uppercase()),
+            }
+        }
+        name + "HEADWATER_" + what
     }
 
     /// What `subject` is; none if it is not of this fleet or not well formed.
@@ -134,9 +147,12 @@ impl Subjects {
         let parsed = match (tokens.next()?, tokens.next()?, tokens.next()?) {
             ("room", room, "edge") => Subject::Edge(room.parse().ok()?, tokens.next()?.parse().ok()?),
             ("room", room, "origin") => Subject::Origin(room.parse().ok()?, tokens.next()?.parse().ok()?),
-            ("room", room, "stream") => Subject::Stream(room.parse().ok()?, tokens.next()?.parse().ok()?),
+            ("room", room, "stream") => {
+                Subject::Claim(room.parse().ok()?, tokens.next()?.parse().ok()?, tokens.next()?.parse().ok()?)
+            }
             ("room", room, "event") => Subject::RoomEvent(room.parse().ok()?, tokens.next()?.parse().ok()?),
             ("node", node, "presence") => Subject::Presence(node.parse().ok()?),
+            ("node", node, "directory") => Subject::Directory(node.parse().ok()?),
             ("node", node, "event") => Subject::NodeEvent(node.parse().ok()?),
             _ => return None,
         };
@@ -152,6 +168,16 @@ impl Subjects {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn names_in_jetstream_tell_prefixes_apart_and_plain_ones_look_plain() {
+        let name = |prefix: &str| Subjects::new(prefix).unwrap().events_stream();
+        assert_eq!(name(""), "HEADWATER_EVENTS");
+        assert_eq!(name("live"), "LIVE_HEADWATER_EVENTS");
+        assert_eq!(name("a.b-2"), "A_B-2_HEADWATER_EVENTS");
+        assert_eq!(name("a_b"), "AsB_HEADWATER_EVENTS");
+        assert_eq!(name("A_B"), "uAsuB_HEADWATER_EVENTS");
+    }
 
     proptest! {
         #[test]
@@ -174,8 +200,12 @@ mod tests {
                 Some(Subject::Origin(room.clone(), node.clone()))
             );
             prop_assert_eq!(
-                subjects.parse(&subjects.stream(&room, &stream)),
-                Some(Subject::Stream(room, stream))
+                subjects.parse(&subjects.claim(&room, &stream, &node)),
+                Some(Subject::Claim(room, stream, node.clone()))
+            );
+            prop_assert_eq!(
+                subjects.parse(&subjects.directory(&node)),
+                Some(Subject::Directory(node.clone()))
             );
             prop_assert_eq!(
                 subjects.parse(&subjects.presence(&node)),
@@ -191,20 +221,21 @@ mod tests {
         }
 
         #[test]
+        fn no_two_prefixes_share_a_name_in_jetstream(
+            one in "[a-cA-C0_us-]{1,4}(\\.[a-cA-C0_us-]{1,4}){0,3}",
+            two in "[a-cA-C0_us-]{1,4}(\\.[a-cA-C0_us-]{1,4}){0,3}",
+        ) {
+            let (a, b) = (Subjects::new(&one).unwrap(), Subjects::new(&two).unwrap());
+            prop_assert_eq!(one == two, a.events_stream() == b.events_stream());
+            prop_assert_eq!(one == two, a.snapshots_bucket() == b.snapshots_bucket());
+            let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+            prop_assert!(a.events_stream().chars().all(allowed));
+        }
+
+        #[test]
         fn any_text_is_parsed_without_panic(text in ".{0,100}") {
             let _ = Subjects::new("fleet").unwrap().parse(&text);
             let _ = Subjects::new(&text);
         }
-    }
-
-    #[test]
-    fn a_request_subject_is_never_inside_the_announcements() {
-        // The announcements' stream would answer such a request with its own acknowledgement.
-        let subjects = Subjects::new("").unwrap();
-        let (room, node) = ("a".parse().unwrap(), "n".parse().unwrap());
-        for subject in [subjects.edge(&room, &node), subjects.origin(&room, &node)] {
-            assert!(!subject.contains(".stream.") && !subject.contains(".event"), "{subject}");
-        }
-        assert_eq!(subjects.streams(), "room.*.stream.*");
     }
 }

@@ -8,7 +8,7 @@ use tokio_util::task::TaskTracker;
 use crate::broker::Broker;
 use crate::broker::events::Recorder;
 use crate::config::Config;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, FleetHandle};
 use crate::media::Engine;
 use crate::protocol::ids::Peer;
 use crate::protocol::presence::Phase;
@@ -20,7 +20,7 @@ pub struct Context {
     /// This node.
     pub me: Peer,
     /// Its configuration.
-    pub config: Config,
+    pub config: Arc<Config>,
     /// The way to other nodes.
     pub broker: Broker,
     /// Where what happens is told.
@@ -29,6 +29,8 @@ pub struct Context {
     pub engine: Arc<Engine>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
+    /// The directory of streams.
+    pub directory: FleetHandle,
     /// Who else is there.
     pub fleet: watch::Receiver<Arc<Fleet>>,
     /// Whether the node takes anything new.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::media::MediaError;
+use crate::protocol::media::MediaError;
 
 /// Why a publisher or viewer was not served; nothing was kept of it.
 #[derive(Debug, thiserror::Error)]
@@ -14,12 +14,31 @@ pub enum RoomError {
         /// When to ask again.
         retry_after: Duration,
     },
+    /// The stream is published, but nobody who has it can be heard now.
+    #[error("the stream's node can't be reached now; ask again after {}", humantime::format_duration(*.retry_after))]
+    Unheard {
+        /// When to ask again.
+        retry_after: Duration,
+    },
     /// The stream did not arrive from its source in time.
     #[error("the stream did not arrive from its source in time")]
     JoinTimeout,
     /// Someone else publishes the stream, and takeover is not allowed.
     #[error("the stream is already published, and media.takeover is 'reject'")]
-    AlreadyPublished,
+    AlreadyPublished {
+        /// When to ask again: by then a publisher whose media has stopped doesn't count.
+        retry_after: Duration,
+    },
+    /// The stream was taken over a moment ago: two publishers that both come back by themselves would
+    /// replace each other for ever.
+    #[error(
+        "another publisher has just taken this stream over; end it, or publish again after {}",
+        humantime::format_duration(Duration::from_secs(.retry_after.as_secs() + 1))
+    )]
+    TakenOver {
+        /// When it may be taken over again.
+        retry_after: Duration,
+    },
     /// The node takes nothing new.
     #[error("the node is draining; use another")]
     Draining,
@@ -72,7 +91,9 @@ impl RoomError {
         match self {
             Self::NotLive { .. } => "not_live",
             Self::JoinTimeout => "timeout",
-            Self::AlreadyPublished => "already_published",
+            Self::AlreadyPublished { .. } => "already_published",
+            Self::TakenOver { .. } => "taken_over",
+            Self::Unheard { .. } => "unheard",
             Self::Draining => "draining",
             Self::Role(_) => "role",
             Self::Limit(_) => "limit",

@@ -1,60 +1,23 @@
-//! What may be said to a room.
+//! What may be said to a room, and where the answers go.
 
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::core::{Answered, Done, Patch, PublishRequest, RoomView, StreamHereView, WatchRequest};
 use super::error::RoomError;
-use super::inspect::RoomView;
-use super::plan::PipeChange;
-use super::state::Known;
-use crate::broker::{AnnounceError, CallError, InboundBody};
-use crate::media::{Offered, Sent, TransportInfo, Wanted};
-use crate::protocol::announcement::{Announcement, EndReason};
-use crate::protocol::edge::RemotePipeTransport;
-use crate::protocol::ids::{NodeName, PipeId, SessionId, StreamName};
-use crate::protocol::origin::Joined;
-use crate::protocol::rtp::DtlsParameters;
-use crate::telemetry::Trace;
+use crate::broker::InboundBody;
+use crate::media::{Sent, TransportInfo, WorkerId};
+use crate::protocol::claim::EndReason;
+use crate::protocol::ids::{NodeName, SessionId, StreamName};
+use crate::telemetry::{Counted, Trace};
 
 /// Where an answer goes.
-pub(super) type Answer<T> = oneshot::Sender<Result<T, RoomError>>;
-
-/// A publisher that asks to be taken.
-#[derive(Debug)]
-pub struct PublishRequest {
-    /// Its session, chosen by the caller.
-    pub session: SessionId,
-    /// The stream.
-    pub stream: StreamName,
-    /// What it sends.
-    pub offered: Vec<Offered>,
-    /// Who may connect.
-    pub dtls: DtlsParameters,
-    /// Its ICE user fragment: another one in a PATCH restarts ICE.
-    pub ufrag: String,
-}
+pub(super) type Reply<T> = oneshot::Sender<Result<T, RoomError>>;
 
 /// A publisher that was taken.
 #[derive(Debug)]
 pub struct Published {
     /// Our end of the connection.
     pub transport: TransportInfo,
-}
-
-/// A viewer that asks to be served.
-#[derive(Debug)]
-pub struct WatchRequest {
-    /// Its session, chosen by the caller.
-    pub session: SessionId,
-    /// The stream.
-    pub stream: StreamName,
-    /// What it can take.
-    pub wanted: Vec<Wanted>,
-    /// Who may connect; none where the viewer answers our description later.
-    pub dtls: Option<DtlsParameters>,
-    /// Its ICE user fragment; empty where it is not known yet.
-    pub ufrag: String,
-    /// The request's trace.
-    pub trace: Trace,
 }
 
 /// A viewer that is served.
@@ -68,24 +31,6 @@ pub struct Watching {
     pub path: Vec<NodeName>,
 }
 
-/// A viewer's answer to our description.
-#[derive(Debug)]
-pub struct Answered {
-    /// Who may connect.
-    pub dtls: DtlsParameters,
-    /// Its ICE user fragment.
-    pub ufrag: String,
-}
-
-/// A PATCH of a session (RFC 9725 section 4.3).
-#[derive(Debug)]
-pub struct Patch {
-    /// The ICE user fragment that it names.
-    pub ufrag: Option<String>,
-    /// Its `If-Match`, without quotes.
-    pub if_match: Option<String>,
-}
-
 /// What a PATCH did.
 #[derive(Debug)]
 pub enum Patched {
@@ -95,68 +40,56 @@ pub enum Patched {
     Restarted(TransportInfo),
 }
 
+/// A place among those that the node has for publishers or viewers; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Seat {
+    _permit: OwnedSemaphorePermit,
+    _counted: Counted,
+}
+
+impl Seat {
+    pub(super) fn new(permit: OwnedSemaphorePermit, counted: Counted) -> Self {
+        Self { _permit: permit, _counted: counted }
+    }
+}
+
 /// What may be said to a room.
 #[derive(Debug)]
 pub(super) enum Message {
-    /// A publisher comes.
-    Publish(PublishRequest, Answer<Published>),
-    /// A viewer comes.
-    Watch(WatchRequest, Answer<Watching>),
+    /// A publisher comes; the door gives it a seat.
+    Publish(PublishRequest, Option<Seat>, Reply<Published>),
+    /// A viewer comes; the door gives it a seat.
+    Watch(WatchRequest, Option<Seat>, Reply<Watching>),
     /// A publisher or viewer goes.
-    End(SessionId, StreamName, Answer<()>),
+    End(SessionId, StreamName, Reply<()>),
     /// A viewer answers our description.
-    Connect(SessionId, StreamName, Answered, Answer<()>),
+    Connect(SessionId, StreamName, Answered, Reply<()>),
     /// A publisher or viewer trickles candidates or restarts ICE.
-    Patch(SessionId, StreamName, Patch, Answer<Patched>),
+    Patch(SessionId, StreamName, Patch, Reply<Patched>),
     /// Whether a session is there, and what it is sent.
-    Check(SessionId, StreamName, Answer<Vec<Sent>>),
+    Check(SessionId, StreamName, Reply<Vec<Sent>>),
     /// An operator pauses or resumes a stream.
-    SetPaused(StreamName, bool, Answer<()>),
+    SetPaused(StreamName, bool, Reply<()>),
     /// An operator ends a stream.
-    Close(StreamName, Answer<()>),
-    /// Someone looks.
+    Close(StreamName, Reply<()>),
+    /// Someone looks at all of it.
     Inspect(oneshot::Sender<RoomView>),
+    /// Someone looks at a stream.
+    Status(StreamName, oneshot::Sender<StreamHereView>),
     /// Another node asks.
     Remote(InboundBody, Trace),
-    /// The registry has news of a stream; none where it has forgotten it.
-    Registry(StreamName, Option<Known>),
     /// A media worker died.
-    WorkerDied(usize),
+    WorkerDied(WorkerId),
     /// The node stops.
     Stop(EndReason),
     /// A job is done.
-    Job(JobDone),
-}
-
-/// What a job brings back.
-#[derive(Debug)]
-pub(super) enum JobDone {
-    /// A parent was asked to serve us.
-    Joined {
-        parent: NodeName,
-        streams: std::collections::BTreeSet<StreamName>,
-        result: Result<Joined, CallError>,
-    },
-    /// A parent was told that we leave.
-    Left { parent: NodeName },
-    /// A child has opened its end of a pipe.
-    PipeOffered { child: NodeName, pipe: PipeId, result: Result<RemotePipeTransport, CallError> },
-    /// A child was told of changes on a pipe.
-    PipeChanged { child: NodeName, pipe: PipeId, changes: Vec<PipeChange>, result: Result<(), CallError> },
-    /// An announcement was written, or not.
-    Announced { announcement: Box<Announcement>, result: Result<u64, AnnounceError> },
+    Done(Done),
 }
 
 impl Message {
     /// Whether the room is opened for this message if there is none.
     pub(super) fn opens_room(&self) -> bool {
-        match self {
-            Self::Publish(..) | Self::Watch(..) => true,
-            Self::Remote(InboundBody::Edge(request, _), _) => request.opens_room(),
-            // An origin is asked for what the registry says is live: the door looks there first.
-            Self::Remote(InboundBody::Origin(..), _) => false,
-            _ => false,
-        }
+        matches!(self, Self::Publish(..) | Self::Watch(..) | Self::Remote(InboundBody::Origin(..), _))
     }
 
     /// Answers a message that no room is there for.
@@ -170,17 +103,17 @@ impl Message {
         };
         // The asker may be gone: then no one needs the answer.
         match self {
-            Self::Remote(InboundBody::Edge(_, answer), _) => drop(answer.send(Err(refusal()))),
-            Self::Remote(InboundBody::Origin(_, answer), _) => drop(answer.send(Err(refusal()))),
-            Self::Publish(_, answer) => drop(answer.send(Err(error))),
-            Self::Watch(_, answer) => drop(answer.send(Err(error))),
-            Self::Patch(_, _, _, answer) => drop(answer.send(Err(error))),
-            Self::Check(_, _, answer) => drop(answer.send(Err(error))),
-            Self::End(_, _, answer)
-            | Self::Connect(_, _, _, answer)
-            | Self::SetPaused(_, _, answer)
-            | Self::Close(_, answer) => drop(answer.send(Err(error))),
-            Self::Inspect(_) | Self::Registry(..) | Self::WorkerDied(_) | Self::Stop(_) | Self::Job(_) => {}
+            Self::Remote(InboundBody::Edge(_, reply), _) => drop(reply.send(Err(refusal()))),
+            Self::Remote(InboundBody::Origin(_, reply), _) => drop(reply.send(Err(refusal()))),
+            Self::Publish(_, _, reply) => drop(reply.send(Err(error))),
+            Self::Watch(_, _, reply) => drop(reply.send(Err(error))),
+            Self::Patch(_, _, _, reply) => drop(reply.send(Err(error))),
+            Self::Check(_, _, reply) => drop(reply.send(Err(error))),
+            Self::End(_, _, reply)
+            | Self::Connect(_, _, _, reply)
+            | Self::SetPaused(_, _, reply)
+            | Self::Close(_, reply) => drop(reply.send(Err(error))),
+            Self::Inspect(_) | Self::Status(..) | Self::WorkerDied(_) | Self::Stop(_) | Self::Done(_) => {}
         }
     }
 }

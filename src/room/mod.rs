@@ -1,31 +1,26 @@
-//! What is decided: one task per room owns the room's state and is the only one to change it.
+//! One task per room around a pure core.
 //!
-//! [`Rooms`] is the door: it owns the map of rooms and the registry. A [`Message`] reaches its room
-//! through one bounded inbox; each verb has a file. What crosses the network runs as a job that comes
-//! back through the inbox, so the task never waits for another node. After every message the room
-//! compares what should be with what is (`plan`), so that a lost message is repaired by the next look.
+//! [`Rooms`] is the door: it brings each message to its room's inbox. The room's task (`task`) feeds its
+//! [`core`] one input at a time and carries the effects out (`carry`): media at once, other nodes by jobs
+//! that come back through the inbox, so the task never waits for another node. What is decided, is decided
+//! in the core and nowhere else.
 
-mod accept;
-mod announce;
+mod carry;
 mod context;
+pub mod core;
 mod door;
 mod error;
-mod follow;
-mod inspect;
-mod look;
+mod handle;
 mod message;
-mod patch;
-mod plan;
-mod publish;
-mod record;
-mod serve;
-mod state;
-mod summary;
+mod replies;
 mod task;
-mod watch;
 
 pub use context::Context;
-pub use door::{Rooms, RoomsHandle, RoomsInbox};
+pub use core::{
+    Answered, ChildView, ParentView, Patch, ProducerView, PublishRequest, RoomView, StreamHereView,
+    StreamView, ViewerView, WatchRequest,
+};
+pub use door::{Rooms, RoomsInbox};
 pub use error::RoomError;
-pub use inspect::{ChildView, ParentView, ProducerView, RoomView, StreamStatus, StreamView, ViewerView};
-pub use message::{Answered, Patch, Patched, PublishRequest, Published, WatchRequest, Watching};
+pub use handle::RoomsHandle;
+pub use message::{Patched, Published, Watching};

@@ -1,30 +1,32 @@
-//! The room's task: one message at a time.
+//! The room's task: one input at a time into the core, and its effects carried out in their order.
 
-use std::collections::BTreeMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::Utc;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
-use tracing::Instrument;
+use uuid::Uuid;
 
+use super::carry::Carrier;
 use super::context::Context;
+use super::core::{Core, Input, Mint, Moment};
 use super::error::RoomError;
-use super::message::{JobDone, Message};
-use super::state::{Known, Room};
-use crate::broker::InboundBody;
-use crate::media::{MediaEvent, RoomMedia};
-use crate::protocol::announcement::EndReason;
-use crate::protocol::edge::Done;
-use crate::protocol::event::{LeaveReason, What};
-use crate::protocol::ids::{RoomId, StreamName};
-use crate::protocol::origin::{OriginReply, OriginRequest};
+use super::message::Message;
+use super::replies::Replies;
+use crate::fleet::Notice;
+use crate::media::{MediaEvent, RoomMedia, ViewerFlow, WorkerId};
+use crate::protocol::claim::EndReason;
+use crate::protocol::event::{About, What};
+use crate::protocol::ids::{RoomId, RouterId};
 
 /// How often a room looks at itself.
 const LOOK: Duration = Duration::from_millis(250);
-/// How long a stopping room tries to say what is left to say.
-const LAST_WORDS: Duration = Duration::from_secs(2);
-/// Events of media that may wait; a lost one is found by the next look.
+/// Media is measured with every second look, and sessions whose event was lost are looked for with every eighth.
+const MEASURE: u32 = 2;
+const SESSIONS: u32 = 8;
+/// Events of media that may wait; a lost one is found by the looks.
 const EVENTS: usize = 256;
 
 /// Runs a room until it is over; answers the messages that came too late to be read.
@@ -33,177 +35,228 @@ pub(super) async fn run(
     ctx: Arc<Context>,
     sender: mpsc::Sender<Message>,
     mut inbox: mpsc::Receiver<Message>,
-    registry: BTreeMap<StreamName, Known>,
 ) -> Vec<Message> {
+    let Some((known, mut notices)) = ctx.directory.follow(id.clone()).await else {
+        return refuse_all(inbox, || RoomError::Stopped).await;
+    };
+    let mut deciding = Deciding::new(&id, &ctx, known);
+    // What has nothing to do here is turned away before any media is opened for it.
+    let Some(first) = deciding.first(&mut inbox).await else {
+        ctx.directory.unfollow(id);
+        return drain(inbox);
+    };
     let (events, mut media_events) = mpsc::channel(EVENTS);
     let media = match RoomMedia::open(Arc::clone(&ctx.engine), events).await {
         Ok(media) => media,
         Err(error) => {
             tracing::error!(%error, "room not opened");
-            inbox.close();
-            while let Some(message) = inbox.recv().await {
-                message.refuse(RoomError::Media(error.to_string()));
-            }
-            return Vec::new();
+            first.refuse(RoomError::Media(error.to_string()));
+            return refuse_all(inbox, || RoomError::Media(error.to_string())).await;
         }
     };
     tracing::info!("room opened");
-    let mut room = Room::new(id.clone(), ctx, media, sender, registry);
+    let mut room = deciding.open(media, sender);
+    room.hear(first).await;
     let mut look = tokio::time::interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
+    while !room.core.is_over(Instant::now()) {
         // Handlers run after the selection: no request to a worker is ever abandoned half-way.
         tokio::select! {
-            Some(message) = inbox.recv() => room.handle(message).await,
-            Some(event) = media_events.recv() => room.hear(event).await,
-            _ = look.tick() => room.look(Instant::now()).await,
-        }
-        let now = Instant::now();
-        room.plan(now).await;
-        if room.is_over(now) {
-            break;
+            Some(message) = inbox.recv() => room.hear(message).await,
+            Some(event) = media_events.recv() => room.media_event(event).await,
+            news = notices.next() => for notice in news {
+                room.handle(Input::Notice(notice)).await;
+            },
+            _ = look.tick() => room.look().await,
         }
     }
+    ctx.directory.unfollow(id.clone());
+    tracing::info!("room closed");
+    ctx.events.record(About::Room(id), room.core.closed(Instant::now()));
+    drain(inbox)
+}
+
+/// Closes an inbox and answers what it still held.
+fn drain(mut inbox: mpsc::Receiver<Message>) -> Vec<Message> {
     inbox.close();
     let mut unread = Vec::new();
-    while let Some(message) = inbox.recv().await {
-        if !matches!(message, Message::Job(_)) {
+    while let Ok(message) = inbox.try_recv() {
+        if !matches!(message, Message::Done(_)) {
             unread.push(message);
         }
     }
-    tracing::info!("room closed");
-    room.record_room_closed();
     unread
 }
 
+async fn refuse_all(mut inbox: mpsc::Receiver<Message>, why: impl Fn() -> RoomError) -> Vec<Message> {
+    inbox.close();
+    while let Some(message) = inbox.recv().await {
+        message.refuse(why());
+    }
+    Vec::new()
+}
+
+/// A room without media: enough to turn away what has nothing to do here.
+struct Deciding {
+    id: RoomId,
+    ctx: Arc<Context>,
+    core: Core,
+    mint: Mint,
+}
+
+/// A room with its media.
+struct Room {
+    core: Core,
+    ctx: Arc<Context>,
+    mint: Mint,
+    replies: Replies,
+    carrier: Carrier,
+    looks: u32,
+}
+
+impl Deciding {
+    fn new(id: &RoomId, ctx: &Arc<Context>, known: Vec<Notice>) -> Self {
+        let nobody = RouterId(Uuid::nil());
+        let mut core = Core::new(id.clone(), ctx.me.clone(), nobody, Arc::clone(&ctx.config), Instant::now());
+        for notice in known {
+            core.learn(notice);
+        }
+        // The operating system's dice: a token that could be guessed would let strangers into pipes.
+        let mint = Mint::new(0, |_| Uuid::new_v4().as_u128());
+        Self { id: id.clone(), ctx: Arc::clone(ctx), core, mint }
+    }
+
+    /// The first message that the room is to be opened for.
+    async fn first(&mut self, inbox: &mut mpsc::Receiver<Message>) -> Option<Message> {
+        let mut next = inbox.recv().await;
+        while let Some(message) = next {
+            let fleet = self.ctx.fleet();
+            let m = moment(&self.ctx, &fleet, &mut self.mint);
+            let refused = match &message {
+                Message::Watch(request, ..) => self.core.may_watch(&request.stream, &m).err(),
+                Message::Remote(crate::broker::InboundBody::Origin(request, _), _) => {
+                    let room = RoomError::NoStream;
+                    (!self.core.may_be_asked(request, &m)).then_some(room)
+                }
+                Message::Publish(..) => None,
+                _ => Some(RoomError::NoSession),
+            };
+            let Some(error) = refused else { return Some(message) };
+            if matches!(message, Message::Watch(..)) {
+                self.ctx.metrics.joins.get_or_create(&[("result", error.kind())]).inc();
+            }
+            message.refuse(error);
+            next = inbox.try_recv().ok();
+        }
+        None
+    }
+
+    fn open(self, media: RoomMedia, sender: mpsc::Sender<Message>) -> Room {
+        let Self { id, ctx, mut core, mint } = self;
+        core.has_router(media.router_id());
+        let carrier = Carrier::new(id, Arc::clone(&ctx), media, sender);
+        Room { core, ctx, mint, replies: Replies::default(), carrier, looks: 0 }
+    }
+}
+
+fn moment<'a>(ctx: &Context, fleet: &'a crate::fleet::Fleet, mint: &'a mut Mint) -> Moment<'a> {
+    Moment {
+        now: Instant::now(),
+        wall: Utc::now(),
+        fleet,
+        draining: ctx.is_draining(),
+        log: ctx.events.log(),
+        mint,
+    }
+}
+
 impl Room {
-    async fn handle(&mut self, message: Message) {
-        // Whoever asked may be gone; then no one needs the answer.
+    /// Handles an input, and all that follows from carrying out what it leads to.
+    async fn handle(&mut self, input: Input) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let fleet = self.ctx.fleet();
+            let effects = self.core.handle(input, &mut moment(&self.ctx, &fleet, &mut self.mint));
+            for effect in effects {
+                inputs.extend(self.carrier.carry(effect, &mut self.replies).await);
+            }
+        }
+    }
+
+    async fn hear(&mut self, message: Message) {
         match message {
-            Message::Publish(request, answer) => {
-                let session = request.session;
-                let stream = request.stream.clone();
-                let published = self.publish(request).await;
-                if let Err(error) = &published {
-                    self.turned(&stream, error, What::PublisherRejected);
-                }
-                if answer.send(published).is_err() {
-                    self.end_publisher(session, EndReason::Unpublished);
-                }
-            }
-            Message::Watch(request, answer) => {
-                let span = tracing::info_span!("watch", trace_id = request.trace.id());
-                self.watch(request, answer).instrument(span).await;
-            }
-            Message::End(session, stream, answer) => {
-                let known = self.check(session, &stream);
-                if known.is_ok() && !self.end_viewer(session, LeaveReason::Left).await {
-                    self.end_publisher(session, EndReason::Unpublished);
-                }
-                let _ = answer.send(known);
-            }
-            Message::Connect(session, stream, answered, answer) => {
-                let _ = answer.send(self.answered(session, &stream, answered).await);
-            }
-            Message::Patch(session, stream, patch, answer) => {
-                let _ = answer.send(self.patch(session, &stream, patch).await);
-            }
-            Message::Check(session, stream, answer) => {
-                let known = self.check(session, &stream);
-                let _ = answer.send(known.map(|()| self.media.sent_to_viewer(session)));
-            }
-            Message::SetPaused(stream, paused, answer) => {
-                let _ = answer.send(self.set_paused(&stream, paused).await);
-            }
-            Message::Close(stream, answer) => {
-                let here = self.publications.contains_key(&stream);
-                self.end_publication(&stream, EndReason::Closed);
-                let _ = answer.send(if here { Ok(()) } else { Err(RoomError::NoStream) });
-            }
             Message::Inspect(answer) => drop(answer.send(self.inspect().await)),
-            Message::Remote(InboundBody::Edge(request, answer), trace) => {
-                let span = tracing::info_span!("request", name = request.name(), trace_id = trace.id());
-                let _ = answer.send(self.accept(request).instrument(span).await);
+            Message::Status(stream, answer) => drop(answer.send(self.core.status(&stream))),
+            Message::WorkerDied(worker) => self.worker_died(worker).await,
+            Message::Publish(request, seat, reply) => {
+                self.carrier.seat(request.session, seat);
+                let input = self.replies.publish(request, reply);
+                self.handle(input).await;
             }
-            Message::Remote(InboundBody::Origin(request, answer), trace) => {
-                let span = tracing::info_span!("request", name = request.name(), trace_id = trace.id());
-                let reply = match request {
-                    OriginRequest::Join(join) => {
-                        self.join(join, trace).instrument(span).await.map(OriginReply::Joined)
-                    }
-                    OriginRequest::Leave(leave) => {
-                        self.leave(&leave);
-                        Ok(OriginReply::Done(Done {}))
-                    }
-                };
-                let _ = answer.send(reply);
+            Message::Watch(request, seat, reply) => {
+                self.carrier.seat(request.session, seat);
+                let input = self.replies.watch(request, reply);
+                self.handle(input).await;
             }
-            Message::Registry(stream, known) => self.registry_changed(stream, known),
-            Message::WorkerDied(worker) => {
-                if self.media.workers().contains(&worker) {
-                    tracing::error!(worker, "media worker died: the room ends here");
-                    self.stop(EndReason::Media).await;
+            other => {
+                if let Some(input) = self.replies.input(other) {
+                    self.handle(input).await;
                 }
             }
-            Message::Stop(reason) => self.stop(reason).await,
-            Message::Job(done) => self.job_done(done).await,
         }
     }
 
-    async fn job_done(&mut self, done: JobDone) {
-        match done {
-            JobDone::Joined { parent, streams, result } => self.joined(parent, streams, result).await,
-            JobDone::Left { parent } => self.left(&parent),
-            JobDone::PipeOffered { child, pipe, result } => self.pipe_offered(child, pipe, result).await,
-            JobDone::PipeChanged { child, pipe, changes, result } => {
-                self.pipe_changed(&child, pipe, &changes, result);
-            }
-            JobDone::Announced { announcement, result } => self.announced(*announcement, result),
-        }
-    }
-
-    async fn hear(&mut self, event: MediaEvent) {
+    async fn media_event(&mut self, event: MediaEvent) {
         match event {
-            MediaEvent::Connected(session) => self.session_connected(session).await,
-            MediaEvent::Disconnected(session) => {
-                self.session_failed(session, LeaveReason::Disconnected).await;
+            MediaEvent::Connected(session) => self.handle(Input::Connected(session)).await,
+            MediaEvent::Disconnected(session) => self.handle(Input::Disconnected(session)).await,
+            MediaEvent::FirstPacket(producer) => self.carrier.media.first_packet(producer).await,
+        }
+    }
+
+    async fn look(&mut self) {
+        self.looks = self.looks.wrapping_add(1);
+        self.carrier.media.look().await;
+        for ticket in self.replies.hung_up() {
+            self.handle(Input::HungUp(ticket)).await;
+        }
+        if self.looks.is_multiple_of(SESSIONS) {
+            let changed = |(session, up): &(_, bool)| *up != self.core.is_connected(*session);
+            let connections = self.carrier.media.connections();
+            for (session, up) in connections.into_iter().filter(changed).collect::<Vec<_>>() {
+                let input = if up { Input::Connected(session) } else { Input::Disconnected(session) };
+                self.handle(input).await;
             }
-            MediaEvent::FirstPacket(producer) => self.media.first_packet(producer).await,
+        }
+        let measured = match self.looks.is_multiple_of(MEASURE) {
+            true => Some(self.carrier.media.measure().await),
+            false => None,
+        };
+        self.handle(Input::Look(measured)).await;
+    }
+
+    async fn worker_died(&mut self, worker: WorkerId) {
+        if self.carrier.media.workers().contains(&worker) {
+            tracing::error!(worker = worker.index, "media worker died: the room ends here");
+            self.handle(Input::Stop(EndReason::Media)).await;
         }
     }
 
-    /// Compares what should be with what is, and acts on the difference.
-    async fn plan(&mut self, now: Instant) {
-        self.yield_to_newer();
-        self.plan_announcements(now);
-        self.plan_parents(now);
-        self.plan_children(now).await;
+    async fn inspect(&mut self) -> super::RoomView {
+        let mut flows: HashMap<_, ViewerFlow> = HashMap::new();
+        for session in self.core.viewers() {
+            let flow = self.carrier.media.viewer_flow(session).await.unwrap_or_default();
+            flows.insert(session, flow);
+        }
+        let media = &self.carrier.media;
+        let workers = media.workers().into_iter().map(|worker| worker.index).collect();
+        let flow = |session| flows.get(&session).copied().unwrap_or_default();
+        let fleet = self.ctx.fleet();
+        self.core.view(workers, media.counts(), flow, &moment(&self.ctx, &fleet, &mut self.mint))
     }
+}
 
-    /// Ends everything here and says so; the task ends once that is said.
-    async fn stop(&mut self, reason: EndReason) {
-        if self.stop_by.is_some() {
-            return;
-        }
-        self.stop_by = Some(Instant::now() + LAST_WORDS);
-        for node in self.children.keys().cloned().collect::<Vec<_>>() {
-            self.close_outlet(&node, "the node stops", false);
-        }
-        self.children.clear();
-        for stream in self.publications.keys().cloned().collect::<Vec<_>>() {
-            self.end_publication(&stream, reason);
-        }
-        for session in self.connecting.keys().copied().collect::<Vec<_>>() {
-            self.end_publisher(session, reason);
-        }
-        for session in self.viewers.keys().copied().collect::<Vec<_>>() {
-            self.end_viewer(session, LeaveReason::Stopped).await;
-        }
-        self.wanted_at.clear();
-        for waiting in std::mem::take(&mut self.waiting) {
-            let _ = waiting.answer.send(Err(RoomError::Stopped));
-        }
-        // A parent of which nothing was asked yet is forgotten; the others are left by the plan.
-        self.parents.retain(|_, parent| parent.pipe.is_some() || parent.in_flight);
-    }
+/// What is said of a room by its last word, should its task have failed.
+pub(super) fn failed_word() -> What {
+    What::RoomClosed(crate::protocol::event::RoomClosed { duration_ms: 0 })
 }

@@ -72,12 +72,18 @@ pub struct Metrics {
     pub nats_connected: Gauge,
     /// Times that NATS was connected.
     pub nats_connects: Counter,
-    /// Whether the registry of streams is complete.
-    pub registry_ready: Gauge,
-    /// Streams that the registry knows to be live.
-    pub registry_streams: Gauge,
-    /// Announcements written, by `result`.
-    pub announcements: Family<One, Counter>,
+    /// Whether the directory of streams is complete.
+    pub directory_ready: Gauge,
+    /// Streams that the directory knows to be live.
+    pub directory_streams: Gauge,
+    /// Claims to streams of this node, by `result` (`sent`, `unsent`).
+    pub claims: Family<One, Counter>,
+    /// What other nodes sent that isn't believed, by `reason`.
+    pub refused_peers: Family<One, Counter>,
+    /// Whether another process is heard under this node's name.
+    pub name_shared: Gauge,
+    /// Whether what happens was stored when it was last tried.
+    pub log_ready: Gauge,
     /// Events, by `result` (`stored`, `dropped`).
     pub events: Family<One, Counter>,
     /// Messages waiting in the node's inbox.
@@ -123,9 +129,12 @@ impl Metrics {
             http_answers: Family::default(),
             nats_connected: Gauge::default(),
             nats_connects: Counter::default(),
-            registry_ready: Gauge::default(),
-            registry_streams: Gauge::default(),
-            announcements: Family::default(),
+            directory_ready: Gauge::default(),
+            directory_streams: Gauge::default(),
+            claims: Family::default(),
+            refused_peers: Family::default(),
+            name_shared: Gauge::default(),
+            log_ready: Gauge::default(),
             events: Family::default(),
             inbox_depth: Gauge::default(),
             workers_died: Counter::default(),
@@ -160,12 +169,15 @@ impl Metrics {
         r.register("nats_connected", "Whether NATS is connected", self.nats_connected.clone());
         r.register("nats_connects", "Times that NATS was connected", self.nats_connects.clone());
         r.register(
-            "registry_ready",
-            "Whether the registry of streams is complete",
-            self.registry_ready.clone(),
+            "directory_ready",
+            "Whether the directory of streams is complete",
+            self.directory_ready.clone(),
         );
-        r.register("registry_streams", "Live streams in the registry", self.registry_streams.clone());
-        r.register("announcements", "Announcements written", self.announcements.clone());
+        r.register("directory_streams", "Live streams in the directory", self.directory_streams.clone());
+        r.register("claims", "Claims to streams of this node", self.claims.clone());
+        r.register("refused_peers", "What other nodes sent that is not believed", self.refused_peers.clone());
+        r.register("name_shared", "Whether another process has this node's name", self.name_shared.clone());
+        r.register("log_ready", "Whether events are stored in the log", self.log_ready.clone());
         r.register("events", "Events stored in the log, or dropped", self.events.clone());
         r.register("inbox_depth", "Messages waiting in the node's inbox", self.inbox_depth.clone());
         r.register("workers_died", "Media workers that died", self.workers_died.clone());

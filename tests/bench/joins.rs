@@ -45,7 +45,7 @@ pub(crate) async fn run() {
     for (edge, url, rtt) in [(&near, nats.url(), 0.0), (&far, proxy.url(), RTT)] {
         heard_of(edge, ROOM).await;
         let joins = measure(&origin, edge).await;
-        let four = sequence::measure(&nats, &origin, edge).await;
+        let four = sequence::measure(&nats, edge).await;
         let at = |what: &str| format!("{what}, NATS {rtt} ms");
         round_trip(&nats, &url).await.print(&at("NATS round trip as measured"));
         joins.cold.print_wanted(&at("cold join, POST to 201"), 2.0 * rtt + MARGIN_MS);

@@ -6,8 +6,9 @@
 use std::time::{Duration, Instant};
 
 use headwater::http::sdp::{Description, Fragment, publish_media, watch_media};
-use headwater::protocol::announcement::Announcement;
-use headwater::protocol::codec::{self, Reply};
+use headwater::protocol::claim::Claim;
+use headwater::protocol::codec::{self, Addressed, Reply};
+use headwater::protocol::directory::{Claims, GetClaims};
 use headwater::protocol::edge::{EdgeRequest, RemotePipeTransport};
 use headwater::protocol::origin::{Joined, OriginRequest};
 use headwater::protocol::presence::Presence;
@@ -71,9 +72,11 @@ fn offers() -> Vec<Vec<u8>> {
 
 fn read_message(bytes: &[u8]) {
     const LIMIT: usize = 65536;
-    let _ = codec::decode::<EdgeRequest>(bytes, LIMIT);
-    let _ = codec::decode::<OriginRequest>(bytes, LIMIT);
-    let _ = codec::decode::<Announcement>(bytes, LIMIT);
+    let _ = codec::decode::<Addressed<EdgeRequest>>(bytes, LIMIT);
+    let _ = codec::decode::<Addressed<OriginRequest>>(bytes, LIMIT);
+    let _ = codec::decode::<Claim>(bytes, LIMIT);
+    let _ = codec::decode::<GetClaims>(bytes, LIMIT);
+    let _ = codec::decode::<Reply<Claims>>(bytes, LIMIT);
     let _ = codec::decode::<Presence>(bytes, LIMIT);
     let _ = codec::decode::<Reply<RemotePipeTransport>>(bytes, LIMIT);
     let _ = codec::decode::<Reply<Joined>>(bytes, LIMIT);

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use headwater::client::{Clip, PublishOptions, Publisher};
 use headwater::config::PortRange;
 
+use crate::support::chaos::ChaosProxy;
 use crate::support::child::free_port;
 use crate::support::fleet::{
-    SOON, acquainted, config, heard_of, http, metric, node, plays, publish, room, start, watch,
+    SOON, acquainted, config, heard_of, http, knock, metric, node, plays, post, publish, room, start, watch,
 };
 use crate::support::nats::NatsServer;
 use crate::support::wait::eventually;
@@ -68,7 +70,7 @@ async fn a_publisher_that_never_connects_is_dropped_and_was_never_live() {
     assert_eq!(response.status(), 201);
     assert_eq!(metric(&origin, "headwater_streams").await, 1.0);
     eventually(SOON, "it is dropped", || async { metric(&origin, "headwater_streams").await == 0.0 }).await;
-    assert_eq!(metric(&origin, "headwater_announcements_total{result=\"ok\"}").await, 0.0);
+    assert_eq!(metric(&origin, "headwater_claims_total{result=\"sent\"}").await, 0.0);
     eventually(SOON, "the room ends", || async { room(&origin, "news").await.is_none() }).await;
 }
 
@@ -84,7 +86,7 @@ async fn a_publisher_that_sends_nothing_is_ended() {
     options.audio = false;
     let publisher = Publisher::start(options).await.unwrap();
     eventually(SOON, "it is live", || async {
-        metric(&origin, "headwater_announcements_total{result=\"ok\"}").await >= 1.0
+        metric(&origin, "headwater_claims_total{result=\"sent\"}").await >= 1.0
     })
     .await;
     // Dropped without a word: nothing more is sent, and no one says goodbye.
@@ -117,4 +119,70 @@ async fn a_full_node_says_so() {
         let text = response.text().await.unwrap();
         assert!(text.contains("limits."), "{path}: {text}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_thirty_cold_joins_at_once_no_more_get_in_than_may() {
+    let nats = NatsServer::start().await;
+    let origin = node("origin", "west", &nats.url()).await;
+    let line = ChaosProxy::start(nats.url()).await;
+    let mut settings = config("edge", "east", &line.url());
+    settings.limits.viewers = 5;
+    let edge = start(settings).await;
+    acquainted(&[&origin, &edge]).await;
+    let _publisher = publish(&origin, "news").await;
+    heard_of(&edge, "news").await;
+    // So that all of them wait at the same time.
+    line.set_latency(Duration::from_millis(150));
+    let answers = join_all((0..30).map(|_| knock(&edge, "news"))).await;
+    let count = |wanted: u16| answers.iter().filter(|(status, _)| *status == wanted).count();
+    assert_eq!((count(201), count(503)), (5, 25), "{answers:?}");
+    assert!(answers.iter().all(|(status, after)| *status == 201 || after.is_some()), "{answers:?}");
+    assert_eq!(metric(&edge, "headwater_viewers").await, 5.0);
+    assert_eq!(knock(&edge, "news").await.0, 503, "and later ones are told the same");
+}
+
+/// A viewer's offer of Opus and of this video codec, numbered from this payload type on.
+fn offer_of(codec: &str, payload_type: usize) -> String {
+    let mut kind = None;
+    let mut lines = Vec::new();
+    for line in include_str!("../../src/http/sdp/offers/chromium-watch.sdp").lines() {
+        if let Some(media) = line.strip_prefix("m=") {
+            let (number, name, first) = match media.starts_with("audio") {
+                true => (payload_type, "opus/48000/2", "audio"),
+                false => (payload_type + 1, codec, "video"),
+            };
+            kind = Some(format!("a=rtpmap:{number} {name}"));
+            lines.push(format!("m={first} 9 UDP/TLS/RTP/SAVPF {number}"));
+            continue;
+        }
+        let of_a_codec = ["a=rtpmap", "a=fmtp", "a=rtcp-fb"].iter().any(|prefix| line.starts_with(prefix));
+        if !of_a_codec {
+            lines.push(line.to_owned());
+        }
+        if line == "a=rtcp-mux" {
+            lines.extend(kind.take());
+        }
+    }
+    lines.into_iter().flat_map(|line| [line, "\r\n".to_owned()]).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn offers_that_come_to_nothing_leave_nothing() {
+    let nats = NatsServer::start().await;
+    let origin = node("origin", "west", &nats.url()).await;
+    let _publisher = publish(&origin, "news").await;
+    let before = room(&origin, "news").await.unwrap().counts;
+    let url = format!("{}/whep/news", origin.public_url());
+    for payload_type in (40..80).step_by(2) {
+        // Its sound could be served, by a router that numbers it so; its picture can't.
+        let (status, _) = post(&url, &offer_of("VP9/90000", payload_type)).await;
+        assert_eq!(status, 422, "{payload_type}");
+    }
+    let after = room(&origin, "news").await.unwrap().counts;
+    assert_eq!((before.routers, before.producers), (after.routers, after.producers), "{after:?}");
+    // And whoever numbers payload types in a way of its own still gets in.
+    let (status, _) = post(&url, &offer_of("VP8/90000", 100)).await;
+    assert_eq!(status, 201);
+    plays(&watch(&origin, "news").await, 3).await;
 }

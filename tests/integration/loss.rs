@@ -1,22 +1,13 @@
 //! Nodes die, and who watched goes on.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use headwater::client::{Clip, PublishOptions, Publisher};
 
 use crate::support::child::ChildNode;
 use crate::support::fleet::{
-    SOON, acquainted, get_json, heard_of, node, plays, plays_on, publish, room, watch,
+    SOON, acquainted, get_json, heard_of, knock, metric, node, plays, plays_on, publish, room, watch,
 };
 use crate::support::nats::NatsServer;
 use crate::support::wait::eventually;
-
-async fn publish_on(child: &ChildNode, room: &str) -> Publisher {
-    let options =
-        PublishOptions::new(format!("{}/whip/{room}", child.public_url()), Arc::new(Clip::builtin()));
-    Publisher::start(options).await.expect("the publisher is taken")
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn viewers_outlive_the_origin_and_go_on_when_the_stream_returns_elsewhere() {
@@ -25,7 +16,7 @@ async fn viewers_outlive_the_origin_and_go_on_when_the_stream_returns_elsewhere(
     let edge = node("edge", "east", &nats.url()).await;
     let other = node("other", "west", &nats.url()).await;
     acquainted(&[&edge, &other]).await;
-    let _publisher = publish_on(&origin, "news").await;
+    let _publisher = publish(&origin, "news").await;
     heard_of(&edge, "news").await;
     let viewer = watch(&edge, "news").await;
     plays(&viewer, 5).await;
@@ -112,17 +103,28 @@ async fn an_edge_that_vanishes_costs_the_origin_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dead_nodes_streams_are_taken_out_of_the_registry() {
+async fn a_dead_nodes_streams_count_as_unheard_until_its_name_is_taken_again() {
     let nats = NatsServer::start().await;
     let mut origin = ChildNode::start("origin", "west", &nats.url(), &[]).await;
-    let mut settings = crate::support::fleet::config("edge", "east", &nats.url());
-    settings.timeouts.reap = Duration::from_secs(1);
-    let edge = crate::support::fleet::start(settings).await;
-    let _publisher = publish_on(&origin, "news").await;
+    let edge = node("edge", "east", &nats.url()).await;
+    let _publisher = publish(&origin, "news").await;
     heard_of(&edge, "news").await;
     origin.process().kill();
-    eventually(SOON, "the registry forgets the stream", || async {
-        crate::support::fleet::metric(&edge, "headwater_registry_streams").await == 0.0
+    let status = format!("{}/api/status/news/main", edge.public_url());
+    eventually(SOON, "the stream counts as unheard", || async {
+        let status = get_json(&status).await;
+        if status["unheard"] == true && status["live"] == false { Ok(()) } else { Err(status) }
+    })
+    .await;
+    // Nobody has written its end: who comes is told to come again.
+    let (told, after) = knock(&edge, "news").await;
+    assert!(matches!(told, 409 | 503) && after.is_some(), "{told} {after:?}");
+    // Another process of the name is another life: what its former self claimed is void.
+    let _successor = ChildNode::start("origin", "west", &nats.url(), &[]).await;
+    eventually(SOON, "the directory forgets the stream", || async {
+        let status = get_json(&status).await;
+        let known = metric(&edge, "headwater_directory_streams").await;
+        if status["unheard"] == false && known == 0.0 { Ok(()) } else { Err((status, known)) }
     })
     .await;
 }
@@ -133,7 +135,7 @@ async fn a_stopped_node_drains_ends_its_streams_and_exits_cleanly() {
     let more = [("HEADWATER_TIMEOUTS__DRAIN", "2s")];
     let mut origin = ChildNode::start("origin", "west", &nats.url(), &more).await;
     let edge = node("edge", "east", &nats.url()).await;
-    let _publisher = publish_on(&origin, "news").await;
+    let _publisher = publish(&origin, "news").await;
     heard_of(&edge, "news").await;
     origin.process().signal("TERM");
     let ready = format!("{}/readyz", origin.operators_url());
@@ -147,8 +149,8 @@ async fn a_stopped_node_drains_ends_its_streams_and_exits_cleanly() {
     })
     .await;
     assert!(status.success(), "{status}");
-    eventually(SOON, "its streams are ended in the registry", || async {
-        crate::support::fleet::metric(&edge, "headwater_registry_streams").await == 0.0
+    eventually(SOON, "its streams are known to be over", || async {
+        metric(&edge, "headwater_directory_streams").await == 0.0
     })
     .await;
 }

@@ -1,166 +1,137 @@
 //! Bad messages: a typed error, one counter, and nothing else changes.
 
-use headwater::protocol::codec::{self, Message, Reply};
+use headwater::protocol::codec::{self, Addressed, Message};
+use headwater::protocol::directory::{Claims, GetClaims, Whose};
 use headwater::protocol::edge::{
-    ClosePipeProducer, ConnectRemotePipeTransport, CreatePipeProducer, CreateRemotePipeTransport,
-    EdgeRequest, GetRemoteRouterInfo, RemotePipeTransport, RemoteRouterInfo,
+    ClosePipeProducer, CreatePipeProducer, Done, EdgeRequest, GetRemoteRouterInfo, RemotePipeTransport,
+    RemoteRouterInfo,
 };
-use headwater::protocol::ids::{Incarnation, Peer, PipeId, ProducerId, PublicationId, RouterId};
-use headwater::protocol::origin::{Join, Joined, OriginRequest};
+use headwater::protocol::ids::{Peer, PipeId, ProducerId, RoomId, Token};
+use headwater::protocol::origin::{Join, Joined};
 use headwater::protocol::refusal::Code;
-use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::support::fleet::{SOON, acquainted, config, heard_of, http, metric, node, publish, room, start};
 use crate::support::nats::NatsServer;
+use crate::support::parent::Parent;
+use crate::support::rogue::{Rogue, ask};
 use crate::support::wait::eventually;
 
-async fn ask<R: DeserializeOwned>(
-    nats: &async_nats::Client,
-    subject: &str,
-    payload: Vec<u8>,
-) -> Result<R, Code> {
-    let reply = nats.request(subject.to_owned(), payload.into()).await.expect("an answer");
-    match codec::decode::<Reply<R>>(&reply.payload, 65536).expect("a reply") {
-        Reply::Ok(reply) => Ok(reply),
-        Reply::Error(refusal) => Err(refusal.code),
-    }
+/// The bytes of a request to an edge.
+fn bytes(to: &Peer, request: impl Into<EdgeRequest>) -> Vec<u8> {
+    codec::encode(&Addressed { to: to.incarnation, request: request.into() }).unwrap()
 }
 
-fn bytes(request: impl Into<EdgeRequest>) -> Vec<u8> {
-    codec::encode(&request.into()).unwrap()
+fn news() -> RoomId {
+    "news".parse().unwrap()
 }
 
-fn stranger() -> Peer {
-    Peer {
-        node: "stranger".parse().unwrap(),
-        incarnation: Incarnation(Uuid::now_v7()),
-        region: "west".parse().unwrap(),
-    }
+fn unknown_token() -> Token {
+    Token(Uuid::new_v4())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rubbish_is_refused_by_name() {
     let nats = NatsServer::start().await;
     let mut settings = config("edge", "west", &nats.url());
-    settings.limits.message_bytes = 4096;
+    settings.limits.message_bytes = 16 << 10;
     let edge = start(settings).await;
-    let client = nats.client().await;
+    let rogue = Rogue::connect(&nats.url(), "stranger", "west").await;
     let subject = "room.news.edge.edge";
-    let info = || GetRemoteRouterInfo { room_id: "news".parse().unwrap() };
     let newer = rmp_serde::to_vec_named(&Message { version: 99, message: "?" }).unwrap();
+    let other = GetRemoteRouterInfo { room_id: "other".parse().unwrap(), token: unknown_token() };
     let cases = [
         ("malformed", Code::Malformed, vec![0xc1, 0xff]),
         ("empty", Code::Malformed, Vec::new()),
-        ("too large", Code::TooLarge, vec![0; 5000]),
+        ("too large", Code::TooLarge, vec![0; 20_000]),
         ("another version", Code::WrongVersion, newer),
-        ("another room", Code::Malformed, bytes(GetRemoteRouterInfo { room_id: "other".parse().unwrap() })),
+        ("another room", Code::Malformed, bytes(edge.peer(), other)),
     ];
     for (what, code, payload) in cases {
-        let answer = ask::<RemoteRouterInfo>(&client, subject, payload).await;
+        let answer = ask::<RemoteRouterInfo>(rogue.client(), subject, payload).await;
         assert_eq!(answer.map(|_| ()), Err(code), "{what}");
     }
     assert!(room(&edge, "news").await.is_none(), "nothing was opened");
     let refused = "headwater_messages_received_total{message=\"unreadable\",result=\"malformed\"}";
     assert_eq!(metric(&edge, refused).await, 2.0);
-    // A node that was sent rubbish still serves.
-    ask::<RemoteRouterInfo>(&client, subject, bytes(info())).await.expect("served");
+    // A node that was sent rubbish still answers.
+    let question = GetClaims { from: rogue.peer().clone(), of: Whose::All, after: None };
+    let claims: Claims = rogue.ask("node.edge.directory", &question).await.expect("answered");
+    assert_eq!((&claims.from, claims.claims.len()), (edge.peer(), 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn late_and_unknown_messages_change_nothing() {
     let nats = NatsServer::start().await;
-    let edge = node("edge", "west", &nats.url()).await;
-    let client = nats.client().await;
-    let subject = "room.news.edge.edge";
-    let close = ClosePipeProducer {
-        room_id: "news".parse().unwrap(),
+    let mut settings = config("edge", "west", &nats.url());
+    settings.pipe.srtp = false;
+    let edge = start(settings).await;
+    let stranger = Rogue::connect(&nats.url(), "stranger", "west").await;
+    let close = |token: Token| ClosePipeProducer {
+        room_id: news(),
+        token,
         pipe_id: PipeId(Uuid::now_v7()),
+        revision: 1,
         id: ProducerId(Uuid::now_v7()),
     };
-    let unknown = ask::<RemoteRouterInfo>(&client, subject, bytes(close.clone())).await;
-    assert_eq!(unknown.map(|_| ()), Err(Code::UnknownRoom));
+    let unknown = stranger.ask_edge(edge.peer(), close(unknown_token())).await;
+    assert_eq!(unknown, Err(Code::UnknownRoom));
     let join = Join {
-        room_id: "news".parse().unwrap(),
-        from: stranger(),
+        room_id: news(),
+        from: stranger.peer().clone(),
+        token: unknown_token(),
+        number: 1,
         streams: ["main".parse().unwrap()].into(),
-        pipe_id: None,
+        pipe: None,
     };
-    let payload = codec::encode(&OriginRequest::from(join)).unwrap();
-    let answer = ask::<Joined>(&client, "room.news.origin.edge", payload).await;
+    let answer = stranger.ask_origin::<Joined>(edge.peer(), join).await;
     assert_eq!(answer.map(|_| ()), Err(Code::UnknownRoom));
     assert!(room(&edge, "news").await.is_none());
-    // With the room open, a pipe of another life is unknown.
-    let info = GetRemoteRouterInfo { room_id: "news".parse().unwrap() };
-    ask::<RemoteRouterInfo>(&client, subject, bytes(info)).await.expect("opened");
-    let answer = ask::<RemoteRouterInfo>(&client, subject, bytes(close)).await;
-    assert_eq!(answer.map(|_| ()), Err(Code::UnknownPipe));
+    // With the room open, a stranger's pipe is not taken, and one of another life is unknown.
+    let parent = Parent::of(&edge, &nats.url(), "news").await;
+    parent.open().await.expect("the pipe that was asked for");
+    assert_eq!(stranger.ask_edge(edge.peer(), close(unknown_token())).await, Err(Code::Unasked));
+    assert_eq!(parent.rogue.ask_edge(edge.peer(), close(parent.token)).await, Err(Code::UnknownPipe));
+    // What is meant for another process of that name is left to it.
+    let mut former = edge.peer().clone();
+    former.incarnation.0 = Uuid::now_v7();
+    let to_former =
+        parent.rogue.client().request("room.news.edge.edge", bytes(&former, parent.info()).into());
+    let silence = tokio::time::timeout(std::time::Duration::from_secs(1), to_former).await;
+    assert!(silence.is_err(), "{silence:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn doubled_messages_are_answered_alike() {
     let nats = NatsServer::start().await;
-    let edge = node("edge", "west", &nats.url()).await;
-    let client = nats.client().await;
-    let subject = "room.news.edge.edge";
-    let create = CreateRemotePipeTransport {
-        room_id: "news".parse().unwrap(),
-        router_id: RouterId(Uuid::new_v4()),
-        pipe_id: PipeId(Uuid::now_v7()),
-        from: stranger(),
-        srtp: false,
-        rtx: false,
-    };
-    let one: RemotePipeTransport = ask(&client, subject, bytes(create.clone())).await.expect("created");
-    let two: RemotePipeTransport = ask(&client, subject, bytes(create.clone())).await.expect("created");
+    let mut settings = config("edge", "west", &nats.url());
+    settings.pipe.srtp = false;
+    let edge = start(settings).await;
+    let parent = Parent::of(&edge, &nats.url(), "news").await;
+    let (rogue, to) = (&parent.rogue, edge.peer());
+    let one: RemotePipeTransport = rogue.ask_edge(to, parent.create(false)).await.expect("created");
+    let two: RemotePipeTransport = rogue.ask_edge(to, parent.create(false)).await.expect("created");
     assert_eq!(one, two);
-    let connect = ConnectRemotePipeTransport {
-        room_id: create.room_id.clone(),
-        router_id: create.router_id,
-        pipe_id: create.pipe_id,
-        ip: "127.0.0.1".parse().unwrap(),
-        port: 9,
-        srtp_parameters: None,
-    };
     for _ in 0..2 {
-        ask::<headwater::protocol::edge::Done>(&client, subject, bytes(connect.clone()))
-            .await
-            .expect("connected");
+        assert_eq!(rogue.ask_edge(to, parent.connect()).await, Ok(Done {}));
     }
-    let produce = CreatePipeProducer {
-        room_id: create.room_id.clone(),
-        router_id: create.router_id,
-        pipe_id: create.pipe_id,
-        stream: "main".parse().unwrap(),
-        publication: PublicationId(Uuid::now_v7()),
-        path: vec!["stranger".parse().unwrap()],
-        of: 1,
-        id: ProducerId(Uuid::new_v4()),
-        kind: headwater::protocol::rtp::MediaKind::Audio,
-        rtp_parameters: serde_json::from_value(serde_json::json!({
-            "codecs": [{"mimeType": "audio/opus", "payloadType": 111, "clockRate": 48000, "channels": 2,
-                        "parameters": {}, "rtcpFeedback": []}],
-            "headerExtensions": [], "encodings": [{"ssrc": 4242}], "rtcp": {"reducedSize": true}
-        }))
-        .unwrap(),
-        paused: false,
-        app_data: serde_json::Map::new(),
-    };
     for _ in 0..2 {
-        ask::<headwater::protocol::edge::Done>(&client, subject, bytes(produce.clone()))
-            .await
-            .expect("produced");
+        assert_eq!(rogue.ask_edge(to, parent.produce()).await, Ok(Done {}));
     }
     let view = room(&edge, "news").await.unwrap();
     assert_eq!(view.counts.producers, 1, "{view:?}");
     // A loop is refused: this node is on the path already.
     let looped = CreatePipeProducer {
         id: ProducerId(Uuid::new_v4()),
-        path: vec!["edge".parse().unwrap(), "stranger".parse().unwrap()],
-        ..produce
+        path: vec!["edge".parse().unwrap(), "parent".parse().unwrap()],
+        ..parent.produce()
     };
-    let answer = ask::<headwater::protocol::edge::Done>(&client, subject, bytes(looped)).await;
-    assert_eq!(answer.map(|_| ()), Err(Code::Loop));
+    assert_eq!(rogue.ask_edge(to, looped).await, Err(Code::Loop));
+    // So is a publication that is not the claimed one.
+    let mut other = parent.produce();
+    other.publication.0 = Uuid::new_v4();
+    other.revision = 2;
+    assert_eq!(rogue.ask_edge(to, other).await, Err(Code::Superseded));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -168,18 +139,14 @@ async fn a_pipe_that_never_connects_is_closed() {
     let nats = NatsServer::start().await;
     let mut settings = config("edge", "west", &nats.url());
     settings.timeouts.pipe_connect = std::time::Duration::from_secs(1);
+    // For as long the viewer waits, and the edge asks again.
+    settings.timeouts.join = std::time::Duration::from_secs(3);
+    settings.timeouts.pipe_idle = std::time::Duration::from_secs(1);
     settings.timeouts.room_idle = std::time::Duration::from_secs(1);
     let edge = start(settings).await;
-    let client = nats.client().await;
-    let create = CreateRemotePipeTransport {
-        room_id: "news".parse().unwrap(),
-        router_id: RouterId(Uuid::new_v4()),
-        pipe_id: PipeId(Uuid::now_v7()),
-        from: stranger(),
-        srtp: true,
-        rtx: true,
-    };
-    let _: RemotePipeTransport = ask(&client, "room.news.edge.edge", bytes(create)).await.expect("created");
+    let parent = Parent::of(&edge, &nats.url(), "news").await;
+    let _: RemotePipeTransport =
+        parent.rogue.ask_edge(edge.peer(), parent.create(true)).await.expect("created");
     assert_eq!(metric(&edge, "headwater_pipes{direction=\"in\"}").await, 1.0);
     eventually(SOON, "the pipe and its room are closed", || async {
         metric(&edge, "headwater_pipes{direction=\"in\"}").await == 0.0 && room(&edge, "news").await.is_none()
@@ -219,7 +186,7 @@ async fn fleets_with_different_prefixes_do_not_hear_each_other() {
     let _publisher = publish(&fleets[0][0], "news").await;
     heard_of(&fleets[0][1], "news").await;
     for node in &fleets[1] {
-        assert_eq!(metric(node, "headwater_registry_streams").await, 0.0);
+        assert_eq!(metric(node, "headwater_directory_streams").await, 0.0);
         assert_eq!(node.context().fleet().present(std::time::Instant::now()).count(), 2);
     }
 }
@@ -234,8 +201,9 @@ async fn a_requests_trace_goes_with_it_to_other_nodes() {
     heard_of(&edge, "news").await;
     let client = nats.client().await;
     let heard = client.subscribe("room.news.>").await.unwrap();
-    // What is told of the room is no request.
-    let mut requests = heard.filter(|message| std::future::ready(!message.subject.contains(".event.")));
+    // What is told and claimed of the room is no request.
+    let is_request = |subject: &str| subject.contains(".edge.") || subject.contains(".origin.");
+    let mut requests = heard.filter(|message| std::future::ready(is_request(&message.subject)));
     client.flush().await.unwrap();
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     let response = http()
@@ -263,15 +231,14 @@ async fn a_full_inbox_answers_busy_and_every_request_is_answered() {
     settings.limits.inbox = 1;
     settings.log.filter = Some("warn".to_owned());
     let edge = start(settings).await;
-    let client = nats.client().await;
-    let info = bytes(GetRemoteRouterInfo { room_id: "news".parse().unwrap() });
-    let requests = (0..500).map(|_| ask::<RemoteRouterInfo>(&client, "room.news.edge.edge", info.clone()));
+    let parent = Parent::of(&edge, &nats.url(), "news").await;
+    let requests = (0..500).map(|_| parent.rogue.ask_edge(edge.peer(), parent.info()));
     let answers = futures_util::future::join_all(requests).await;
     let busy = answers.iter().filter(|answer| **answer == Err(Code::Busy)).count();
     let served = answers.iter().filter(|answer| answer.is_ok()).count();
     assert_eq!(busy + served, 500, "{answers:?}");
     assert!(busy > 0 && served > 0, "{busy} busy, {served} served");
     // Nothing is lost for it: the room serves on.
-    ask::<RemoteRouterInfo>(&client, "room.news.edge.edge", info).await.expect("served");
+    parent.rogue.ask_edge(edge.peer(), parent.info()).await.expect("served");
     assert!(room(&edge, "news").await.is_some());
 }

@@ -3,19 +3,20 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use headwater::protocol::announcement::{AnnouncedProducer, Announcement, EndReason, StreamState};
-use headwater::protocol::codec::{self, Reply};
+use headwater::protocol::claim::{Claim, ClaimedProducer, EndReason, StreamState};
+use headwater::protocol::codec::{self, Addressed, Reply};
+use headwater::protocol::directory::{Claims, GetClaims, Place, Whose};
 use headwater::protocol::edge::{
     ClosePipe, ClosePipeProducer, ConnectRemotePipeTransport, CreatePipeProducer, CreateRemotePipeTransport,
     Done, EdgeReply, EdgeRequest, GetRemoteRouterInfo, PausePipeProducer, RemotePipeTransport,
     RemoteRouterInfo, ResumePipeProducer,
 };
 use headwater::protocol::event::{About, Event};
-use headwater::protocol::ids::{Incarnation, Peer, PipeId, ProducerId, PublicationId, RouterId};
+use headwater::protocol::ids::{Incarnation, Peer, PipeId, ProducerId, PublicationId, RouterId, Token};
 use headwater::protocol::origin::{
-    CarriedProducer, CarriedStream, Join, Joined, Leave, OriginReply, OriginRequest,
+    CarriedProducer, CarriedStream, Join, Joined, Leave, OriginReply, OriginRequest, PipeHeld,
 };
-use headwater::protocol::presence::{Load, Phase, Presence, Role};
+use headwater::protocol::presence::{Beat, Load, Phase, Presence, Role};
 use headwater::protocol::refusal::{Code, Refusal};
 use headwater::protocol::rtp::{MediaKind, RtpParameters, SrtpParameters};
 use headwater::protocol::schema;
@@ -76,8 +77,17 @@ fn reply(message: impl Serialize) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// What is asked of a node names the process that is meant.
+fn addressed<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(request: T) -> String {
+    hex(&Addressed { to: Incarnation(uuid(7)), request })
+}
+
 fn edge(request: impl Into<EdgeRequest>) -> String {
-    hex::<EdgeRequest>(&request.into())
+    addressed::<EdgeRequest>(request.into())
+}
+
+fn origin(request: impl Into<OriginRequest>) -> String {
+    addressed::<OriginRequest>(request.into())
 }
 
 fn events() -> impl Iterator<Item = (&'static str, String)> {
@@ -102,23 +112,32 @@ fn messages() -> BTreeMap<&'static str, String> {
     let id = ProducerId(uuid(4));
     let publication = PublicationId(uuid(5));
     let ip = "192.0.2.7".parse().unwrap();
-    let announced = Announcement {
+    let token = Token(uuid(6));
+    let carried = CarriedProducer { id, paused: false, flowing: true };
+    let beat = Beat { number: 90, revision: 12, claims: 3, digest: 0x0123_4567_89ab_cdef };
+    let claim = Claim {
         room_id: room(),
         stream: "main".parse().unwrap(),
+        term: 3,
         publication,
         origin: peer(),
+        revision: 12,
         state: StreamState::Live,
-        producers: vec![AnnouncedProducer {
+        flowing: true,
+        takeover: true,
+        producers: vec![ClaimedProducer {
             id,
             kind: MediaKind::Video,
             mime_type: "video/VP8".to_owned(),
             paused: false,
             encodings: 3,
         }],
+        path: Vec::new(),
         started_at: "2026-01-02T03:04:05Z".parse().unwrap(),
     };
+    let place = || Place { room_id: room(), stream: "main".parse().unwrap(), origin: Incarnation(uuid(1)) };
     let requests = BTreeMap::from([
-        ("getRemoteRouterInfo", edge(GetRemoteRouterInfo { room_id: room() })),
+        ("getRemoteRouterInfo", edge(GetRemoteRouterInfo { room_id: room(), token })),
         (
             "getRemoteRouterInfo.reply",
             reply(EdgeReply::RouterInfo(RemoteRouterInfo { remote_router_id: router })),
@@ -127,6 +146,7 @@ fn messages() -> BTreeMap<&'static str, String> {
             "createRemotePipeTransport",
             edge(CreateRemotePipeTransport {
                 room_id: room(),
+                token,
                 router_id: router,
                 pipe_id: pipe,
                 from: peer(),
@@ -146,6 +166,7 @@ fn messages() -> BTreeMap<&'static str, String> {
             "connectRemotePipeTransport",
             edge(ConnectRemotePipeTransport {
                 room_id: room(),
+                token,
                 router_id: router,
                 pipe_id: pipe,
                 ip,
@@ -157,8 +178,10 @@ fn messages() -> BTreeMap<&'static str, String> {
             "createPipeProducer",
             edge(CreatePipeProducer {
                 room_id: room(),
+                token,
                 router_id: router,
                 pipe_id: pipe,
+                revision: 5,
                 stream: "main".parse().unwrap(),
                 publication,
                 path: vec!["west-1".parse().unwrap()],
@@ -170,43 +193,74 @@ fn messages() -> BTreeMap<&'static str, String> {
                 app_data: serde_json::Map::new(),
             }),
         ),
-        ("pausePipeProducer", edge(PausePipeProducer { room_id: room(), pipe_id: pipe, id })),
-        ("resumePipeProducer", edge(ResumePipeProducer { room_id: room(), pipe_id: pipe, id })),
-        ("closePipeProducer", edge(ClosePipeProducer { room_id: room(), pipe_id: pipe, id })),
-        ("closePipe", edge(ClosePipe { room_id: room(), pipe_id: pipe, reason: "the edge left".to_owned() })),
+        (
+            "pausePipeProducer",
+            edge(PausePipeProducer { room_id: room(), token, pipe_id: pipe, revision: 6, id }),
+        ),
+        (
+            "resumePipeProducer",
+            edge(ResumePipeProducer { room_id: room(), token, pipe_id: pipe, revision: 6, id }),
+        ),
+        (
+            "closePipeProducer",
+            edge(ClosePipeProducer { room_id: room(), token, pipe_id: pipe, revision: 6, id }),
+        ),
+        (
+            "closePipe",
+            edge(ClosePipe { room_id: room(), token, pipe_id: pipe, reason: "the edge left".to_owned() }),
+        ),
         ("done.reply", reply(EdgeReply::Done(Done {}))),
         (
             "join",
-            hex::<OriginRequest>(
-                &Join {
-                    room_id: room(),
-                    from: peer(),
-                    streams: ["main".parse().unwrap()].into(),
-                    pipe_id: Some(pipe),
-                }
-                .into(),
-            ),
+            origin(Join {
+                room_id: room(),
+                from: peer(),
+                token,
+                number: 1,
+                streams: ["main".parse().unwrap()].into(),
+                pipe: Some(PipeHeld {
+                    pipe_id: pipe,
+                    revision: 6,
+                    producers: vec![carried.clone()],
+                    refused: vec![ProducerId(uuid(8))],
+                }),
+            }),
         ),
         (
             "join.reply",
             reply(OriginReply::Joined(Joined {
                 pipe_id: pipe,
+                revision: 6,
                 streams: vec![CarriedStream {
                     stream: "main".parse().unwrap(),
                     publication,
                     path: Vec::new(),
-                    producers: vec![CarriedProducer { id, paused: false }],
+                    producers: vec![carried],
                 }],
             })),
         ),
         (
             "leave",
-            hex::<OriginRequest>(
-                &Leave { room_id: room(), from: peer(), reason: "nothing is watched here".to_owned() }.into(),
-            ),
+            origin(Leave {
+                room_id: room(),
+                from: peer(),
+                token,
+                reason: "nothing is watched here".to_owned(),
+            }),
         ),
-        ("announcement", hex(&announced)),
-        ("announcement ended", hex(&announced.ended(EndReason::Unpublished))),
+        ("claim", hex(&claim)),
+        ("claim ended", hex(&claim.ended(EndReason::Unpublished))),
+        ("getClaims", hex(&GetClaims { from: peer(), of: Whose::All, after: Some(place()) })),
+        (
+            "getClaims.reply",
+            reply(Claims {
+                from: peer(),
+                phase: Phase::Serving,
+                beat,
+                claims: vec![claim.clone()],
+                next: Some(place()),
+            }),
+        ),
         (
             "presence",
             hex(&Presence {
@@ -216,6 +270,7 @@ fn messages() -> BTreeMap<&'static str, String> {
                 phase: Phase::Serving,
                 load: Load { rooms: 1, streams: 2, viewers: 3, pipes: 4, cpu: 0.5 },
                 public_url: "https://west-1.example.com".to_owned(),
+                beat,
             }),
         ),
         (

@@ -81,8 +81,9 @@ async fn the_rooms_of_a_dead_worker_end_and_open_again_on_demand() {
     let viewer = watch(&edge, "news").await;
     plays(&viewer, 3).await;
     // A worker's thread can't be killed alone: what its death sets off is.
-    edge.rooms().worker_died(0).await;
-    edge.context().engine.revive(0).await.unwrap();
+    let worker = edge.context().engine.workers()[0];
+    edge.rooms().worker_died(worker).await;
+    edge.context().engine.revive(worker.index).await.unwrap();
     eventually(SOON, "the room ends", || async { metric(&edge, "headwater_viewers").await == 0.0 }).await;
     let again = watch(&edge, "news").await;
     plays(&again, 3).await;

@@ -8,6 +8,7 @@ mod outbox;
 mod read;
 mod record;
 mod snapshots;
+mod trouble;
 
 use async_nats::jetstream::stream::{Compression, Config as StreamConfig, DiscardPolicy};
 

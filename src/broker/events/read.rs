@@ -15,7 +15,7 @@ use crate::config::Events;
 use crate::protocol::codec;
 use crate::protocol::event::{About, Event};
 use crate::protocol::ids::RoomId;
-use crate::protocol::subjects::Subject;
+use crate::protocol::subjects::{Subject, Subjects};
 
 /// How long the next stored event may take before it is asked for anew.
 const QUIET: Duration = Duration::from_secs(2);
@@ -219,14 +219,60 @@ impl Broker {
         let event: Event = codec::decode(payload, EVENT_BYTES)
             .inspect_err(|error| tracing::debug!(subject, %error, "event skipped"))
             .ok()?;
-        let named = match &event.subject {
-            About::Room(room) => Subject::RoomEvent(room.clone(), event.source.node.clone()),
-            About::Node(_) => Subject::NodeEvent(event.source.node.clone()),
-        };
-        if self.inner.subjects.parse(subject) != Some(named) {
-            tracing::warn!(subject, "event skipped: it names another source than its subject");
+        if !speaks_for_itself(&self.inner.subjects, subject, &event) {
+            self.count_refused("event");
+            tracing::debug!(subject, "event skipped: it names another source or room than its subject");
             return None;
         }
         Some(event)
+    }
+}
+
+/// Whether an event is of the node and the room of its subject, which is the one that NATS lets its source use.
+fn speaks_for_itself(subjects: &Subjects, subject: &str, event: &Event) -> bool {
+    let source = event.source.node.clone();
+    let named = match &event.subject {
+        About::Room(room) => Subject::RoomEvent(room.clone(), source),
+        About::Node(_) => Subject::NodeEvent(source),
+    };
+    subjects.parse(subject) == Some(named)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::event::{RoomClosed, What};
+    use crate::protocol::ids::{Incarnation, Peer};
+    use uuid::Uuid;
+
+    #[test]
+    fn an_event_of_another_source_or_room_than_its_subject_is_not_believed() {
+        let subjects = Subjects::new("live").unwrap();
+        let event = |subject| Event {
+            id: 1,
+            time: Utc::now(),
+            source: Peer {
+                node: "a".parse().unwrap(),
+                incarnation: Incarnation(Uuid::from_u128(1)),
+                region: "x".parse().unwrap(),
+            },
+            subject,
+            what: What::RoomClosed(RoomClosed { duration_ms: 1 }),
+        };
+        let of_room = event(About::Room("news".parse().unwrap()));
+        assert!(speaks_for_itself(&subjects, "live.room.news.event.a", &of_room));
+        for wrong in [
+            "live.room.news.event.b",
+            "live.room.sports.event.a",
+            "live.node.a.event",
+            "room.news.event.a",
+            "live.room.news.event.a.a",
+        ] {
+            assert!(!speaks_for_itself(&subjects, wrong, &of_room), "{wrong}");
+        }
+        // A node tells of another one, that it has fallen silent: in its own name.
+        let of_node = event(About::Node("b".parse().unwrap()));
+        assert!(speaks_for_itself(&subjects, "live.node.a.event", &of_node));
+        assert!(!speaks_for_itself(&subjects, "live.node.b.event", &of_node));
     }
 }

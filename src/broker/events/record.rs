@@ -4,15 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use async_nats::jetstream::context::PublishError;
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use chrono::{DateTime, Utc};
 use futures_util::future;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::super::Broker;
 use super::outbox::{Outbox, Waiting};
+use super::trouble::Trouble;
 use crate::config::Events;
 use crate::protocol::event::{About, LimitHit, What};
 use crate::protocol::ids::NodeName;
@@ -22,8 +25,6 @@ use crate::telemetry::Metrics;
 pub(super) const DUPLICATES: Duration = Duration::from_secs(120);
 /// How many events are on their way at once.
 const WINDOW: usize = 256;
-/// How long is waited after a failure.
-const RETRY: Duration = Duration::from_millis(250);
 /// How long a stopping node tries to store what is left.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -60,6 +61,27 @@ pub struct Recording {
     created: Option<DateTime<Utc>>,
     /// Whether the log is known to be there.
     ensured: bool,
+    trouble: Trouble,
+}
+
+/// Why events are not stored.
+#[derive(Debug, thiserror::Error)]
+enum StoreError {
+    #[error("the log can't be opened: {0}")]
+    Log(#[from] CreateStreamError),
+    #[error("events can't be sent: {0}")]
+    Send(String),
+    #[error("the server does not answer in time")]
+    Timeout,
+}
+
+impl StoreError {
+    /// Whether another stream keeps what is said on the log's subjects.
+    fn is_overlap(&self) -> bool {
+        let Self::Log(error) = self else { return false };
+        matches!(error.kind(), CreateStreamErrorKind::JetStream(error)
+            if error.error_code() == ErrorCode::STREAM_SUBJECT_OVERLAP)
+    }
 }
 
 impl Recorder {
@@ -107,8 +129,18 @@ impl Broker {
             metrics: Arc::clone(&inner.metrics),
         };
         let outbox = Outbox::new(inner.me.clone(), inner.subjects.clone(), config.buffer);
-        let (broker, config) = (self.clone(), config.clone());
-        (recorder, Recording { broker, config, happened, lost, outbox, logs, created: None, ensured: false })
+        let recording = Recording {
+            broker: self.clone(),
+            config: config.clone(),
+            happened,
+            lost,
+            outbox,
+            logs,
+            created: None,
+            ensured: false,
+            trouble: Trouble::default(),
+        };
+        (recorder, recording)
     }
 }
 
@@ -121,11 +153,12 @@ impl Recording {
         self.happened.close();
         self.take_all();
         let last_words = async {
-            while self.outbox.len() > 0 {
+            while self.outbox.len() > 0 && self.broker.is_connected() {
                 self.store().await;
             }
         };
-        if tokio::time::timeout(LAST_WORDS, last_words).await.is_err() {
+        let _ = timeout(LAST_WORDS, last_words).await;
+        if self.outbox.len() > 0 {
             tracing::warn!(events = self.outbox.len(), "some events could not be stored");
         }
     }
@@ -172,25 +205,70 @@ impl Recording {
     /// What was stored behind a gap is sent again: every reader knows an event that comes twice.
     async fn store(&mut self) {
         let first = self.outbox.first(WINDOW);
-        match self.send(&first).await {
-            Ok(stored) => {
-                self.broker.inner.metrics.events.get_or_create(&[("result", "stored")]).inc_by(stored as u64);
-                self.outbox.stored(stored, Utc::now());
-                if stored == first.len() {
-                    return;
+        // Each step has a limit of its own; this one is for what none of them thinks of.
+        let patience = self.broker.inner.request_timeout * 4;
+        let sent = timeout(patience, self.send(&first)).await.unwrap_or(Err(StoreError::Timeout));
+        let metrics = Arc::clone(&self.broker.inner.metrics);
+        let (stored, error) = sent.unwrap_or_else(|error| (0, Some(error)));
+        if stored > 0 {
+            metrics.events.get_or_create(&[("result", "stored")]).inc_by(stored as u64);
+            self.outbox.stored(stored, Utc::now());
+        }
+        metrics.log_ready.set(i64::from(error.is_none()));
+        match error {
+            None => {
+                if self.trouble.is_over() {
+                    tracing::info!("what happens is stored again");
                 }
             }
-            Err(error) => tracing::debug!(%error, "the event log can't be reached; trying again"),
+            Some(error) => {
+                self.ensured = false;
+                self.tell(&error).await;
+                tokio::time::sleep(self.trouble.pause()).await;
+            }
         }
-        self.ensured = false;
-        tokio::time::sleep(RETRY).await;
     }
 
-    /// How many of the first were stored before one was not.
-    async fn send(&mut self, events: &[Waiting]) -> Result<usize, async_nats::Error> {
-        let jetstream = &self.broker.inner.jetstream;
+    /// Says once, and then now and then, what keeps the log from being written.
+    async fn tell(&mut self, error: &StoreError) {
+        if !self.trouble.failed(&error.to_string(), Instant::now()) {
+            tracing::debug!(%error, "events not stored; trying again");
+            return;
+        }
+        let waiting = self.outbox.len();
+        if !error.is_overlap() {
+            tracing::warn!(%error, waiting, "what happens can't be stored now: nothing else depends on it");
+            return;
+        }
+        let stream = self.overlapping().await.unwrap_or_else(|| "(its name can't be asked for)".to_owned());
+        let subjects = self.broker.inner.subjects.events().join(" ");
+        tracing::warn!(
+            stream,
+            subjects,
+            waiting,
+            "what happens can't be stored: that JetStream stream holds the log's subjects. \
+             Narrow it, or set nats.prefix; nothing else depends on it"
+        );
+    }
+
+    /// The stream of someone else that holds what is said on the log's subjects.
+    async fn overlapping(&self) -> Option<String> {
+        let inner = &self.broker.inner;
+        let own = inner.subjects.events_stream();
+        for subject in inner.subjects.events() {
+            let name = inner.jetstream.stream_by_subject(subject).await.ok();
+            if name.as_ref().is_some_and(|name| *name != own) {
+                return name;
+            }
+        }
+        None
+    }
+
+    /// How many of the first were stored before one was not, and why that one was not.
+    async fn send(&mut self, events: &[Waiting]) -> Result<(usize, Option<StoreError>), StoreError> {
+        let inner = &self.broker.inner;
         if !self.ensured {
-            let log = jetstream.get_or_create_stream(self.broker.events_config(&self.config)).await?;
+            let log = inner.jetstream.get_or_create_stream(self.broker.events_config(&self.config)).await?;
             let created = Some(log.cached_info().created);
             if self.created.is_some() && self.created != created {
                 tracing::warn!("the event log was begun anew");
@@ -199,18 +277,26 @@ impl Recording {
             self.created = created;
             self.ensured = true;
         }
-        let incarnation = self.broker.inner.me.incarnation;
+        let unsent = |error: &dyn std::fmt::Display| StoreError::Send(error.to_string());
+        let incarnation = inner.me.incarnation;
         let mut acks = Vec::with_capacity(events.len());
         for event in events {
             let message = PublishMessage::build()
                 .payload(event.payload.clone())
                 .message_id(format!("{incarnation}/{}", event.id));
-            acks.push(jetstream.send_publish(event.subject.clone(), message).await?.into_future());
+            let sent = inner.jetstream.send_publish(event.subject.clone(), message).await;
+            acks.push(sent.map_err(|error| unsent(&error))?.into_future());
         }
-        let results: Vec<Result<_, PublishError>> = future::join_all(acks).await;
-        if let Some(error) = results.iter().find_map(|result| result.as_ref().err()) {
-            tracing::debug!(%error, "events not stored; trying again");
+        let log = inner.subjects.events_stream();
+        let mut stored = 0;
+        for ack in future::join_all(acks).await {
+            match ack {
+                // Where the log is gone, someone else's stream may have taken it.
+                Ok(ack) if ack.stream == log => stored += 1,
+                Ok(ack) => return Ok((stored, Some(unsent(&format!("{} took them", ack.stream))))),
+                Err(error) => return Ok((stored, Some(unsent(&error)))),
+            }
         }
-        Ok(results.iter().take_while(|result| result.is_ok()).count())
+        Ok((stored, None))
     }
 }

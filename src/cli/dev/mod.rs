@@ -141,7 +141,7 @@ async fn ready(nodes: &[Node]) -> anyhow::Result<()> {
                 let fleet = ctx.fleet();
                 nodes.iter().all(|other| fleet.node(&other.peer().node).is_some())
             };
-            while ctx.metrics.registry_ready.get() != 1 || !knows_all() {
+            while ctx.metrics.directory_ready.get() != 1 || !knows_all() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }

@@ -7,7 +7,7 @@ use super::line::{Line, Tone};
 use crate::monitor::view::{
     Condition, PipeView, Problem, RoomCounters, RoomView, Severity, StreamTree, TreeNode, TreeRole,
 };
-use crate::protocol::announcement::AnnouncedProducer;
+use crate::protocol::claim::{ClaimedProducer, EndReason};
 use crate::protocol::ids::Region;
 
 /// The whole room.
@@ -66,6 +66,8 @@ fn stream(stream: &StreamTree, now: DateTime<Utc>) -> Vec<Line> {
     match (stream.live, stream.started_at, stream.ended) {
         (true, Some(started), _) => words.push(format!("live for {}", age(started, now))),
         (true, None, _) => words.push("live".to_owned()),
+        // It is not over: it holds again with its origin's next word.
+        (false, _, Some(EndReason::Lost)) => words.push("lost: its origin isn't heard".to_owned()),
         (false, _, Some(reason)) => words.push(format!("over: {}", reason.as_str())),
         (false, _, None) => words.push("not published".to_owned()),
     }
@@ -95,7 +97,7 @@ fn stream(stream: &StreamTree, now: DateTime<Utc>) -> Vec<Line> {
     lines
 }
 
-fn producer(producer: &AnnouncedProducer) -> String {
+fn producer(producer: &ClaimedProducer) -> String {
     let layers = if producer.encodings > 1 { format!(" ×{}", producer.encodings) } else { String::new() };
     let paused = if producer.paused { " paused" } else { "" };
     format!("{}{layers}{paused}", plain(&producer.mime_type))
@@ -232,10 +234,10 @@ west-1  origin  in west  2.1 Mbit/s  3 viewers
         let stream = &mut view.streams[0];
         stream.apart = stream.tree.take().unwrap().children;
         stream.live = false;
-        stream.ended = Some(crate::protocol::announcement::EndReason::Lost);
+        stream.ended = Some(EndReason::Lost);
         stream.ended_at = Some(sample::now() - chrono::TimeDelta::seconds(5));
         let text = drawn(&view);
-        assert!(text.contains("main  over: lost  5s ago  10 viewers"), "{text}");
+        assert!(text.contains("main  lost: its origin isn't heard  5s ago  10 viewers"), "{text}");
         assert!(text.contains("unknown source:\neast-1  relay  hop 1  in east"), "{text}");
     }
 

@@ -60,6 +60,8 @@ fn regions(registry: &mut Registry, measures: &Measures) {
             ("publisher_rejected", counters.publishers_rejected),
             ("viewer_rejected", counters.viewers_rejected),
             ("pipe_lost", counters.pipes_lost),
+            ("pipe_refused", counters.pipes_refused),
+            ("pipe_starved", counters.pipes_starved),
             ("key_frame_burst", counters.key_frame_bursts),
             ("limit_hit", counters.limits_hit),
             ("worker_died", counters.workers_died),

@@ -19,6 +19,10 @@ pub struct Counters {
     pub pipes_opened: u64,
     /// Pipes, and attempts at one, that failed.
     pub pipes_failed: u64,
+    /// Producers that the other end of a pipe can't take.
+    pub pipes_refused: u64,
+    /// Pipes whose media didn't come.
+    pub pipes_starved: u64,
     /// Pipes whose other end was lost.
     pub pipes_lost: u64,
     /// Viewers that joined.
@@ -56,6 +60,8 @@ impl Counters {
             What::PublisherRejected(it) => add(&mut self.publishers_rejected, it.times),
             What::PipeOpened(_) => self.pipes_opened += 1,
             What::PipeFailed(_) => self.pipes_failed += 1,
+            What::PipeRefused(_) => self.pipes_refused += 1,
+            What::PipeStarved(_) => self.pipes_starved += 1,
             What::PipeClosed(closed) => {
                 self.pipes_lost += u64::from(closed.lost);
                 add(&mut self.piped_bytes, closed.bytes);

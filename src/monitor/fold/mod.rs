@@ -25,7 +25,7 @@ pub use histogram::{BOUNDS, Durations, Histogram};
 
 use crate::monitor::view::Moment;
 use crate::protocol::event::{About, Event, What};
-use crate::protocol::ids::{Incarnation, Region, RoomId};
+use crate::protocol::ids::{Incarnation, Peer, Region, RoomId};
 use problems::Problems;
 use process::Process;
 use room::Room;
@@ -75,6 +75,9 @@ impl State {
 
     fn fold(&mut self, stored: DateTime<Utc>, event: &Event) {
         let source = &event.source;
+        if matches!(event.subject, About::Node(_)) {
+            self.take_turn(source);
+        }
         let process = self.processes.entry(source.incarnation).or_insert_with(|| Process::new(source));
         if !process.hear(stored, event) {
             self.duplicates += 1;
@@ -99,7 +102,17 @@ impl State {
         }
         if let What::NodeLost(it) = &event.what {
             let lost = self.processes.entry(it.lost.incarnation).or_insert_with(|| Process::new(&it.lost));
-            lost.lost_at = lost.lost_at.max(Some(stored));
+            lost.lose(stored);
         }
+    }
+
+    /// A process that tells of itself for the first time follows all others of its node.
+    fn take_turn(&mut self, source: &Peer) {
+        if self.processes.get(&source.incarnation).is_some_and(|process| process.turn > 0) {
+            return;
+        }
+        let others = self.processes.values().filter(|other| other.node == source.node);
+        let turn = others.map(|other| other.turn).max().unwrap_or(0) + 1;
+        self.processes.entry(source.incarnation).or_insert_with(|| Process::new(source)).turn = turn;
     }
 }

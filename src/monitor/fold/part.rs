@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::announcement::{AnnouncedProducer, EndReason};
+use crate::protocol::claim::{ClaimedProducer, EndReason, Rank};
 use crate::protocol::event::{Event, PipeHere, Quality, RoomSummary, StreamEnded, StreamHere, What};
 use crate::protocol::ids::{NodeName, Peer, PipeId, PublicationId, Region, StreamName};
 
@@ -15,7 +15,7 @@ pub(crate) struct Part {
     pub(crate) node: NodeName,
     /// Its datacenter.
     pub(crate) region: Region,
-    /// Whether a newer process of the node has a part too.
+    /// Whether a process of the node that came later has a part too.
     pub(crate) superseded: bool,
     /// When the latest of its events was stored.
     pub(crate) heard_at: DateTime<Utc>,
@@ -25,7 +25,7 @@ pub(crate) struct Part {
     pub(crate) streams: Vec<StreamHere>,
     /// By what it is sent on, by id.
     pub(crate) pipes: Vec<Pipe>,
-    /// The newest publication of each stream that is over here, by name.
+    /// The last publication of each stream that is over here, by name.
     pub(crate) ended: Vec<Ended>,
     /// All viewers of the streams.
     pub(crate) viewers: u32,
@@ -49,8 +49,8 @@ pub(crate) struct Pipe {
 pub(crate) struct Ended {
     /// Its stream.
     pub(crate) stream: StreamName,
-    /// The publication.
-    pub(crate) publication: PublicationId,
+    /// Its term and the publication: the higher came later, whoever had it.
+    pub(crate) rank: Rank,
     /// Why it is over.
     pub(crate) reason: EndReason,
     /// When it started.
@@ -62,6 +62,11 @@ pub(crate) struct Ended {
 /// The publication, if the stream is published here rather than piped or waited for.
 pub(crate) fn published(here: &StreamHere) -> Option<PublicationId> {
     here.publication.filter(|_| here.path.is_empty())
+}
+
+/// What decides between the publications of a stream, if it is published here. Ids alone have no order.
+pub(crate) fn rank(here: &StreamHere) -> Option<Rank> {
+    published(here).map(|publication| (here.term, publication))
 }
 
 impl Part {
@@ -88,15 +93,19 @@ impl Part {
 
     /// Takes an event of the process about this room.
     pub(crate) fn apply(&mut self, stored: DateTime<Utc>, event: &Event) {
-        self.heard_at = self.heard_at.max(stored);
+        self.heard_at = stored;
         if event.id <= self.applied {
             return;
         }
         self.applied = event.id;
         let time = event.time;
         match &event.what {
-            What::StreamStarted(it) => self.publish(&it.stream, it.publication, &it.producers, Some(time)),
-            What::StreamChanged(it) => self.publish(&it.stream, it.publication, &it.producers, None),
+            What::StreamStarted(it) => {
+                self.publish(&it.stream, (it.term, it.publication), &it.producers, Some(time))
+            }
+            What::StreamChanged(it) => {
+                self.publish(&it.stream, (it.term, it.publication), &it.producers, None)
+            }
             What::StreamEnded(it) => self.end(it, time),
             What::PipeOpening(it) => {
                 if let Some(pipe) = self.pipe(it.pipe, &it.to, time) {
@@ -134,25 +143,24 @@ impl Part {
         self.streams.get_mut(at)
     }
 
+    /// Within one process the latest word holds.
     fn publish(
         &mut self,
         stream: &StreamName,
-        publication: PublicationId,
-        producers: &[AnnouncedProducer],
+        (term, publication): Rank,
+        producers: &[ClaimedProducer],
         started_at: Option<DateTime<Utc>>,
     ) {
         let Some(here) = self.stream(stream) else { return };
-        if here.publication > Some(publication) {
-            return;
-        }
         if published(here) != Some(publication) {
             let viewers = here.viewers;
             *here = awaited(stream.clone(), viewers);
             here.publication = Some(publication);
         }
+        here.term = term;
         here.started_at = started_at.or(here.started_at);
         here.producers = producers.to_vec();
-        self.ended.retain(|ended| ended.stream != *stream || ended.publication > publication);
+        self.ended.retain(|ended| ended.stream != *stream);
     }
 
     fn end(&mut self, it: &StreamEnded, time: DateTime<Utc>) {
@@ -160,8 +168,12 @@ impl Part {
         let mut started_at = lasted.and_then(|lasted| time.checked_sub_signed(lasted));
         if let Ok(at) = self.streams.binary_search_by(|here| here.stream.cmp(&it.stream))
             && let Some(here) = self.streams.get_mut(at)
-            && published(here) == Some(it.publication)
+            && let Some(publication) = published(here)
         {
+            if publication != it.publication {
+                // That of one whose place another took here.
+                return;
+            }
             started_at = here.started_at.or(started_at);
             if here.viewers > 0 {
                 *here = awaited(it.stream.clone(), here.viewers);
@@ -169,15 +181,15 @@ impl Part {
                 self.streams.remove(at);
             }
         }
-        let (stream, publication, reason) = (it.stream.clone(), it.publication, it.reason);
-        self.keep(Ended { stream, publication, reason, started_at, ended_at: time });
+        let (stream, rank, reason) = (it.stream.clone(), (it.term, it.publication), it.reason);
+        self.keep(Ended { stream, rank, reason, started_at, ended_at: time });
     }
 
     fn keep(&mut self, over: Ended) {
         match self.ended.binary_search_by(|ended| ended.stream.cmp(&over.stream)) {
             Ok(at) => {
                 if let Some(ended) = self.ended.get_mut(at)
-                    && ended.publication < over.publication
+                    && ended.rank < over.rank
                 {
                     *ended = over;
                 }
@@ -219,8 +231,7 @@ impl Part {
         }
         let streams = &self.streams;
         self.ended.retain(|ended| {
-            let newer = |here: &StreamHere| published(here) >= Some(ended.publication);
-            !streams.iter().any(|here| here.stream == ended.stream && newer(here))
+            !streams.iter().any(|here| here.stream == ended.stream && published(here).is_some())
         });
         let opened = std::mem::take(&mut self.pipes);
         self.pipes = all.pipes.iter().map(|here| Pipe::remember(here, &opened)).collect();
@@ -249,6 +260,7 @@ impl Pipe {
 fn awaited(stream: StreamName, viewers: u32) -> StreamHere {
     StreamHere {
         stream,
+        term: 0,
         publication: None,
         path: Vec::new(),
         started_at: None,
@@ -262,11 +274,11 @@ fn awaited(stream: StreamName, viewers: u32) -> StreamHere {
 
 /// The end of a publication that a summary has no longer, where its own end wasn't told.
 fn vanished(here: &StreamHere, all: &RoomSummary, time: DateTime<Utc>) -> Option<Ended> {
-    let publication = published(here)?;
-    let stays = |now: &StreamHere| now.stream == here.stream && published(now) == Some(publication);
+    let rank = rank(here)?;
+    let stays = |now: &StreamHere| now.stream == here.stream && published(now) == Some(rank.1);
     if all.streams.iter().any(stays) {
         return None;
     }
     let (stream, started_at) = (here.stream.clone(), here.started_at);
-    Some(Ended { stream, publication, reason: EndReason::Unknown, started_at, ended_at: time })
+    Some(Ended { stream, rank, reason: EndReason::Unknown, started_at, ended_at: time })
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::monitor::text;
 use crate::monitor::view::{Problem, Severity};
-use crate::protocol::announcement::EndReason;
+use crate::protocol::claim::EndReason;
 use crate::protocol::event::{About, Event, What};
 
 /// The newest problems, up to a limit. What is kept doesn't depend on the order that they come in.
@@ -45,9 +45,12 @@ pub(in crate::monitor) fn severity(what: &What) -> Option<Severity> {
         What::PublisherRejected(_)
         | What::ViewerRejected(_)
         | What::PipeFailed(_)
+        | What::PipeStarved(_)
         | What::NodeLost(_)
         | What::WorkerDied(_) => Some(Severity::Error),
-        What::LimitHit(_) | What::EventsDropped(_) | What::KeyFrameBurst(_) => Some(Severity::Warning),
+        What::PipeRefused(_) | What::LimitHit(_) | What::EventsDropped(_) | What::KeyFrameBurst(_) => {
+            Some(Severity::Warning)
+        }
         _ => None,
     }
 }

@@ -23,8 +23,10 @@ pub(crate) struct Process {
     pub(crate) region: Region,
     /// When the latest of its events was stored; none where only others have told of it.
     pub(crate) heard_at: Option<DateTime<Utc>>,
-    /// When it was last stored that others found it silent.
+    /// When others found it silent; none once it has spoken again.
     pub(crate) lost_at: Option<DateTime<Utc>>,
+    /// Which of its node's processes it is, in the order that they first told of themselves; 0 before that.
+    pub(crate) turn: u64,
     /// Whether it is a node: a monitor tells no more than that it had a room forgotten.
     is_node: bool,
     /// The event that the summary is from.
@@ -45,6 +47,7 @@ impl Process {
             region: peer.region.clone(),
             heard_at: None,
             lost_at: None,
+            turn: 0,
             is_node: false,
             told: 0,
             stopped: false,
@@ -58,7 +61,8 @@ impl Process {
         if !self.seen.insert(event.id) {
             return false;
         }
-        self.heard_at = self.heard_at.max(Some(stored));
+        // In the order of the log, whatever the clocks say.
+        (self.heard_at, self.lost_at) = (Some(stored), None);
         self.is_node |= !matches!(event.what, What::RoomForgotten(_) | What::EventsDropped(_));
         if let What::NodeStarted(summary)
         | What::NodeDraining(summary)
@@ -78,7 +82,7 @@ impl Process {
         let phase = self.summary.as_ref().map(|summary| summary.phase);
         if self.stopped {
             Condition::Stopped
-        } else if self.lost_at > self.heard_at || self.is_silent(now) {
+        } else if self.lost_at.is_some() || self.is_silent(now) {
             Condition::Lost
         } else if phase == Some(Phase::Draining) {
             Condition::Draining
@@ -99,9 +103,14 @@ impl Process {
         every.and_then(|every| every.checked_mul(summaries)).unwrap_or(TimeDelta::MAX / 2) + GRACE
     }
 
+    /// Takes note that others found it silent: only nodes are missed.
+    pub(crate) fn lose(&mut self, stored: DateTime<Utc>) {
+        (self.lost_at, self.is_node) = (Some(stored), true);
+    }
+
     /// Whether it is known to be a node.
     pub(crate) fn is_node(&self) -> bool {
-        self.is_node || self.lost_at.is_some()
+        self.is_node
     }
 
     /// The latest word by it or about it.

@@ -6,9 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::counters::Counters;
-use super::part::{Ended, Part, published};
+use super::part::{Ended, Part};
 use super::problems::Problems;
-use crate::protocol::announcement::EndReason;
 use crate::protocol::event::{Event, What};
 use crate::protocol::ids::{Incarnation, Peer};
 
@@ -55,30 +54,18 @@ impl Room {
         }
     }
 
+    /// Of the processes of one node the one that is heard of last in the log holds.
     fn add(&mut self, source: &Peer, stored: DateTime<Utc>) {
-        let mut part = Part::new(source, stored);
-        for (incarnation, other) in self.parts.iter_mut().filter(|(_, other)| other.node == source.node) {
-            if *incarnation > source.incarnation {
-                part.superseded = true;
-            } else if !other.superseded {
-                other.superseded = true;
-                self.viewers = self.viewers.saturating_sub(other.viewers);
-            }
+        for other in self.parts.values_mut().filter(|other| other.node == source.node && !other.superseded) {
+            other.superseded = true;
+            self.viewers = self.viewers.saturating_sub(other.viewers);
         }
-        self.parts.insert(source.incarnation, part);
+        self.parts.insert(source.incarnation, Part::new(source, stored));
     }
 
-    /// The publications that are over. That one was lost with its origin is no news once that tells of it
-    /// again.
+    /// The publications that are over.
     pub(crate) fn ended(&self) -> impl Iterator<Item = &Ended> {
-        let back = |over: &Ended| {
-            over.reason == EndReason::Lost
-                && self.parts.values().any(|part| {
-                    let goes_on = |here| published(here) == Some(over.publication);
-                    part.heard_at > over.ended_at && part.streams.iter().any(goes_on)
-                })
-        };
-        self.parts.values().flat_map(|part| &part.ended).filter(move |over| !back(over))
+        self.parts.values().flat_map(|part| &part.ended)
     }
 
     /// When something last happened in it; none where nothing is known.

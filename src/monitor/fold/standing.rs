@@ -12,11 +12,12 @@ use crate::protocol::ids::{Incarnation, NodeName, Peer};
 /// A room tells all that it has at least each sixth summary of its node; three may be lost.
 const REPEATED: i32 = 18;
 
-/// The newest process of every node and how it is. Derived, not folded, so that it doesn't depend on the
-/// order that rooms' and nodes' events come in.
+/// The newest process of every node, by the order of the log, and how it is. Derived, not folded, so that it
+/// doesn't depend on the order that rooms' and nodes' events come in.
 #[derive(Debug)]
 pub(crate) struct Standing<'a> {
     now: DateTime<Utc>,
+    processes: &'a BTreeMap<Incarnation, Process>,
     newest: BTreeMap<&'a NodeName, (Incarnation, &'a Process)>,
     conditions: HashMap<Incarnation, Condition>,
 }
@@ -24,11 +25,20 @@ pub(crate) struct Standing<'a> {
 impl<'a> Standing<'a> {
     /// Looks at all processes of nodes.
     pub(crate) fn of(processes: &'a BTreeMap<Incarnation, Process>, now: DateTime<Utc>) -> Self {
-        // Ascending, so that the newest of a node comes last.
-        let nodes = processes.iter().filter(|(_, process)| process.is_node());
-        let newest: BTreeMap<_, _> = nodes.map(|(id, process)| (&process.node, (*id, process))).collect();
+        let mut newest: BTreeMap<_, (Incarnation, &Process)> = BTreeMap::new();
+        // A process that serves comes before one of its name that came later and is gone again.
+        let rank = |process: &Process| {
+            let serves = matches!(process.condition(now), Condition::Serving | Condition::Draining);
+            (serves, process.turn)
+        };
+        for (id, process) in processes.iter().filter(|(_, process)| process.is_node()) {
+            let known = newest.entry(&process.node).or_insert((*id, process));
+            if rank(known.1) <= rank(process) {
+                *known = (*id, process);
+            }
+        }
         let conditions = newest.values().map(|(id, process)| (*id, process.condition(now))).collect();
-        Self { now, newest, conditions }
+        Self { now, processes, newest, conditions }
     }
 
     /// The newest process of every node, by name.
@@ -63,8 +73,9 @@ impl<'a> Standing<'a> {
     /// How a node is that others lead a pipe to; none where that process has been followed by another.
     pub(crate) fn condition_of(&self, peer: &Peer) -> Option<Condition> {
         match self.newest.get(&peer.node) {
-            Some((newest, _)) if *newest > peer.incarnation => None,
             Some((newest, process)) if *newest == peer.incarnation => Some(process.condition(self.now)),
+            Some(_) if self.processes.contains_key(&peer.incarnation) => None,
+            // One that has not spoken yet.
             _ => Some(Condition::Serving),
         }
     }

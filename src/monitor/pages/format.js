@@ -71,7 +71,7 @@ const ENDED = {
   closed: 'an operator ended it',
   drained: 'its origin was drained',
   media: 'a media worker failed',
-  lost: 'its origin was lost',
+  lost: 'its origin isn’t heard',
 };
 
 /** Why a stream ended. */

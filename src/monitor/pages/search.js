@@ -23,7 +23,8 @@ export function found(view) {
 
 /** Shows what was found. */
 export function tell() {
-  if (document.activeElement !== field && field.value !== (place.search ?? '')) field.value = place.search ?? '';
+  // What is being typed, or was a moment ago, stays.
+  if (timer === null && document.activeElement !== field && field.value !== (place.search ?? '')) field.value = place.search ?? '';
   show(el('found'), Boolean(place.search));
   if (!place.search) return;
   const { nodes, list } = matches();
@@ -46,6 +47,7 @@ function matches() {
 
 function apply() {
   clearTimeout(timer);
+  timer = null;
   go({ search: field.value.trim() || null }, { replace: true });
 }
 

@@ -10,7 +10,7 @@ use chrono::TimeDelta;
 
 pub(in crate::monitor) use measures::Measures;
 
-use super::fold::part::{Part, published};
+use super::fold::part::{Part, rank};
 use super::fold::room::Room;
 use super::fold::standing::Standing;
 use crate::protocol::event::StreamHere;
@@ -22,7 +22,7 @@ const LATELY: TimeDelta = TimeDelta::days(1);
 struct Now<'a> {
     /// The parts with something in them of processes that serve or drain.
     parts: Vec<&'a Part>,
-    /// The live streams by name, each at its origin: by its newest publication, unless that is over.
+    /// The live streams by name, each at its origin: where several claim one, at the one that holds.
     live: Vec<(&'a Part, &'a StreamHere)>,
 }
 
@@ -32,19 +32,10 @@ impl<'a> Now<'a> {
         let parts: Vec<&Part> = parts.map(|(_, part)| part).collect();
         let mut live: Vec<(&Part, &StreamHere)> = Vec::new();
         for part in &parts {
-            for here in part.streams.iter().filter(|here| published(here).is_some()) {
-                if !is_over(room, here) {
-                    live.push((part, here));
-                }
-            }
+            live.extend(part.streams.iter().filter(|here| rank(here).is_some()).map(|here| (*part, here)));
         }
-        live.sort_by(|(_, a), (_, b)| a.stream.cmp(&b.stream).then(b.publication.cmp(&a.publication)));
-        live.dedup_by(|(_, older), (_, newest)| older.stream == newest.stream);
+        live.sort_by(|(_, a), (_, b)| a.stream.cmp(&b.stream).then(rank(b).cmp(&rank(a))));
+        live.dedup_by(|(_, lower), (_, highest)| lower.stream == highest.stream);
         Self { parts, live }
     }
-}
-
-/// Whether the end of this publication, or of a newer one, is known.
-fn is_over(room: &Room, here: &StreamHere) -> bool {
-    room.ended().any(|over| Some(over.publication) >= here.publication && over.stream == here.stream)
 }

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
-use crate::monitor::fold::part::{Part, Pipe, published};
+use crate::monitor::fold::part::{Part, Pipe, published, rank};
 use crate::monitor::fold::room::Room;
 use crate::monitor::fold::standing::Standing;
 use crate::monitor::view::{Condition, PipeView, StreamTree, TreeNode, TreeRole};
-use crate::protocol::announcement::EndReason;
+use crate::protocol::claim::{EndReason, Rank};
 use crate::protocol::event::{Quality, StreamHere};
-use crate::protocol::ids::{Incarnation, NodeName, PublicationId, StreamName};
+use crate::protocol::ids::{Incarnation, NodeName, StreamName};
 
 /// The trees of all streams of a room, by name.
 pub(super) fn all(room: &Room, standing: &Standing<'_>) -> Vec<StreamTree> {
@@ -31,7 +31,7 @@ struct Seat<'a> {
 
 /// A publication, live or over.
 struct Publication {
-    id: PublicationId,
+    rank: Rank,
     /// Why it is over, and when that was.
     over: Option<(EndReason, Option<DateTime<Utc>>)>,
     started_at: Option<DateTime<Utc>>,
@@ -41,14 +41,14 @@ fn one(room: &Room, standing: &Standing<'_>, stream: &StreamName) -> Option<Stre
     let mut publications: Vec<Publication> = Vec::new();
     let mut seats: BTreeMap<&NodeName, Seat<'_>> = BTreeMap::new();
     publications.extend(room.ended().filter(|over| over.stream == *stream).map(|over| Publication {
-        id: over.publication,
+        rank: over.rank,
         over: Some((over.reason, Some(over.ended_at))),
         started_at: over.started_at,
     }));
     for (id, part) in &room.parts {
         let Some(here) = part.streams.iter().find(|here| here.stream == *stream) else { continue };
         let condition = standing.condition_of_part(id, part);
-        if let Some(publication) = published(here) {
+        if let Some(rank) = rank(here) {
             let over = match condition {
                 Some(Condition::Serving | Condition::Draining) => None,
                 Some(Condition::Stopped) => Some((EndReason::Drained, Some(part.heard_at))),
@@ -57,18 +57,18 @@ fn one(room: &Room, standing: &Standing<'_>, stream: &StreamName) -> Option<Stre
                     Some((EndReason::Lost, Some(lost_at)))
                 }
             };
-            publications.push(Publication { id: publication, over, started_at: here.started_at });
+            publications.push(Publication { rank, over, started_at: here.started_at });
         }
         if let Some(condition) = condition.filter(|condition| *condition != Condition::Stopped) {
             seats.insert(&part.node, Seat { id: *id, condition, part, here });
         }
     }
-    // Of the same publication its end comes last.
-    let newest = publications.into_iter().max_by_key(|it| (it.id, it.over.is_some()));
-    if newest.is_none() && seats.is_empty() {
+    // The end of one is no end of another that goes on, be its rank the lower.
+    let shown = publications.into_iter().max_by_key(|it| (it.over.is_none(), it.rank));
+    if shown.is_none() && seats.is_empty() {
         return None;
     }
-    Some(Grower::new(standing, stream, seats).stream(newest))
+    Some(Grower::new(standing, stream, seats).stream(shown))
 }
 
 struct Grower<'a> {
@@ -90,9 +90,9 @@ impl<'a> Grower<'a> {
         Self { standing, stream, seats, children: BTreeMap::new(), depth: 0, crossings: 0 }
     }
 
-    fn stream(mut self, newest: Option<Publication>) -> StreamTree {
-        let publication = newest.as_ref().map(|it| it.id);
-        let over = newest.as_ref().and_then(|it| it.over);
+    fn stream(mut self, shown: Option<Publication>) -> StreamTree {
+        let publication = shown.as_ref().map(|it| it.rank.1);
+        let over = shown.as_ref().and_then(|it| it.over);
         let origin = self
             .seats
             .values()
@@ -114,7 +114,7 @@ impl<'a> Grower<'a> {
             publication,
             live: publication.is_some() && over.is_none(),
             ended: over.map(|(reason, _)| reason),
-            started_at: newest.and_then(|it| it.started_at),
+            started_at: shown.and_then(|it| it.started_at),
             ended_at: over.and_then(|(_, at)| at),
             producers: at_origin.map(|seat| seat.here.producers.clone()).unwrap_or_default(),
             bitrate: at_origin.map_or(0, |seat| seat.here.bitrate),

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::ids::{NodeName, Peer, RoomId};
 
 pub use node::{EventsDropped, LimitHit, NodeLost, NodeSummary, WorkerDied};
-pub use pipe::{PipeClosed, PipeFailed, PipeOpened, PipeOpening};
+pub use pipe::{PipeClosed, PipeFailed, PipeOpened, PipeOpening, PipeRefused, PipeStarved};
 pub use room::{PipeHere, Quality, RoomClosed, RoomForgotten, RoomSummary, StreamHere};
 pub use stream::{KeyFrameBurst, StreamChanged, StreamEnded, StreamRecovered, StreamStarted};
 pub use viewer::{LeaveReason, Turned, ViewerId, ViewerJoined, ViewerLeft};
@@ -75,7 +75,7 @@ pub enum What {
     /// A stream was paused or resumed.
     #[serde(rename = "stream.changed")]
     StreamChanged(StreamChanged),
-    /// A stream is over; where its origin was lost, another node tells it.
+    /// A stream is over.
     #[serde(rename = "stream.ended")]
     StreamEnded(StreamEnded),
     /// A stream has come back to viewers that had kept waiting for it. Told by their edge.
@@ -93,6 +93,12 @@ pub enum What {
     /// An attempt at a pipe failed, or an open pipe did.
     #[serde(rename = "pipe.failed")]
     PipeFailed(PipeFailed),
+    /// A child can't take a producer.
+    #[serde(rename = "pipe.refused")]
+    PipeRefused(PipeRefused),
+    /// A pipe's media doesn't come. Told by its receiving end.
+    #[serde(rename = "pipe.starved")]
+    PipeStarved(PipeStarved),
     /// A pipe was closed.
     #[serde(rename = "pipe.closed")]
     PipeClosed(PipeClosed),
@@ -155,6 +161,8 @@ impl What {
             Self::PipeOpening(_) => "pipe.opening",
             Self::PipeOpened(_) => "pipe.opened",
             Self::PipeFailed(_) => "pipe.failed",
+            Self::PipeRefused(_) => "pipe.refused",
+            Self::PipeStarved(_) => "pipe.starved",
             Self::PipeClosed(_) => "pipe.closed",
             Self::ViewerJoined(_) => "viewer.joined",
             Self::ViewerLeft(_) => "viewer.left",

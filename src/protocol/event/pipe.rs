@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::ids::{Peer, PipeId, StreamName};
+use crate::protocol::ids::{Peer, PipeId, ProducerId, StreamName};
 
 /// A pipe is being opened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -71,4 +71,39 @@ pub struct PipeClosed {
     pub duration_ms: u64,
     /// Bytes of media sent.
     pub bytes: u64,
+}
+
+/// A child can't take a producer: the others flow.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PipeRefused {
+    /// The pipe.
+    pub pipe: PipeId,
+    /// The node that can't take it.
+    pub to: Peer,
+    /// The stream that it belongs to, if that is still here.
+    pub stream: Option<StreamName>,
+    /// The producer.
+    pub producer: ProducerId,
+    /// Why, for machines: `unsupported` …
+    pub reason: String,
+    /// Why, for a person.
+    pub detail: String,
+}
+
+/// A pipe's media doesn't come though its parent gets and sends it. Told by the receiving end, which tries
+/// another way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PipeStarved {
+    /// The pipe.
+    pub pipe: PipeId,
+    /// The node that it comes from.
+    pub from: Peer,
+    /// The streams that it should bring.
+    pub streams: Vec<StreamName>,
+    /// Where the other end said that it sends from: what a firewall or `pipe.announced` has to fit.
+    pub address: Option<String>,
+    /// For how long nothing came, in milliseconds.
+    pub silent_ms: u64,
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::announcement::AnnouncedProducer;
+use crate::protocol::claim::ClaimedProducer;
 use crate::protocol::ids::{NodeName, Peer, PipeId, PublicationId, StreamName};
 
 /// All that a node has of a room. The newest holds; what is not in it is not there.
@@ -25,6 +25,9 @@ pub struct RoomSummary {
 pub struct StreamHere {
     /// Its name.
     pub stream: StreamName,
+    /// The term of its publication; 0 where that isn't known.
+    #[serde(default)]
+    pub term: u64,
     /// Its publication; none while viewers wait for it to come back.
     pub publication: Option<PublicationId>,
     /// The nodes from the origin to this one, without this one; empty at the origin.
@@ -33,7 +36,7 @@ pub struct StreamHere {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<DateTime<Utc>>,
     /// What the publisher sends.
-    pub producers: Vec<AnnouncedProducer>,
+    pub producers: Vec<ClaimedProducer>,
     /// Bits of media per second that arrive, from the publisher or by a pipe.
     pub bitrate: u64,
     /// Packets lost on the way here so far; 0 at the origin.

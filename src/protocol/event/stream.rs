@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::announcement::{AnnouncedProducer, EndReason};
+use crate::protocol::claim::{ClaimedProducer, EndReason};
 use crate::protocol::ids::{PublicationId, StreamName};
 
 /// A publisher has connected: its stream is live.
@@ -12,10 +12,13 @@ use crate::protocol::ids::{PublicationId, StreamName};
 pub struct StreamStarted {
     /// The stream.
     pub stream: StreamName,
+    /// Its term: of two publications that claim the stream the higher (term, publication) holds.
+    #[serde(default)]
+    pub term: u64,
     /// This publication of it.
     pub publication: PublicationId,
     /// What the publisher sends.
-    pub producers: Vec<AnnouncedProducer>,
+    pub producers: Vec<ClaimedProducer>,
     /// Whether it took the name from another publisher.
     pub takeover: bool,
 }
@@ -26,10 +29,13 @@ pub struct StreamStarted {
 pub struct StreamChanged {
     /// The stream.
     pub stream: StreamName,
+    /// Its term: of two publications that claim the stream the higher (term, publication) holds.
+    #[serde(default)]
+    pub term: u64,
     /// The publication.
     pub publication: PublicationId,
     /// What the publisher sends now.
-    pub producers: Vec<AnnouncedProducer>,
+    pub producers: Vec<ClaimedProducer>,
 }
 
 /// A stream is over.
@@ -38,6 +44,9 @@ pub struct StreamChanged {
 pub struct StreamEnded {
     /// The stream.
     pub stream: StreamName,
+    /// Its term: of two publications that claim the stream the higher (term, publication) holds.
+    #[serde(default)]
+    pub term: u64,
     /// The publication.
     pub publication: PublicationId,
     /// Why.

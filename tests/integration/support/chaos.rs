@@ -1,5 +1,6 @@
-//! A bad network: a TCP proxy that cuts, delays and counts.
+//! A bad network: a TCP proxy that cuts, stalls, delays and counts.
 
+use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,10 +32,26 @@ pub(crate) struct ChaosProxy {
 struct Line {
     upstream: String,
     open: watch::Sender<bool>,
+    stall: watch::Sender<Stall>,
     connections: watch::Sender<usize>,
     latency_micros: AtomicU64,
     up: Direction,
     down: Direction,
+}
+
+/// Which directions swallow what comes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Stall {
+    up: bool,
+    down: bool,
+    /// How many stalls there were: tells whether a connection has lived through one.
+    count: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    Up,
+    Down,
 }
 
 #[derive(Debug, Default)]
@@ -54,6 +71,7 @@ impl ChaosProxy {
         let line = Arc::new(Line {
             upstream: host.trim_end_matches('/').to_owned(),
             open: watch::Sender::new(true),
+            stall: watch::Sender::new(Stall::default()),
             connections: watch::Sender::new(0),
             latency_micros: AtomicU64::new(0),
             up: Direction::default(),
@@ -81,9 +99,34 @@ impl ChaosProxy {
         connections.wait_for(|count| *count == 0).await.expect("the proxy runs");
     }
 
-    /// Lets new connections through again.
+    /// As if the upstream's machine had vanished: connections stay open, new ones are accepted, and
+    /// whatever is sent in either direction is swallowed, the end of a connection too.
+    pub(crate) fn stall(&self) {
+        self.swallow(true, true);
+    }
+
+    /// The same for what clients send alone: they still hear the upstream.
+    pub(crate) fn stall_up(&self) {
+        self.swallow(true, false);
+    }
+
+    /// The same for what clients are sent alone: the upstream still hears them.
+    pub(crate) fn stall_down(&self) {
+        self.swallow(false, true);
+    }
+
+    /// Lets new connections through again. Those that were stalled are reset, as by a machine that
+    /// is back and knows nothing of them.
     pub(crate) fn restore(&self) {
+        self.swallow(false, false);
         self.line.open.send_replace(true);
+    }
+
+    fn swallow(&self, up: bool, down: bool) {
+        self.line.stall.send_modify(|stall| {
+            let count = stall.count + u64::from(up || down);
+            *stall = Stall { up, down, count };
+        });
     }
 
     /// Delays each direction by `latency` from now on; what is already under way keeps its delay.
@@ -172,12 +215,47 @@ async fn accept(listener: TcpListener, line: Arc<Line>) {
     }
 }
 
+impl Stall {
+    fn swallows(self, way: Way) -> bool {
+        match way {
+            Way::Up => self.up,
+            Way::Down => self.down,
+        }
+    }
+
+    fn is_on(self) -> bool {
+        self.up || self.down
+    }
+}
+
+impl Line {
+    fn swallows(&self, way: Way) -> bool {
+        self.stall.borrow().swallows(way)
+    }
+
+    fn direction(&self, way: Way) -> &Direction {
+        match way {
+            Way::Up => &self.up,
+            Way::Down => &self.down,
+        }
+    }
+
+    /// Returns when a stall is over through which a connection that begins now has lived.
+    async fn stalled_and_back(&self) {
+        let mut stall = self.stall.subscribe();
+        let first = { *stall.borrow_and_update() };
+        let before = first.count - u64::from(first.is_on());
+        let _ = stall.wait_for(|now| !now.is_on() && now.count > before).await;
+    }
+}
+
 /// Carries one connection until both sides have closed it, one fails, or the line is cut.
 async fn carry(mut client: TcpStream, line: &Line) {
     let mut open = line.open.subscribe();
     let carried = tokio::select! {
         biased;
         _ = open.wait_for(|open| !open) => false,
+        () = line.stalled_and_back() => false,
         result = converse(&mut client, line) => result.is_ok(),
     };
     if !carried {
@@ -187,16 +265,23 @@ async fn carry(mut client: TcpStream, line: &Line) {
 }
 
 async fn converse(client: &mut TcpStream, line: &Line) -> io::Result<()> {
+    if line.stall.borrow().is_on() {
+        return pending().await;
+    }
     let mut server = TcpStream::connect(&line.upstream).await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
-    tokio::try_join!(
-        delay(from_client, to_server, line, &line.up),
-        delay(from_server, to_client, line, &line.down),
-    )?;
-    Ok(())
+    let carried = tokio::try_join!(
+        delay(from_client, to_server, line, Way::Up),
+        delay(from_server, to_client, line, Way::Down),
+    );
+    match carried {
+        // One side has given up: in a stall, nothing tells the other.
+        Err(_) if line.stall.borrow().is_on() => pending().await,
+        result => result.map(drop),
+    }
 }
 
 /// One direction: each chunk leaves one latency after it came, however many are under way.
@@ -204,8 +289,9 @@ async fn delay(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     line: &Line,
-    direction: &Direction,
+    way: Way,
 ) -> io::Result<()> {
+    let direction = line.direction(way);
     let (queue, mut due) = mpsc::channel::<(Instant, Vec<u8>)>(IN_FLIGHT);
     let read = async move {
         let mut reader = WireReader::default();
@@ -227,9 +313,16 @@ async fn delay(
             if at > Instant::now() {
                 sleep_until(at).await;
             }
+            if line.swallows(way) {
+                continue;
+            }
+            if bytes.is_empty() {
+                return to.shutdown().await;
+            }
             to.write_all(&bytes).await?;
         }
-        to.shutdown().await
+        // The end was swallowed: what the other side makes of the silence is its own affair.
+        pending().await
     };
     tokio::try_join!(read, write)?;
     Ok(())

@@ -1,58 +1,147 @@
-//! A node as a process of its own, to be killed.
+//! A node as a process of its own, to be killed, stopped, put on another machine or given a wrong clock.
 
-use std::net::TcpListener;
+use std::fs::{self, File};
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::path::PathBuf;
 use std::process::Stdio;
 
-use super::fleet::{SOON, get_status};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::fleet::{SOON, get_json, get_status, get_text};
+use super::netns::Host;
 use super::process::Process;
 use super::wait::eventually;
 
-/// A `headwater node` process.
+/// A `headwater node` process. What it logs is shown if the test fails.
 #[derive(Debug)]
 pub(crate) struct ChildNode {
     process: Process,
+    name: String,
+    ip: IpAddr,
     public: u16,
     operators: u16,
+    folder: TempDir,
+}
+
+/// Where and how a node process runs, beyond its own configuration.
+#[derive(Debug, Default)]
+pub(crate) struct Place<'a> {
+    /// Another machine than the test's.
+    pub(crate) host: Option<&'a Host>,
+    /// What its wall clock is ahead or behind, as `+3600s`; its monotonic clock is right.
+    pub(crate) clock: Option<&'a str>,
 }
 
 impl ChildNode {
     /// Starts a node with these further variables and waits until it is ready.
     pub(crate) async fn start(name: &str, region: &str, nats: &str, more: &[(&str, &str)]) -> Self {
-        let (public, operators) = (free_port(), free_port());
-        let process = Process::spawn(env!("CARGO_BIN_EXE_headwater"), |command| {
+        let node = Self::spawn(name, region, nats, more, &Place::default());
+        node.ready().await;
+        node
+    }
+
+    /// The same on a machine of its own.
+    pub(crate) async fn on(host: &Host, name: &str, region: &str, nats: &str, more: &[(&str, &str)]) -> Self {
+        let node = Self::spawn(name, region, nats, more, &Place { host: Some(host), ..Place::default() });
+        node.ready().await;
+        node
+    }
+
+    /// Starts a node and returns at once.
+    pub(crate) fn spawn(
+        name: &str,
+        region: &str,
+        nats: &str,
+        more: &[(&str, &str)],
+        place: &Place<'_>,
+    ) -> Self {
+        let folder = tempfile::tempdir().expect("a folder for its log");
+        let log = File::create(folder.path().join("log")).expect("a file for its log");
+        // A machine of its own has every port, and an address that others reach.
+        let ip = place.host.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |host| host.ip.into());
+        let (public, operators) =
+            if place.host.is_some() { (8080, 8081) } else { (free_port(), free_port()) };
+        let launcher = place.host.map(Host::launcher).unwrap_or_default();
+        let process = Process::spawn_through(&launcher, env!("CARGO_BIN_EXE_headwater"), |command| {
             command
                 .args(["node", "--name", name, "--region", region, "--nats", nats])
                 .env("HEADWATER_NATS__STORAGE", "memory")
                 .env("HEADWATER_MEDIA__WORKERS", "1")
                 .env("HEADWATER_WEBRTC__PORT", "0")
-                .env("HEADWATER_HTTP__LISTEN", format!("127.0.0.1:{public}"))
-                .env("HEADWATER_OPERATORS__LISTEN", format!("127.0.0.1:{operators}"))
+                .env("HEADWATER_WEBRTC__LISTEN", format!("[\"{ip}\"]"))
+                .env("HEADWATER_PIPE__LISTEN", ip.to_string())
+                .env("HEADWATER_HTTP__LISTEN", format!("{ip}:{public}"))
+                .env("HEADWATER_OPERATORS__LISTEN", format!("{ip}:{operators}"))
+                .env("HEADWATER_LOG__FILTER", "headwater=debug,info")
                 .envs(more.iter().copied())
                 .stdin(Stdio::null())
-                .stdout(Stdio::null());
+                .stdout(log.try_clone().expect("its log a second time"))
+                .stderr(log);
+            if let Some(offset) = place.clock {
+                command
+                    .env("LD_PRELOAD", faketime())
+                    .env("FAKETIME", offset)
+                    .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+            }
         })
         .expect("the node starts");
-        let node = Self { process, public, operators };
-        let ready = format!("{}/readyz", node.operators_url());
-        eventually(SOON, "the node is ready", || async { (get_status(&ready).await == 200).then_some(()) })
-            .await;
-        node
+        Self { process, name: name.to_owned(), ip, public, operators, folder }
+    }
+
+    /// Waits until it is ready.
+    pub(crate) async fn ready(&self) {
+        let ready = format!("{}/readyz", self.operators_url());
+        let what = format!("node {} is ready", self.name);
+        eventually(SOON, what, || async { (get_status(&ready).await == 200).then_some(()) }).await;
     }
 
     pub(crate) fn public_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.public)
+        format!("http://{}:{}", self.ip, self.public)
     }
 
     pub(crate) fn operators_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.operators)
+        format!("http://{}:{}", self.ip, self.operators)
     }
 
     /// The process, to signal it and to see how it ends.
     pub(crate) fn process(&mut self) -> &mut Process {
         &mut self.process
     }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// A room as it sees it; null if it has none.
+    pub(crate) async fn room(&self, room: &str) -> Value {
+        get_json(&format!("{}/api/rooms/{room}", self.operators_url())).await
+    }
+
+    /// The value of a metric with these labels.
+    pub(crate) async fn metric(&self, sample: &str) -> f64 {
+        let text = get_text(&format!("{}/metrics", self.operators_url())).await;
+        super::fleet::value(&text, sample)
+    }
+}
+
+impl Drop for ChildNode {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- log of node {}\n{}", self.name, self.log());
+        }
+    }
 }
 
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The library that gives a program another wall clock. The `faketime` program would stay between us
+/// and the node, and take its signals.
+fn faketime() -> PathBuf {
+    let folders = fs::read_dir("/usr/lib").expect("libraries").flatten();
+    let candidates = folders.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"));
+    candidates.into_iter().find(|path| path.is_file()).expect("libfaketime: run `make test-tools`")
 }

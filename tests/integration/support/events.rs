@@ -2,12 +2,12 @@
 
 use headwater::broker::events::{Logged, Start};
 use headwater::node::Node;
-use headwater::protocol::announcement::{AnnouncedProducer, EndReason};
+use headwater::protocol::claim::{ClaimedProducer, EndReason};
 use headwater::protocol::event::{
     About, Event, EventsDropped, KeyFrameBurst, LeaveReason, LimitHit, NodeLost, NodeSummary, PipeClosed,
-    PipeFailed, PipeHere, PipeOpened, PipeOpening, Quality, RoomClosed, RoomForgotten, RoomSummary,
-    StreamChanged, StreamEnded, StreamHere, StreamRecovered, StreamStarted, Turned, ViewerId, ViewerJoined,
-    ViewerLeft, What, WorkerDied,
+    PipeFailed, PipeHere, PipeOpened, PipeOpening, PipeRefused, PipeStarved, Quality, RoomClosed,
+    RoomForgotten, RoomSummary, StreamChanged, StreamEnded, StreamHere, StreamRecovered, StreamStarted,
+    Turned, ViewerId, ViewerJoined, ViewerLeft, What, WorkerDied,
 };
 use headwater::protocol::ids::{Peer, PipeId, ProducerId, PublicationId};
 use headwater::protocol::presence::{Load, Phase, Role};
@@ -19,7 +19,7 @@ pub(crate) fn one_of_each(peer: &Peer, uuid: fn(u128) -> Uuid) -> Vec<What> {
     let stream = || "main".parse().unwrap();
     let publication = PublicationId(uuid(5));
     let (pipe, to, viewer) = (PipeId(uuid(3)), peer.clone(), ViewerId(uuid(6)));
-    let producers = vec![AnnouncedProducer {
+    let producers = vec![ClaimedProducer {
         id: ProducerId(uuid(4)),
         kind: MediaKind::Video,
         mime_type: "video/VP8".to_owned(),
@@ -47,6 +47,7 @@ pub(crate) fn one_of_each(peer: &Peer, uuid: fn(u128) -> Uuid) -> Vec<What> {
         Quality { sampled: 2, bitrate: 900_000, least_estimate: Some(1_200_000), layers: vec![0, 1, 1] };
     let here = StreamHere {
         stream: stream(),
+        term: 7,
         publication: Some(publication),
         path: vec!["west-1".parse().unwrap()],
         started_at: Some(at),
@@ -61,13 +62,15 @@ pub(crate) fn one_of_each(peer: &Peer, uuid: fn(u128) -> Uuid) -> Vec<What> {
     vec![
         What::StreamStarted(StreamStarted {
             stream: stream(),
+            term: 7,
             publication,
             producers: producers.clone(),
             takeover: false,
         }),
-        What::StreamChanged(StreamChanged { stream: stream(), publication, producers }),
+        What::StreamChanged(StreamChanged { stream: stream(), term: 7, publication, producers }),
         What::StreamEnded(StreamEnded {
             stream: stream(),
+            term: 7,
             publication,
             reason: EndReason::Unpublished,
             duration_ms: 60_000,
@@ -91,6 +94,21 @@ pub(crate) fn one_of_each(peer: &Peer, uuid: fn(u128) -> Uuid) -> Vec<What> {
             reason: "timeout".to_owned(),
             detail: "node west-1 did not answer in time".to_owned(),
             duration_ms: 2_000,
+        }),
+        What::PipeRefused(PipeRefused {
+            pipe,
+            to: to.clone(),
+            stream: Some(stream()),
+            producer: ProducerId(uuid(4)),
+            reason: "unsupported".to_owned(),
+            detail: "video/AV1 is none of this node's codecs".to_owned(),
+        }),
+        What::PipeStarved(PipeStarved {
+            pipe,
+            from: to.clone(),
+            streams: vec![stream()],
+            address: Some("192.0.2.7:40000".to_owned()),
+            silent_ms: 3_200,
         }),
         What::PipeClosed(PipeClosed {
             pipe,

@@ -9,6 +9,7 @@ use headwater::node::Node;
 use headwater::room::RoomView;
 use serde_json::Value;
 
+use super::child::ChildNode;
 use super::wait::eventually;
 
 /// How long anything may take that should take milliseconds, on a busy machine.
@@ -64,18 +65,35 @@ pub(crate) async fn acquainted(nodes: &[&Node]) {
     }
 }
 
+/// Where a node's publishers and viewers go: a node within the test, or a process of its own.
+pub(crate) trait Address {
+    fn public(&self) -> String;
+}
+
+impl Address for Node {
+    fn public(&self) -> String {
+        self.public_url()
+    }
+}
+
+impl Address for ChildNode {
+    fn public(&self) -> String {
+        self.public_url()
+    }
+}
+
 /// A publisher of the test clip that is connected.
-pub(crate) async fn publish(node: &Node, room: &str) -> Publisher {
+pub(crate) async fn publish(node: &impl Address, room: &str) -> Publisher {
     publish_with(node, room, |_| {}).await
 }
 
 pub(crate) async fn publish_with(
-    node: &Node,
+    node: &impl Address,
     room: &str,
     set: impl FnOnce(&mut PublishOptions),
 ) -> Publisher {
     let mut options =
-        PublishOptions::new(format!("{}/whip/{room}", node.public_url()), Arc::new(Clip::builtin()));
+        PublishOptions::new(format!("{}/whip/{room}", node.public()), Arc::new(Clip::builtin()));
     set(&mut options);
     let publisher = Publisher::start(options).await.expect("the publisher is taken");
     let stats = publisher.stats();
@@ -88,21 +106,30 @@ pub(crate) async fn publish_with(
 }
 
 /// Waits until a node may be asked for a stream that is published elsewhere.
-pub(crate) async fn heard_of(node: &Node, room: &str) {
-    let url = format!("{}/api/status/{room}/main", node.public_url());
-    eventually(SOON, "the stream is known to be live", || async {
+pub(crate) async fn heard_of(node: &impl Address, room: &str) {
+    heard_within(SOON, node, room).await;
+}
+
+/// The same within a promised time.
+pub(crate) async fn heard_within(limit: Duration, node: &impl Address, room: &str) {
+    let url = format!("{}/api/status/{room}/main", node.public());
+    eventually(limit, format!("{room} is known to be live"), || async {
         let status = get_json(&url).await;
-        status["live"].as_bool().unwrap_or(false).then_some(())
+        if status["live"].as_bool().unwrap_or(false) { Ok(()) } else { Err(status) }
     })
     .await;
 }
 
-pub(crate) async fn watch(node: &Node, room: &str) -> Player {
+pub(crate) async fn watch(node: &impl Address, room: &str) -> Player {
     watch_with(node, room, |_| {}).await
 }
 
-pub(crate) async fn watch_with(node: &Node, room: &str, set: impl FnOnce(&mut WatchOptions)) -> Player {
-    let mut options = WatchOptions::new(format!("{}/whep/{room}", node.public_url()));
+pub(crate) async fn watch_with(
+    node: &impl Address,
+    room: &str,
+    set: impl FnOnce(&mut WatchOptions),
+) -> Player {
+    let mut options = WatchOptions::new(format!("{}/whep/{room}", node.public()));
     options.retry_until_live = Some(SOON);
     set(&mut options);
     Player::start(options).await.expect("the viewer is served")
@@ -125,6 +152,32 @@ pub(crate) async fn plays(player: &Player, frames: u64) {
 pub(crate) async fn plays_on(player: &Player) {
     let frames = player.report().borrow().video.frames;
     plays(player, frames + 10).await;
+}
+
+/// What a newcomer is told who wants to watch a room's first stream: the status, and when to come again.
+pub(crate) async fn knock(node: &impl Address, room: &str) -> (u16, Option<u64>) {
+    knock_at(&format!("{}/whep/{room}", node.public())).await
+}
+
+/// The same of a WHEP endpoint.
+pub(crate) async fn knock_at(url: &str) -> (u16, Option<u64>) {
+    post(url, include_str!("../../../src/http/sdp/offers/chromium-watch.sdp")).await
+}
+
+/// Posts a description: the status, and when to come again.
+pub(crate) async fn post(url: &str, offer: &str) -> (u16, Option<u64>) {
+    let request = http().post(url).header("content-type", "application/sdp").body(offer.to_owned());
+    let response = request.send().await.expect("an answer");
+    let after = response.headers().get("retry-after").and_then(|after| after.to_str().ok()?.parse().ok());
+    (response.status().as_u16(), after)
+}
+
+/// Whether a node may take newcomers, and what it says that it can do.
+pub(crate) async fn readiness(operators: &str) -> (u16, Value) {
+    let url = format!("{operators}/readyz");
+    let Ok(response) = reqwest_get(&url).await else { return (0, Value::Null) };
+    let status = response.status().as_u16();
+    (status, serde_json::from_slice(&response.bytes().await.unwrap_or_default()).unwrap_or(Value::Null))
 }
 
 /// A room as a node sees it.
@@ -154,7 +207,11 @@ pub(crate) async fn get_text(url: &str) -> String {
 
 /// The value of a metric with these labels, as `/metrics` tells it.
 pub(crate) async fn metric(node: &Node, sample: &str) -> f64 {
-    let text = get_text(&format!("{}/metrics", node.operators_url())).await;
+    value(&get_text(&format!("{}/metrics", node.operators_url())).await, sample)
+}
+
+/// The value of a metric with these labels in such a text; 0 where it is not there.
+pub(crate) fn value(text: &str, sample: &str) -> f64 {
     let line = text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
     line.and_then(|value| value.parse().ok()).unwrap_or(0.0)
 }

@@ -7,7 +7,7 @@
 )]
 
 use chrono::{DateTime, TimeDelta, Utc};
-use headwater::protocol::announcement::{AnnouncedProducer, EndReason};
+use headwater::protocol::claim::{ClaimedProducer, EndReason};
 use headwater::protocol::event::*;
 use headwater::protocol::ids::*;
 use headwater::protocol::presence::{Load, Phase, Role};
@@ -44,6 +44,8 @@ struct Seat {
 struct Room {
     id: RoomId,
     publication: Option<(PublicationId, DateTime<Utc>)>,
+    /// Of that publication, or of the last one.
+    term: u64,
     seats: Vec<Seat>,
 }
 
@@ -63,7 +65,7 @@ impl Fleet {
             let region = REGIONS[number % REGIONS.len()];
             let peer = Peer {
                 node: format!("{region}-{}", number / REGIONS.len() + 1).parse().unwrap(),
-                incarnation: Incarnation(fleet.mint()),
+                incarnation: Incarnation(fleet.draw()),
                 region: region.parse().unwrap(),
             };
             fleet.nodes.push(Node { peer, started_at: fleet.now, next: 1 });
@@ -71,7 +73,7 @@ impl Fleet {
         }
         for number in 0..rooms {
             let id = format!("room-{number}").parse().unwrap();
-            fleet.rooms.push(Room { id, publication: None, seats: Vec::new() });
+            fleet.rooms.push(Room { id, publication: None, term: 0, seats: Vec::new() });
         }
         fleet
     }
@@ -115,7 +117,7 @@ impl Fleet {
         (self.next() % limit.max(1) as u64) as usize
     }
 
-    /// A v7 id, later than all before it.
+    /// A v7 id, later than all before it: only pipes have them, as the order of others means nothing.
     fn mint(&mut self) -> Uuid {
         self.now += TimeDelta::milliseconds(1);
         let (a, b) = (self.next().to_le_bytes(), self.next().to_le_bytes());
@@ -125,9 +127,10 @@ impl Fleet {
         Builder::from_unix_timestamp_millis(self.now.timestamp_millis() as u64, &random).into_uuid()
     }
 
-    fn viewer(&mut self) -> ViewerId {
+    /// A v4 id.
+    fn draw(&mut self) -> Uuid {
         let (high, low) = (self.next(), self.next());
-        ViewerId(Builder::from_random_bytes(Uuid::from_u64_pair(high, low).into_bytes()).into_uuid())
+        Builder::from_random_bytes(Uuid::from_u64_pair(high, low).into_bytes()).into_uuid()
     }
 
     fn tell(&mut self, node: usize, subject: About, what: What) {
@@ -162,10 +165,10 @@ impl Fleet {
         self.nodes[node].peer.clone()
     }
 
-    fn producers(&mut self, paused: bool) -> Vec<AnnouncedProducer> {
+    fn producers(&mut self, paused: bool) -> Vec<ClaimedProducer> {
         [(MediaKind::Audio, "audio/opus", 1), (MediaKind::Video, "video/VP8", 3)]
-            .map(|(kind, mime, encodings)| AnnouncedProducer {
-                id: ProducerId(self.viewer().0),
+            .map(|(kind, mime, encodings)| ClaimedProducer {
+                id: ProducerId(self.draw()),
                 kind,
                 mime_type: mime.into(),
                 paused,
@@ -178,16 +181,18 @@ impl Fleet {
         if self.rooms[room].publication.is_some() {
             return self.join(room);
         }
-        let (node, id) = (self.below(self.nodes.len()), PublicationId(self.mint()));
+        let (node, id) = (self.below(self.nodes.len()), PublicationId(self.draw()));
         let at = self.now;
         let state = &mut self.rooms[room];
         state.publication = Some((id, at));
+        state.term += 1;
+        let term = state.term;
         let known = state.seats.iter().position(|seat| seat.node == node);
         let viewers = known.map_or(0, |known| state.seats.remove(known).viewers);
         state.seats.insert(0, Seat { node, path: Vec::new(), pipe: None, viewers });
         let (stream, takeover) = (StreamName::default(), self.below(20) == 0);
         let producers = self.producers(false);
-        let what = StreamStarted { stream, publication: id, producers, takeover };
+        let what = StreamStarted { stream, term, publication: id, producers, takeover };
         self.tell_room(node, room, What::StreamStarted(what));
         for _ in 0..self.below(4) {
             self.attach(room);
@@ -197,7 +202,8 @@ impl Fleet {
     fn pause(&mut self, room: usize) {
         let Some((publication, _)) = self.rooms[room].publication else { return };
         let (origin, producers) = (self.rooms[room].seats[0].node, self.producers(true));
-        let what = StreamChanged { stream: StreamName::default(), publication, producers };
+        let (stream, term) = (StreamName::default(), self.rooms[room].term);
+        let what = StreamChanged { stream, term, publication, producers };
         self.tell_room(origin, room, What::StreamChanged(what));
     }
 
@@ -208,6 +214,7 @@ impl Fleet {
         let reason = reasons[self.below(reasons.len())];
         let what = StreamEnded {
             stream: StreamName::default(),
+            term: self.rooms[room].term,
             publication,
             reason,
             duration_ms: (self.now - since).num_milliseconds() as u64,
@@ -315,7 +322,7 @@ impl Fleet {
         let at = self.below(self.rooms[room].seats.len());
         self.rooms[room].seats[at].viewers += 1;
         let Seat { node, viewers, .. } = self.rooms[room].seats[at];
-        let (stream, viewer, warm) = (StreamName::default(), self.viewer(), viewers > 1);
+        let (stream, viewer, warm) = (StreamName::default(), ViewerId(self.draw()), viewers > 1);
         let join_us = if warm { 5_000 } else { 60_000 } + self.next() % 100_000;
         self.tell_room(
             node,
@@ -330,7 +337,7 @@ impl Fleet {
         };
         self.rooms[room].seats[at].viewers -= 1;
         let Seat { node, viewers, .. } = self.rooms[room].seats[at];
-        let (stream, viewer) = (StreamName::default(), self.viewer());
+        let (stream, viewer) = (StreamName::default(), ViewerId(self.draw()));
         let reason = [LeaveReason::Left, LeaveReason::Disconnected][self.below(2)];
         let duration_ms = self.next() % 600_000;
         self.tell_room(
@@ -353,6 +360,7 @@ impl Fleet {
         let here = origin || !seat.path.is_empty();
         let stream = StreamHere {
             stream: StreamName::default(),
+            term: if here && state.publication.is_some() { state.term } else { 0 },
             publication: state.publication.filter(|_| here).map(|(id, _)| id),
             path: seat.path.iter().map(|node| self.nodes[*node].peer.node.clone()).collect(),
             started_at: state.publication.filter(|_| origin).map(|(_, since)| since),
@@ -445,7 +453,7 @@ impl Fleet {
     }
 
     fn start(&mut self, node: usize) {
-        let incarnation = Incarnation(self.mint());
+        let incarnation = Incarnation(self.draw());
         let returned = &mut self.nodes[node];
         returned.peer.incarnation = incarnation;
         (returned.next, returned.started_at) = (1, self.now);

@@ -2,8 +2,9 @@
 
 use std::env;
 use std::fs;
-use std::net::TcpListener;
-use std::path::PathBuf;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::process::{self, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use super::wait::eventually;
 
 const READY: Duration = Duration::from_secs(20);
 
-/// A `nats-server` with JetStream on 127.0.0.1, its store in a temporary folder.
+/// A `nats-server`, on 127.0.0.1 and with JetStream unless said otherwise, its store in a temporary folder.
 ///
 /// Killed, and its folder removed, on drop.
 #[derive(Debug)]
@@ -25,7 +26,30 @@ pub(crate) struct NatsServer {
     process: Option<Process>,
     port: u16,
     name: String,
+    recipe: Recipe,
     dir: TempDir,
+}
+
+/// How a server is to be.
+#[derive(Debug)]
+pub(crate) struct Recipe {
+    /// Further configuration in its own format: accounts, permissions, limits, routes.
+    ///
+    /// Address, port and store are set here, whatever it says; with `accounts` in it, JetStream has
+    /// to be enabled for each account that uses it.
+    pub(crate) config: String,
+    /// Whether it has JetStream.
+    pub(crate) jetstream: bool,
+    /// Where it listens.
+    pub(crate) ip: IpAddr,
+    /// What starts it elsewhere, as `ip netns exec`.
+    pub(crate) launcher: Vec<String>,
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Self { config: String::new(), jetstream: true, ip: Ipv4Addr::LOCALHOST.into(), launcher: Vec::new() }
+    }
 }
 
 impl NatsServer {
@@ -34,25 +58,32 @@ impl NatsServer {
         Self::with_config("").await
     }
 
-    /// Starts a server with `config` in its own format: accounts, permissions, limits.
-    ///
-    /// Address, port, store and JetStream itself are set here, whatever `config` says; with
-    /// `accounts` in it, JetStream has to be enabled for each account that uses it.
+    /// Starts a server with `config` in its own format: see [`Recipe::config`].
     pub(crate) async fn with_config(config: &str) -> Self {
-        let dir = tempfile::Builder::new()
-            .prefix("headwater-nats-")
-            .tempdir()
-            .expect("a temporary folder for nats-server");
-        fs::write(dir.path().join("nats.conf"), config).expect("write the server's configuration");
-        let port = free_port();
-        let mut server = Self { process: None, port, name: format!("test-{}-{port}", process::id()), dir };
+        Self::of(Recipe { config: config.to_owned(), ..Recipe::default() }).await
+    }
+
+    /// Starts a server that is made so.
+    pub(crate) async fn of(recipe: Recipe) -> Self {
+        let mut server = Self::stopped(recipe);
         server.launch().await;
         server
     }
 
+    /// A server that [`restart`](Self::restart) starts.
+    pub(crate) fn stopped(recipe: Recipe) -> Self {
+        let dir = tempfile::Builder::new()
+            .prefix("headwater-nats-")
+            .tempdir()
+            .expect("a temporary folder for nats-server");
+        fs::write(dir.path().join("nats.conf"), &recipe.config).expect("write the server's configuration");
+        let port = free_port();
+        Self { process: None, port, name: format!("test-{}-{port}", process::id()), recipe, dir }
+    }
+
     /// Where clients connect, as `nats://127.0.0.1:port`; the same after a restart.
     pub(crate) fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+        format!("nats://{}:{}", self.recipe.ip, self.port)
     }
 
     /// A new client without credentials.
@@ -69,6 +100,29 @@ impl NatsServer {
     pub(crate) async fn restart(&mut self) {
         self.stop();
         self.launch().await;
+    }
+
+    /// Kills the server and takes all that it has stored; [`restart`](Self::restart) starts it empty.
+    pub(crate) fn wipe(&mut self) {
+        self.stop();
+        let _ = fs::remove_dir_all(self.dir.path().join("store"));
+    }
+
+    /// Copies what the server has stored, as a backup does; for [`restore`](Self::restore).
+    pub(crate) fn back_up(&self) {
+        copy(&self.dir.path().join("store"), &self.dir.path().join("backup")).expect("copy the store");
+    }
+
+    /// Kills the server and puts back what it had stored at the last [`back_up`](Self::back_up);
+    /// [`restart`](Self::restart) starts it with that.
+    pub(crate) fn restore(&mut self) {
+        self.wipe();
+        copy(&self.dir.path().join("backup"), &self.dir.path().join("store")).expect("copy the backup");
+    }
+
+    /// Whether JetStream is there from the next start on.
+    pub(crate) fn set_jetstream(&mut self, jetstream: bool) {
+        self.recipe.jetstream = jetstream;
     }
 
     /// Freezes the server (SIGSTOP): connections stay open and nothing answers.
@@ -93,11 +147,13 @@ impl NatsServer {
     async fn launch(&mut self) {
         let dir = self.dir.path();
         let program = nats_server();
-        let mut process = Process::spawn(&program, |command| {
+        let mut process = Process::spawn_through(&self.recipe.launcher, &program, |command| {
+            if self.recipe.jetstream {
+                command.arg("--jetstream").arg("--store_dir").arg(dir.join("store"));
+            }
             command
-                .args(["--addr", "127.0.0.1", "--port", &self.port.to_string()])
-                .args(["--name", &self.name, "--jetstream", "--store_dir"])
-                .arg(dir.join("store"))
+                .args(["--addr", &self.recipe.ip.to_string(), "--port", &self.port.to_string()])
+                .args(["--name", &self.name])
                 .arg("--config")
                 .arg(dir.join("nats.conf"))
                 .arg("--log")
@@ -120,11 +176,25 @@ impl NatsServer {
 
     /// Whether the server on our port is ours and takes clients.
     async fn greets(&self) -> Option<()> {
-        let stream = TcpStream::connect(("127.0.0.1", self.port)).await.ok()?;
+        let stream = TcpStream::connect((self.recipe.ip, self.port)).await.ok()?;
         let mut info = String::new();
         BufReader::new(stream).read_line(&mut info).await.ok()?;
         info.contains(&self.name).then_some(())
     }
+}
+
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &to)?;
+        } else {
+            fs::copy(entry.path(), to)?;
+        }
+    }
+    Ok(())
 }
 
 /// `NATS_SERVER`, else what the search path has.
@@ -146,7 +216,7 @@ fn nats_server() -> PathBuf {
 
 /// A port below those the system hands out, so that nothing takes it while the server is down,
 /// not even a client that reconnects to it and happens to get it as its own.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     const FIRST: u32 = 20_000;
     const COUNT: u32 = 12_000;
     static NEXT: AtomicU32 = AtomicU32::new(0);

@@ -23,7 +23,18 @@ impl Process {
         program: impl Into<OsString>,
         configure: impl FnOnce(&mut Command),
     ) -> io::Result<Self> {
-        let mut command = tied_to_parent(program.into());
+        Self::spawn_through(&[], program, configure)
+    }
+
+    /// The same through `launcher`: a command that becomes what its further arguments name, such as
+    /// `ip netns exec`.
+    pub(crate) fn spawn_through(
+        launcher: &[String],
+        program: impl Into<OsString>,
+        configure: impl FnOnce(&mut Command),
+    ) -> io::Result<Self> {
+        let words = launcher.iter().map(OsString::from).chain([program.into()]);
+        let mut command = tied_to_parent(words.collect());
         configure(&mut command);
         command.process_group(0);
         let (started, child) = mpsc::sync_channel(1);
@@ -75,19 +86,18 @@ impl Drop for Process {
     }
 }
 
-fn tied_to_parent(program: OsString) -> Command {
-    const TIE: [&str; 2] = ["--pdeathsig", "KILL"];
-    let supported = Command::new("setpriv")
-        .args(TIE)
+fn tied_to_parent(words: Vec<OsString>) -> Command {
+    const TIE: [&str; 3] = ["setpriv", "--pdeathsig", "KILL"];
+    let supported = Command::new(TIE[0])
+        .args(&TIE[1..])
         .arg("true")
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success());
-    if !supported {
-        return Command::new(program);
-    }
-    let mut command = Command::new("setpriv");
-    command.args(TIE).arg("--").arg(program);
+    let tie = TIE.iter().filter(|_| supported).map(OsString::from);
+    let mut words = tie.chain(words);
+    let mut command = Command::new(words.next().expect("a program"));
+    command.args(words);
     command
 }

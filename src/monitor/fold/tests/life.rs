@@ -1,183 +1,14 @@
 //! What a user would notice of a room's life.
 
-use std::collections::BTreeMap;
-
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use uuid::Uuid;
 
-use crate::monitor::fold::State;
-use crate::monitor::view::{Condition, RoomSort, RoomView, RoomsQuery, StreamTree, TreeNode, TreeRole};
-use crate::protocol::announcement::EndReason;
+use super::fleet::{Fleet, drawn_all, summary};
+use crate::monitor::view::{Condition, RoomSort, RoomsQuery, Severity, TreeRole};
+use crate::protocol::claim::EndReason;
 use crate::protocol::event::*;
 use crate::protocol::ids::*;
-use crate::protocol::presence::{Load, Phase};
-
-/// A fleet by hand: nodes are named as `west-1`, of the region `west`.
-#[derive(Default)]
-struct Fleet {
-    state: State,
-    /// Of each node its process and the number of its last event.
-    nodes: BTreeMap<&'static str, (u128, u64)>,
-    seconds: i64,
-    /// What they tell of, `demo` where none.
-    room: Option<&'static str>,
-}
-
-impl Fleet {
-    fn now(&self) -> DateTime<Utc> {
-        DateTime::from_timestamp(1_790_000_000, 0).unwrap() + TimeDelta::seconds(self.seconds)
-    }
-
-    fn peer(&mut self, node: &'static str) -> Peer {
-        let number = self.nodes.len() as u128 + 1;
-        let (process, _) = *self.nodes.entry(node).or_insert((number, 0));
-        Peer {
-            node: node.parse().unwrap(),
-            incarnation: Incarnation(Uuid::from_u128(process)),
-            region: node.split('-').next().unwrap().parse().unwrap(),
-        }
-    }
-
-    /// A second passes and the node tells something of the room, or of itself.
-    fn tell(&mut self, node: &'static str, what: What) -> Event {
-        self.seconds += 1;
-        let source = self.peer(node);
-        let known = self.nodes.get_mut(node).unwrap();
-        known.1 += 1;
-        let subject = match what.name().starts_with("node.") {
-            true => About::Node(source.node.clone()),
-            false => About::Room(self.room.unwrap_or("demo").parse().unwrap()),
-        };
-        let event = Event { id: known.1, time: self.now(), source, subject, what };
-        self.state.apply(self.state.position().sequence + 1, event.time, Some(&event));
-        event
-    }
-
-    /// The node's next process.
-    fn restart(&mut self, node: &'static str) {
-        let number = self.nodes.values().map(|(process, _)| process).max().unwrap() + 100;
-        self.nodes.insert(node, (number, 0));
-        self.tell(node, What::NodeStarted(summary(Phase::Serving)));
-    }
-
-    fn publish(&mut self, node: &'static str, publication: u128) {
-        let (stream, publication) = (StreamName::default(), PublicationId(Uuid::from_u128(publication)));
-        let what = StreamStarted { stream, publication, producers: Vec::new(), takeover: false };
-        self.tell(node, What::StreamStarted(what));
-    }
-
-    fn end(&mut self, node: &'static str, publication: u128, reason: EndReason) {
-        let (stream, publication) = (StreamName::default(), PublicationId(Uuid::from_u128(publication)));
-        let what = StreamEnded { stream, publication, reason, duration_ms: 3000, bytes: 9 };
-        self.tell(node, What::StreamEnded(what));
-    }
-
-    fn join(&mut self, node: &'static str, viewers: u32) -> Event {
-        let (stream, viewer) = (StreamName::default(), ViewerId(Uuid::nil()));
-        let what = ViewerJoined { stream, viewer, warm: viewers > 1, join_us: 40_000, viewers };
-        self.tell(node, What::ViewerJoined(what))
-    }
-
-    fn open(&mut self, from: &'static str, to: &'static str, pipe: u128) {
-        let (pipe, to, streams) = (PipeId(Uuid::from_u128(pipe)), self.peer(to), vec![StreamName::default()]);
-        self.tell(from, What::PipeOpening(PipeOpening { pipe, to: to.clone(), attempt: 2, hop: 1 }));
-        let opened = PipeOpened { pipe, to, attempt: 2, hop: 1, streams, setup_us: 12_000 };
-        self.tell(from, What::PipeOpened(opened));
-    }
-
-    fn lose_pipe(&mut self, from: &'static str, to: &'static str, pipe: u128) {
-        let (pipe, to) = (PipeId(Uuid::from_u128(pipe)), self.peer(to));
-        let reason = "it has fallen silent".into();
-        let what = PipeClosed { pipe, to, reason, lost: true, duration_ms: 5, bytes: 7 };
-        self.tell(from, What::PipeClosed(what));
-    }
-
-    fn summarize(
-        &mut self,
-        node: &'static str,
-        publication: Option<u128>,
-        path: &[&str],
-        pipes: &[(u128, &'static str)],
-        viewers: u32,
-    ) {
-        let since = self.now();
-        let stream = StreamHere {
-            stream: StreamName::default(),
-            publication: publication.map(|id| PublicationId(Uuid::from_u128(id))),
-            path: path.iter().map(|node| node.parse().unwrap()).collect(),
-            started_at: path.is_empty().then_some(since),
-            producers: Vec::new(),
-            bitrate: 1_000_000,
-            lost: 0,
-            viewers,
-            quality: Quality { sampled: 1, bitrate: 500_000, ..Quality::default() },
-        };
-        let pipe = |(pipe, to): &(u128, &'static str)| PipeHere {
-            pipe: PipeId(Uuid::from_u128(*pipe)),
-            to: self.peer(to),
-            open: true,
-            since,
-            streams: vec![StreamName::default()],
-            bitrate: 1_000_000,
-        };
-        let pipes = pipes.iter().map(pipe).collect();
-        self.tell(node, What::RoomSummary(RoomSummary { streams: vec![stream], pipes, waiting: 1 }));
-    }
-
-    fn lost(&mut self, teller: &'static str, lost: &'static str) {
-        let lost = self.peer(lost);
-        self.tell(teller, What::NodeLost(NodeLost { lost }));
-    }
-
-    fn room(&self) -> RoomView {
-        self.state.room(&"demo".parse().unwrap(), self.now()).unwrap()
-    }
-
-    fn stream(&self) -> StreamTree {
-        self.room().streams.remove(0)
-    }
-
-    /// west-1 publishes, east-1 relays it, east-2 and west-2 are edges, with 1, 2, 3 and 4 viewers.
-    fn with_tree() -> Self {
-        let mut fleet = Self::default();
-        for node in ["west-1", "east-1", "east-2", "west-2"] {
-            fleet.tell(node, What::NodeStarted(summary(Phase::Serving)));
-        }
-        fleet.publish("west-1", 1);
-        fleet.open("west-1", "east-1", 11);
-        fleet.open("east-1", "east-2", 12);
-        fleet.open("west-1", "west-2", 13);
-        fleet.summarize("west-1", Some(1), &[], &[(11, "east-1"), (13, "west-2")], 1);
-        fleet.summarize("east-1", Some(1), &["west-1"], &[(12, "east-2")], 2);
-        fleet.summarize("east-2", Some(1), &["west-1", "east-1"], &[], 3);
-        fleet.summarize("west-2", Some(1), &["west-1"], &[], 4);
-        fleet
-    }
-}
-
-fn summary(phase: Phase) -> NodeSummary {
-    NodeSummary {
-        roles: Vec::new(),
-        version: "1".into(),
-        phase,
-        started_at: DateTime::UNIX_EPOCH,
-        load: Load::default(),
-        public_url: String::new(),
-        every_ms: 10_000,
-    }
-}
-
-/// As `west-1:1(east-1:2,…)`: nodes and their viewers, `!` where one is lost.
-fn drawn(node: &TreeNode) -> String {
-    let lost = if node.condition == Condition::Lost { "!" } else { "" };
-    let below: Vec<String> = node.children.iter().map(drawn).collect();
-    let below = if below.is_empty() { String::new() } else { format!("({})", below.join(",")) };
-    format!("{}{lost}:{}{below}", node.node, node.viewers)
-}
-
-fn drawn_all(stream: &StreamTree) -> (String, Vec<String>) {
-    (stream.tree.as_ref().map(drawn).unwrap_or_default(), stream.apart.iter().map(drawn).collect())
-}
+use crate::protocol::presence::Phase;
 
 #[test]
 fn a_publisher_is_live_at_once_and_its_viewers_count() {
@@ -272,14 +103,6 @@ fn the_viewers_of_a_lost_edge_vanish_and_come_back_with_it() {
 }
 
 #[test]
-fn a_node_thought_lost_is_back_with_its_next_word() {
-    let mut fleet = Fleet::with_tree();
-    fleet.lost("west-1", "east-2");
-    fleet.join("east-2", 4);
-    assert_eq!(fleet.stream().viewers, 11);
-}
-
-#[test]
 fn below_a_lost_relay_viewers_wait_apart() {
     let mut fleet = Fleet::with_tree();
     fleet.lost("west-1", "east-1");
@@ -288,53 +111,6 @@ fn below_a_lost_relay_viewers_wait_apart() {
     fleet.open("west-1", "east-2", 15);
     fleet.summarize("east-2", Some(1), &["west-1"], &[], 3);
     assert_eq!(drawn_all(&fleet.stream()), ("west-1:1(east-2:3,west-2:4)".into(), vec![]));
-}
-
-#[test]
-fn a_lost_origin_ends_its_stream_and_a_newer_publication_replaces_it() {
-    let mut fleet = Fleet::with_tree();
-    fleet.lost("west-2", "west-1");
-    let stream = fleet.stream();
-    assert_eq!((stream.live, stream.ended), (false, Some(EndReason::Lost)));
-    assert_eq!(stream.tree.unwrap().condition, Condition::Lost);
-    for (node, viewers) in [("east-1", 2), ("east-2", 3), ("west-2", 4)] {
-        fleet.summarize(node, None, &[], &[], viewers);
-    }
-    fleet.publish("north-1", 2);
-    let stream = fleet.stream();
-    assert!(stream.live && stream.ended.is_none());
-    let apart = vec!["east-1:2".into(), "east-2:3".into(), "west-2:4".into()];
-    assert_eq!(drawn_all(&stream), ("north-1:0".into(), apart));
-}
-
-#[test]
-fn a_stream_that_ended_stays_with_its_reason_until_it_is_published_anew() {
-    let mut fleet = Fleet::with_tree();
-    fleet.end("west-1", 1, EndReason::Disconnected);
-    fleet.summarize("west-1", None, &[], &[(13, "west-2")], 1);
-    let stream = fleet.stream();
-    assert_eq!((stream.live, stream.ended), (false, Some(EndReason::Disconnected)));
-    assert!(stream.ended_at > stream.started_at && stream.tree.is_none());
-    assert_eq!(stream.viewers, 10, "all wait for it");
-    let listed = RoomsQuery { live: Some(true), ..RoomsQuery::default() };
-    assert_eq!(fleet.state.rooms(&listed, fleet.now()).total, 1, "whoever waits is not overlooked");
-
-    fleet.publish("west-1", 2);
-    let stream = fleet.stream();
-    assert_eq!((stream.live, stream.ended, stream.ended_at), (true, None, None));
-    fleet.end("west-1", 1, EndReason::Replaced);
-    assert!(fleet.stream().live, "an older publication's end is no news");
-}
-
-#[test]
-fn a_takeover_on_another_node_leaves_one_origin() {
-    let mut fleet = Fleet::default();
-    fleet.publish("west-1", 1);
-    fleet.publish("east-1", 2);
-    assert_eq!(drawn_all(&fleet.stream()).0, "east-1:0");
-    assert_eq!(fleet.state.fleet(fleet.now()).totals.streams, 1);
-    fleet.end("west-1", 1, EndReason::Replaced);
-    assert!(fleet.stream().live);
 }
 
 #[test]
@@ -442,17 +218,6 @@ fn the_newest_problems_of_a_room_are_kept_and_told_for_a_day() {
 }
 
 #[test]
-fn a_fleet_that_has_fallen_silent_as_a_whole_is_lost() {
-    let mut fleet = Fleet::with_tree();
-    fleet.seconds += 30;
-    assert!(fleet.room().live, "summaries may be late");
-    fleet.seconds += 30;
-    let view = fleet.state.fleet(fleet.now());
-    assert_eq!((view.totals.nodes, view.totals.viewers), (0, 0));
-    assert_eq!(fleet.stream().ended, Some(EndReason::Lost));
-}
-
-#[test]
 fn what_a_node_tells_no_more_of_a_room_is_over_in_the_end() {
     let mut fleet = Fleet::with_tree();
     for _ in 0..30 {
@@ -466,11 +231,26 @@ fn what_a_node_tells_no_more_of_a_room_is_over_in_the_end() {
 }
 
 #[test]
-fn a_stream_that_others_call_lost_is_back_with_its_origins_next_word() {
+fn a_pipe_without_media_and_a_producer_that_a_child_cant_take_say_what_to_do() {
     let mut fleet = Fleet::with_tree();
-    fleet.end("east-2", 1, EndReason::Lost);
-    assert_eq!(fleet.stream().ended, Some(EndReason::Lost));
-    assert_eq!(fleet.room().problems.len(), 1, "the room tells it too");
-    fleet.summarize("west-1", Some(1), &[], &[(11, "east-1"), (13, "west-2")], 1);
-    assert!(fleet.stream().live);
+    let (from, to, pipe) = (fleet.peer("west-1"), fleet.peer("east-1"), PipeId(Uuid::from_u128(11)));
+    let (streams, address) = (vec![StreamName::default()], Some("192.0.2.7:40000".into()));
+    fleet.tell("east-1", What::PipeStarved(PipeStarved { pipe, from, streams, address, silent_ms: 3_200 }));
+    let (stream, producer) = (Some(StreamName::default()), ProducerId(Uuid::nil()));
+    let (reason, detail) = ("unsupported".into(), "video/AV1 is none of its codecs".into());
+    let what = PipeRefused { pipe, to, stream, producer, reason, detail };
+    fleet.tell("west-1", What::PipeRefused(what));
+    let problems = fleet.room().problems;
+    assert_eq!(
+        problems[1].text,
+        "In room demo, east-1 got no media over its pipe from west-1 for 3.2 s, though west-1 sends main. \
+         Let UDP from 192.0.2.7:40000 through to east-1, or correct pipe.announced on west-1."
+    );
+    assert_eq!(
+        problems[0].text,
+        "In room demo, west-1 has a producer of stream main that east-1 can't take: video/AV1 is none of its \
+         codecs. Give west-1 and east-1 the same media.codecs, or publish what both can."
+    );
+    assert_eq!((problems[1].severity, problems[0].severity), (Severity::Error, Severity::Warning));
+    assert_eq!(drawn_all(&fleet.stream()).0, "west-1:1(east-1:2(east-2:3),west-2:4)", "both tell no end");
 }

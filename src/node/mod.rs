@@ -1,0 +1,281 @@
+//! A node: assembled, supervised, drained, and taken apart in reverse order.
+
+mod phase;
+mod supervise;
+mod workers;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::broker::{Broker, ConnectError};
+use crate::config::{Config, ConfigError};
+use crate::fleet::{Ended, Fleet, FleetConfig, Heartbeat, Profile, fleet};
+use crate::http::{self, App, Verifier};
+use crate::media::{Engine, EngineError};
+use crate::protocol::claim::EndReason;
+use crate::protocol::ids::{Incarnation, Peer};
+use crate::protocol::presence::Phase;
+use crate::room::{Context, Rooms, RoomsHandle};
+use crate::telemetry::Metrics;
+use supervise::Supervisor;
+
+/// How long each step of a stop may take.
+const GRACE: Duration = Duration::from_secs(5);
+/// Requests of other nodes that may wait at the door.
+const INBOX: usize = 4096;
+/// Signs of life, claims and requests for claims that may wait for the fleet's task.
+const NEWS: usize = 16_384;
+/// How often a draining node looks whether it is empty.
+const DRAIN_LOOK: Duration = Duration::from_millis(100);
+
+/// A running node.
+#[derive(Debug)]
+pub struct Node {
+    ctx: Arc<Context>,
+    rooms: RoomsHandle,
+    /// Serving, or draining.
+    wanted: watch::Sender<Phase>,
+    supervisor: Supervisor,
+    stop: CancellationToken,
+    /// Ends the recording of events, after everything that may record one.
+    recorded: CancellationToken,
+    recording: TaskTracker,
+    public: SocketAddr,
+    operators: SocketAddr,
+}
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// An HTTP listener.
+    #[error("{key} {address}: {source}")]
+    Listen {
+        /// The key of the configuration.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The media workers.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The broker.
+    #[error(transparent)]
+    Broker(#[from] ConnectError),
+    /// The key of signed tokens.
+    #[error("auth.jwt.key: {0}")]
+    Auth(#[from] jsonwebtoken::errors::Error),
+}
+
+impl Node {
+    /// Starts a node. It serves once it knows that its name is free, also where NATS is away; what needs other
+    /// nodes works once NATS is there.
+    ///
+    /// # Errors
+    /// [`StartError`] that names the key to change.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        config.check()?;
+        let me = Peer {
+            node: config.node.name.clone(),
+            incarnation: Incarnation(Uuid::now_v7()),
+            region: config.node.region.clone(),
+        };
+        let public_listener = listen("http.listen", config.http.listen).await?;
+        let operators_listener = listen("operators.listen", config.operators.listen).await?;
+        let public = address(&public_listener, config.http.listen);
+        let operators = address(&operators_listener, config.operators.listen);
+
+        let metrics = Arc::new(Metrics::new());
+        let verifier = Arc::new(Verifier::new(&config.auth)?);
+        let (dead, deaths) = mpsc::channel(16);
+        let engine = Arc::new(Engine::start(&config, &metrics, dead).await?);
+        let broker = Broker::connect(&config, &me, &metrics).await?;
+        // Before the first sign of life, so that no one asks a node that doesn't hear yet.
+        let (requests, hearing) = (broker.take_requests().await?, broker.hear().await?);
+
+        let (events, recording_events) = broker.recorder(&config.events);
+        let (recording, recorded) = (TaskTracker::new(), CancellationToken::new());
+        recording.spawn(recording_events.run(recorded.clone()));
+
+        let (wanted, wanted_seen) = watch::channel(Phase::Serving);
+        let (serving, serving_seen) = watch::channel(false);
+        let (telling, phase) = watch::channel(Phase::Starting);
+        let (news, news_inbox) = mpsc::channel(NEWS);
+        let (view, fleet_seen) = watch::channel(Arc::new(Fleet::new(me.clone(), config.timeouts.presence)));
+        let public_url =
+            config.http.public_url.as_ref().map_or_else(|| format!("http://{public}"), ToString::to_string);
+        let (directory, mut fleet_task) = fleet(FleetConfig {
+            broker: broker.clone(),
+            heartbeat: Heartbeat {
+                phase: wanted_seen.clone(),
+                metrics: Arc::clone(&metrics),
+                events: events.clone(),
+                summary: config.events.summary,
+                started_at: Utc::now(),
+            },
+            me: me.clone(),
+            profile: Profile {
+                roles: config.node.roles.clone(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                public_url,
+            },
+            patience: config.timeouts.presence,
+            message_bytes: config.limits.message_bytes,
+            seed: Uuid::new_v4().as_u64_pair().0,
+            news: news_inbox,
+            view,
+            serving,
+        });
+        let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
+        let ctx = Arc::new(Context {
+            me,
+            config: Arc::new(config),
+            broker,
+            events,
+            engine,
+            metrics,
+            directory,
+            fleet: fleet_seen,
+            phase,
+            tracker: tracker.clone(),
+        });
+
+        let supervisor = Supervisor::new(tracker.clone(), wanted.clone(), stop.clone());
+        let (rooms, handle, commands) = Rooms::new(Arc::clone(&ctx));
+        let (remote, remote_inbox) = mpsc::channel(INBOX);
+        let phases = phase::tell(wanted_seen, serving_seen, ctx.broker.connected(), telling, phase::ALONE);
+        supervisor.must_run_on("the node's phase", phases);
+        supervisor.must_run_on("the rooms", rooms.run(commands, remote_inbox));
+        supervisor.must_run_on("the requests of other nodes", requests.read(remote, news.clone(), tracker));
+        supervisor.must_run_on("the hearing of the fleet", hearing.read(news));
+        let (failing, fleet_stop, name) = (supervisor.clone(), stop.clone(), ctx.me.node.clone());
+        supervisor.must_run("the fleet", async move {
+            // The task outlives this: what it reads from must not end before the reason is told.
+            if let Ended::NameTaken(other) = fleet_task.run(fleet_stop).await {
+                let process = other.incarnation;
+                failing.fail(format!(
+                    "another process named {name} is serving (incarnation {process}); stop it or set node.name"
+                ));
+            }
+        });
+        let replacing = workers::replace(Arc::clone(&ctx), handle.clone(), deaths, stop.clone());
+        supervisor.must_run("the replacement of media workers", replacing);
+        let app = App { ctx: Arc::clone(&ctx), rooms: handle.clone(), verifier };
+        let routes = http::public(app.clone());
+        supervisor.must_run("http.listen", http::serve(public_listener, routes, stop.clone()));
+        let routes = http::operators(app);
+        supervisor.must_run("operators.listen", http::serve(operators_listener, routes, stop.clone()));
+        tracing::info!(node = %ctx.me.node, region = %ctx.me.region, %public, %operators, "node started");
+        Ok(Self { ctx, rooms: handle, wanted, supervisor, stop, recorded, recording, public, operators })
+    }
+
+    /// Where publishers and viewers reach the node on this machine.
+    pub fn public_url(&self) -> String {
+        format!("http://{}", self.public)
+    }
+
+    /// Where operators reach the node on this machine.
+    pub fn operators_url(&self) -> String {
+        format!("http://{}", self.operators)
+    }
+
+    /// The node as its peers know it.
+    pub fn peer(&self) -> &Peer {
+        &self.ctx.me
+    }
+
+    /// The rooms, for embedders.
+    pub fn rooms(&self) -> &RoomsHandle {
+        &self.rooms
+    }
+
+    /// What the rooms share, for embedders.
+    pub fn context(&self) -> &Arc<Context> {
+        &self.ctx
+    }
+
+    /// Returns once the node can't go on, with the reason; it takes nothing new from then on. What it has
+    /// plays until it is stopped.
+    pub fn failed(&self) -> impl Future<Output = String> + Send + use<> {
+        self.supervisor.failed()
+    }
+
+    /// Takes nothing new, tells the fleet, and waits for viewers and publishers to leave, at most as
+    /// long as `timeouts.drain`.
+    pub async fn drain(&self) {
+        self.wanted.send_replace(Phase::Draining);
+        let patience = self.ctx.config.timeouts.drain;
+        tracing::info!(patience_ms = patience.as_millis(), "draining");
+        let metrics = &self.ctx.metrics;
+        let empty = async {
+            while metrics.viewers.get() > 0 || metrics.streams.get() > 0 {
+                tokio::time::sleep(DRAIN_LOOK).await;
+            }
+        };
+        if tokio::time::timeout(patience, empty).await.is_err() {
+            let (viewers, streams) = (metrics.viewers.get(), metrics.streams.get());
+            tracing::warn!(viewers, streams, "drain deadline reached: ending what is left");
+        }
+    }
+
+    /// Ends everything, says so, and returns once the workers are gone. Each step has a limit.
+    pub async fn stop(self) {
+        let Self { ctx, rooms, wanted, supervisor, stop, recorded, recording, .. } = self;
+        supervisor.stopping();
+        wanted.send_replace(Phase::Draining);
+        in_time("rooms", rooms.stop(EndReason::Drained)).await;
+        drop(rooms);
+        stop.cancel();
+        ctx.tracker.close();
+        in_time("tasks", ctx.tracker.wait()).await;
+        recorded.cancel();
+        recording.close();
+        in_time("the recording of events", recording.wait()).await;
+        ctx.broker.close().await;
+        tracing::info!(node = %ctx.me.node, "node stopped");
+        in_time("media workers", drop_aside(ctx)).await;
+    }
+}
+
+/// Drops the node's last parts. Dropping the workers waits for their threads: that is not for the runtime to
+/// do, nor for its end to wait for.
+async fn drop_aside(ctx: Arc<Context>) {
+    let (done, dropped) = oneshot::channel::<()>();
+    let runtime = tokio::runtime::Handle::current();
+    let thread = std::thread::Builder::new().name("stopping".to_owned()).spawn(move || {
+        let _runtime = runtime.enter();
+        drop(ctx);
+        drop(done);
+    });
+    if thread.is_ok() {
+        let _ = dropped.await;
+    }
+}
+
+/// Waits for a step of a stop, but not for ever.
+async fn in_time(what: &'static str, step: impl Future<Output = ()>) {
+    if tokio::time::timeout(GRACE, step).await.is_err() {
+        tracing::warn!("{what} did not end in time");
+    }
+}
+
+async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { key, address, source })
+}
+
+fn address(listener: &TcpListener, configured: SocketAddr) -> SocketAddr {
+    listener.local_addr().unwrap_or(configured)
+}

@@ -1,0 +1,147 @@
+//! What a node says of its own streams, on `room.<room>.stream.<stream>.<node>`.
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::ids::{NodeName, Peer, ProducerId, PublicationId, RoomId, StreamName};
+use super::rtp::MediaKind;
+use super::schema;
+
+/// A node's word that it has a stream's publisher, or has it no more: the only truth about streams.
+///
+/// Of two live claims to a stream the higher ([`Claim::rank`]) wins, on every node alike.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Claim {
+    /// The room.
+    pub room_id: RoomId,
+    /// The stream.
+    pub stream: StreamName,
+    /// One more than the highest that the origin had heard of this stream when it went live.
+    pub term: u64,
+    /// The publication that this is about.
+    pub publication: PublicationId,
+    /// The node where it is published: whoever says this.
+    pub origin: Peer,
+    /// The number of this change among all that its origin has claimed, from 1: later ones hold.
+    pub revision: u64,
+    /// Live, or ended and why.
+    pub state: StreamState,
+    /// Whether media comes from the publisher; a muted one sends none.
+    pub flowing: bool,
+    /// Whether the publication took the stream's name from another that was live.
+    pub takeover: bool,
+    /// What the publisher sends; empty once ended.
+    pub producers: Vec<ClaimedProducer>,
+    /// The nodes that the media passed before its origin's own; empty for a publisher of its own.
+    #[serde(default)]
+    pub path: Vec<NodeName>,
+    /// When the publication started, by the clock of its origin: for people.
+    pub started_at: DateTime<Utc>,
+}
+
+/// What decides between two claims to one stream: causal order, never a clock.
+pub type Rank = (u64, PublicationId);
+
+/// Whether a stream can be watched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum StreamState {
+    /// It can.
+    Live,
+    /// It is over.
+    Ended(EndReason),
+}
+
+/// Why a stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum EndReason {
+    /// The publisher said so.
+    Unpublished,
+    /// The publisher's connection failed.
+    Disconnected,
+    /// The publisher sent nothing for too long.
+    Silent,
+    /// Another publisher took the stream's name.
+    Replaced,
+    /// An operator ended it.
+    Closed,
+    /// The origin drained.
+    Drained,
+    /// The media worker failed.
+    Media,
+    /// The origin vanished.
+    Lost,
+    /// A reason of a newer node.
+    #[serde(other)]
+    Unknown,
+}
+
+/// A producer as its origin claims it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClaimedProducer {
+    /// The producer.
+    pub id: ProducerId,
+    /// Audio or video.
+    #[schemars(schema_with = "schema::media_kind")]
+    pub kind: MediaKind,
+    /// Its codec, as `video/VP8`.
+    pub mime_type: String,
+    /// Whether it is paused.
+    pub paused: bool,
+    /// How many layers it sends (simulcast encodings).
+    pub encodings: u8,
+}
+
+/// The most producers that a claim may have.
+const MAX_PRODUCERS: usize = 64;
+/// The longest codec name, in bytes.
+const MAX_MIME_TYPE: usize = 64;
+/// The longest path: a stream that passed more nodes than this is going round in circles.
+pub const MAX_PATH: usize = 16;
+
+impl Claim {
+    /// Whether the stream can be watched.
+    pub fn is_live(&self) -> bool {
+        self.state == StreamState::Live
+    }
+
+    /// What decides between two live claims: the higher wins.
+    pub fn rank(&self) -> Rank {
+        (self.term, self.publication)
+    }
+
+    /// Whether its parts have sizes that an honest node sends.
+    pub fn is_sound(&self) -> bool {
+        self.producers.len() <= MAX_PRODUCERS
+            && self.path.len() <= MAX_PATH
+            && self.producers.iter().all(|producer| producer.mime_type.len() <= MAX_MIME_TYPE)
+    }
+
+    /// The same publication, over.
+    #[must_use]
+    pub fn ended(&self, reason: EndReason) -> Self {
+        Self { state: StreamState::Ended(reason), flowing: false, producers: Vec::new(), ..self.clone() }
+    }
+}
+
+impl EndReason {
+    /// The reason as it is written on the wire and in logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unpublished => "unpublished",
+            Self::Disconnected => "disconnected",
+            Self::Silent => "silent",
+            Self::Replaced => "replaced",
+            Self::Closed => "closed",
+            Self::Drained => "drained",
+            Self::Media => "media",
+            Self::Lost => "lost",
+            Self::Unknown => "unknown",
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! The viewers of this node: they come, wait for their stream, are served and go.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::effect::{Answer, Effect, Figure};
+use super::input::{Ticket, WatchRequest};
+use super::sources::Source;
+use super::{Core, Moment};
+use crate::protocol::event::{LeaveReason, ViewerId, What};
+use crate::protocol::ids::{ProducerId, SessionId, StreamName};
+use crate::protocol::media::{MediaError, Sent, TransportInfo};
+use crate::protocol::presence::Role;
+use crate::room::RoomError;
+
+/// The viewers of this node.
+#[derive(Debug, Default)]
+pub(super) struct Audience {
+    viewers: BTreeMap<SessionId, Viewer>,
+    /// Viewers whose stream is on its way.
+    waiting: Vec<Waiting>,
+    /// Viewers that are being connected right now.
+    opening: BTreeMap<SessionId, Opening>,
+    /// How many viewers each stream has.
+    counts: BTreeMap<StreamName, u32>,
+    /// When a stream was last wanted here.
+    wanted_at: BTreeMap<StreamName, Instant>,
+    /// Since when streams are gone that viewers wait for.
+    gone_since: BTreeMap<StreamName, Instant>,
+}
+
+/// A viewer that is served.
+#[derive(Debug)]
+pub(super) struct Viewer {
+    /// Its name in events.
+    pub(super) id: ViewerId,
+    pub(super) stream: StreamName,
+    pub(super) since: Instant,
+    pub(super) connected: bool,
+    /// The producers that it is being sent.
+    showing: Vec<ProducerId>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    ticket: Ticket,
+    request: WatchRequest,
+    since: Instant,
+}
+
+#[derive(Debug)]
+struct Opening {
+    ticket: Ticket,
+    stream: StreamName,
+    since: Instant,
+    kind: &'static str,
+    showing: Vec<ProducerId>,
+}
+
+impl Audience {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&SessionId, &Viewer)> + Clone {
+        self.viewers.iter()
+    }
+
+    pub(super) fn get(&self, session: SessionId) -> Option<&Viewer> {
+        self.viewers.get(&session)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.viewers.is_empty() && self.waiting.is_empty() && self.opening.is_empty()
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// How many viewers a stream has.
+    pub(super) fn of(&self, stream: &StreamName) -> u32 {
+        self.counts.get(stream).copied().unwrap_or(0)
+    }
+
+    /// The streams that have viewers.
+    pub(super) fn watched(&self) -> impl Iterator<Item = &StreamName> {
+        self.counts.keys()
+    }
+
+    /// The streams that someone watches or waits for.
+    pub(super) fn wanted(&self) -> impl Iterator<Item = &StreamName> {
+        self.counts.keys().chain(self.waiting.iter().map(|waiting| &waiting.request.stream))
+    }
+
+    /// Whether a stream is wanted, or was until `idle` ago.
+    pub(super) fn recently_wanted(&self) -> impl Iterator<Item = &StreamName> {
+        self.wanted_at.keys()
+    }
+
+    /// Notes that these streams are wanted now, and forgets those that have not been for `idle`.
+    pub(super) fn want(&mut self, streams: impl Iterator<Item = StreamName>, idle: Duration, now: Instant) {
+        for stream in streams {
+            self.wanted_at.insert(stream, now);
+        }
+        self.wanted_at.retain(|_, at| now.saturating_duration_since(*at) < idle);
+    }
+
+    pub(super) fn want_nothing(&mut self) {
+        self.wanted_at.clear();
+    }
+
+    /// The trace of a viewer that waits for one of these streams.
+    pub(super) fn trace_of(&self, streams: &super::upstream::Streams) -> Option<crate::telemetry::Trace> {
+        let waits = self.waiting.iter().find(|waiting| streams.contains(&waiting.request.stream));
+        waits.map(|waiting| waiting.request.trace)
+    }
+
+    fn count(&mut self, stream: &StreamName) {
+        *self.counts.entry(stream.clone()).or_default() += 1;
+    }
+
+    fn uncount(&mut self, stream: &StreamName) {
+        if let Some(count) = self.counts.get_mut(stream) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.counts.remove(stream);
+                self.gone_since.remove(stream);
+            }
+        }
+    }
+
+    /// A stream is here no more: its viewers are shown nothing until it comes back.
+    pub(super) fn lose(&mut self, stream: &StreamName, now: Instant) {
+        if self.of(stream) == 0 {
+            return;
+        }
+        for viewer in self.viewers.values_mut().filter(|viewer| viewer.stream == *stream) {
+            viewer.showing.clear();
+        }
+        self.gone_since.entry(stream.clone()).or_insert(now);
+    }
+
+    /// How long a stream was away from viewers that kept waiting for it, now that it is back.
+    pub(super) fn regain(&mut self, stream: &StreamName, now: Instant) -> Option<Duration> {
+        Some(now.saturating_duration_since(self.gone_since.remove(stream)?))
+    }
+}
+
+impl Core {
+    /// Serves a viewer at once if its stream is here, else keeps it until the stream has come.
+    pub(super) fn watch(&mut self, ticket: Ticket, request: WatchRequest, m: &mut Moment<'_>) {
+        if let Err(error) = self.may_watch(&request.stream, m) {
+            return self.turn_away(ticket, request.session, &request.stream, error);
+        }
+        self.audience.wanted_at.insert(request.stream.clone(), m.now);
+        let waiting = Waiting { ticket, request, since: m.now };
+        if self.sources.get(&waiting.request.stream).is_some_and(Source::is_complete) {
+            self.open_viewer(waiting, "warm");
+        } else {
+            self.audience.waiting.push(waiting);
+        }
+    }
+
+    /// Why a viewer can't be taken, if it can't.
+    ///
+    /// # Errors
+    /// [`RoomError`].
+    pub fn may_watch(&self, stream: &StreamName, m: &Moment<'_>) -> Result<(), RoomError> {
+        if m.draining || self.stop_by.is_some() {
+            return Err(RoomError::Draining);
+        }
+        if !self.config.node.roles.contains(&Role::Edge) {
+            return Err(RoomError::Role("viewers"));
+        }
+        if self.audience.waiting.len() >= self.config.limits.waiting {
+            return Err(RoomError::Limit("waiting"));
+        }
+        if self.sources.get(stream).is_some() || self.known.holds(stream, m).is_some() {
+            return Ok(());
+        }
+        Err(self.not_live(stream, m))
+    }
+
+    /// Why a stream can't be watched: nobody claims it, or nobody who is heard.
+    fn not_live(&self, stream: &StreamName, m: &Moment<'_>) -> RoomError {
+        let retry_after = self.config.timeouts.retry_after;
+        if self.known.is_unheard(stream, m) {
+            RoomError::Unheard { retry_after }
+        } else {
+            RoomError::NotLive { retry_after }
+        }
+    }
+
+    fn turn_away(&mut self, ticket: Ticket, session: SessionId, stream: &StreamName, error: RoomError) {
+        self.out.push(Effect::Count(Figure::Join(error.kind(), None)));
+        self.turned(stream, &error, What::ViewerRejected);
+        self.refuse(ticket, error);
+        self.out.push(Effect::Release(session));
+    }
+
+    /// A stream is here in full: serves who waited for it and goes on with who watched it before.
+    pub(super) fn source_complete(&mut self, stream: &StreamName, m: &mut Moment<'_>) {
+        self.record_recovered(stream, m);
+        let (ready, waiting) =
+            std::mem::take(&mut self.audience.waiting).into_iter().partition(|w| w.request.stream == *stream);
+        self.audience.waiting = waiting;
+        for waiting in ready {
+            self.open_viewer(waiting, "cold");
+        }
+        self.show_again(stream);
+    }
+
+    fn open_viewer(&mut self, waiting: Waiting, kind: &'static str) {
+        let Waiting { ticket, request, since } = waiting;
+        let (session, stream) = (request.session, request.stream.clone());
+        let Some(source) = self.sources.get(&stream) else { return };
+        let producers = source.producers.clone();
+        if producers.is_empty() {
+            let why = "this node has none of the stream's codecs; use another node".to_owned();
+            return self.turn_away(ticket, session, &stream, RoomError::Unsupported(why));
+        }
+        self.note_ice(session, request.ufrag.clone());
+        let showing = producers.iter().map(|producer| producer.id).collect();
+        self.audience.count(&stream);
+        let opening = Opening { ticket, stream, since, kind, showing };
+        self.audience.opening.insert(session, opening);
+        self.out.push(Effect::OpenViewer(request, producers));
+    }
+
+    /// A viewer's end is open, or it can't take the stream.
+    pub(super) fn viewer_opened(
+        &mut self,
+        session: SessionId,
+        result: Result<(TransportInfo, Vec<Sent>), MediaError>,
+        m: &mut Moment<'_>,
+    ) {
+        let Some(opening) = self.audience.opening.remove(&session) else { return };
+        let Opening { ticket, stream, since, kind, showing } = opening;
+        match result {
+            Ok((transport, sent)) => {
+                let elapsed = m.now.saturating_duration_since(since);
+                self.out.push(Effect::Count(Figure::Join("ok", Some((kind, elapsed)))));
+                self.note_etag(session, &transport);
+                let id = ViewerId(m.mint.id());
+                let viewer = Viewer { id, stream: stream.clone(), since: m.now, connected: false, showing };
+                self.record_joined(&viewer, kind == "warm", elapsed);
+                self.audience.viewers.insert(session, viewer);
+                let path = self.sources.get(&stream).map(|source| source.path.clone()).unwrap_or_default();
+                self.out.push(Effect::Answer(ticket, Answer::Watching(transport, sent, path)));
+                // The stream may have changed while the viewer was being connected.
+                self.show_again(&stream);
+            }
+            Err(error) => {
+                self.audience.uncount(&stream);
+                self.forget_ice(session);
+                self.turn_away(ticket, session, &stream, RoomError::from(error));
+            }
+        }
+    }
+
+    /// Sends the viewers of a stream what its source has now, on the sections that they have.
+    pub(super) fn show_again(&mut self, stream: &StreamName) {
+        let Some(source) = self.sources.get(stream).filter(|source| source.is_complete()) else { return };
+        let ids: Vec<_> = source.producers.iter().map(|producer| producer.id).collect();
+        for (session, viewer) in &mut self.audience.viewers {
+            if viewer.stream == *stream && viewer.showing != ids {
+                viewer.showing.clone_from(&ids);
+                self.out.push(Effect::ShowViewer(*session, source.producers.clone()));
+            }
+        }
+    }
+
+    /// Whether a viewer was told that a stream it waits for is over, or that nobody who has it is heard.
+    pub(super) fn refuse_waiting_in_vain(&mut self, m: &mut Moment<'_>) {
+        let known = &self.known;
+        let here = |stream: &StreamName| self.sources.get(stream).is_some();
+        let (vain, waiting) = std::mem::take(&mut self.audience.waiting)
+            .into_iter()
+            .partition(|w| !here(&w.request.stream) && known.holds(&w.request.stream, m).is_none());
+        self.audience.waiting = waiting;
+        for waiting in vain {
+            let error = self.not_live(&waiting.request.stream, m);
+            self.turn_away(waiting.ticket, waiting.request.session, &waiting.request.stream, error);
+        }
+    }
+
+    /// Refuses who has waited too long, and ends who never connected.
+    pub(super) fn end_late_viewers(&mut self, m: &mut Moment<'_>) {
+        let (join, connect) = (self.config.timeouts.join, self.config.timeouts.connect);
+        let age = |at: Instant| m.now.saturating_duration_since(at);
+        let (late, waiting) =
+            std::mem::take(&mut self.audience.waiting).into_iter().partition(|w| age(w.since) > join);
+        self.audience.waiting = waiting;
+        let never = |viewer: &Viewer| !viewer.connected && age(viewer.since) > connect;
+        let viewers = self.audience.viewers.iter();
+        let never: Vec<_> = viewers.filter(|(_, v)| never(v)).map(|(session, _)| *session).collect();
+        for waiting in late {
+            let Waiting { ticket, request, .. } = waiting;
+            self.turn_away(ticket, request.session, &request.stream, RoomError::JoinTimeout);
+        }
+        for session in never {
+            self.end_viewer(session, LeaveReason::NeverConnected, m);
+        }
+    }
+
+    pub(super) fn viewer_shown(
+        &mut self,
+        session: SessionId,
+        ids: &[ProducerId],
+        result: Result<(), MediaError>,
+    ) {
+        let Err(error) = result else { return };
+        let Some(viewer) = self.audience.viewers.get_mut(&session) else { return };
+        // The viewer stays: the next publication may suit it again.
+        tracing::info!(stream = %viewer.stream, %error, "viewer can't go on");
+        if viewer.showing == ids {
+            viewer.showing.clear();
+        }
+    }
+
+    pub(super) fn viewer_connected(&mut self, session: SessionId) {
+        if let Some(viewer) = self.audience.viewers.get_mut(&session) {
+            viewer.connected = true;
+        }
+    }
+
+    /// Who waits with this ticket has gone.
+    pub(super) fn viewer_hung_up(&mut self, ticket: Ticket) {
+        if let Some(at) = self.audience.waiting.iter().position(|waiting| waiting.ticket == ticket) {
+            let waiting = self.audience.waiting.remove(at);
+            self.out.push(Effect::Release(waiting.request.session));
+        }
+    }
+
+    /// Ends a viewer's session. Answers whether there was one.
+    pub(super) fn end_viewer(&mut self, session: SessionId, reason: LeaveReason, m: &mut Moment<'_>) -> bool {
+        let Some(viewer) = self.audience.viewers.remove(&session) else { return false };
+        self.forget_ice(session);
+        self.audience.uncount(&viewer.stream);
+        self.audience.wanted_at.insert(viewer.stream.clone(), m.now);
+        self.leaving.insert(session, (viewer, reason, m.now));
+        self.out.push(Effect::CloseViewer(session));
+        self.out.push(Effect::Release(session));
+        true
+    }
+
+    /// A viewer's connection is closed: now it is known what it was sent.
+    pub(super) fn viewer_closed(&mut self, session: SessionId, bytes: u64) {
+        if let Some((viewer, reason, at)) = self.leaving.remove(&session) {
+            self.record_left(&viewer, reason, at, bytes);
+        }
+    }
+
+    /// Ends all viewers of this node.
+    pub(super) fn end_viewers(&mut self, m: &mut Moment<'_>) {
+        for session in self.audience.viewers.keys().copied().collect::<Vec<_>>() {
+            self.end_viewer(session, LeaveReason::Stopped, m);
+        }
+        for waiting in std::mem::take(&mut self.audience.waiting) {
+            self.refuse(waiting.ticket, RoomError::Stopped);
+            self.out.push(Effect::Release(waiting.request.session));
+        }
+    }
+}

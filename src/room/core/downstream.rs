@@ -1,0 +1,393 @@
+//! The nodes that pull from this one: they join, renew, leave and are lost.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use super::effect::{Answer, Effect, Figure};
+use super::input::{Failure, Ticket};
+use super::liveness::{Bus, OutletFacts};
+use super::outlet::{Outlet, Setup};
+use super::{Core, Moment, backoff};
+use crate::protocol::edge::ClosePipe;
+use crate::protocol::ids::{Peer, ProducerId, StreamName, Token};
+use crate::protocol::origin::{CarriedProducer, CarriedStream, Join, Joined, Leave, PipeHeld};
+use crate::protocol::refusal::{Code, Refusal};
+use crate::telemetry::Trace;
+
+/// The nodes that pull from this one, by their join.
+///
+/// A join that names a node proves nothing by itself: it is a further child beside the node's former one,
+/// and replaces that once the node has confirmed it by taking the pipe.
+#[derive(Debug, Default)]
+pub(super) struct Downstream {
+    pub(super) children: BTreeMap<Token, Child>,
+}
+
+/// A node that pulls from this one.
+#[derive(Debug)]
+pub(super) struct Child {
+    pub(super) peer: Peer,
+    pub(super) wanted: BTreeSet<StreamName>,
+    pub(super) outlet: Option<Outlet>,
+    pub(super) failures: u32,
+    retry_at: Instant,
+    renewed: Instant,
+    /// The number of its last join.
+    joined: u64,
+    /// Who waits until it is known whether our end could be opened.
+    ticket: Option<Ticket>,
+    /// The trace of the request that it came with.
+    pub(super) trace: Trace,
+}
+
+impl Downstream {
+    pub(super) fn is_empty(&self) -> bool {
+        self.children.is_empty()
+    }
+
+    /// The streams that children want.
+    pub(super) fn wanted(&self) -> impl Iterator<Item = &StreamName> {
+        self.children.values().flat_map(|child| &child.wanted)
+    }
+
+    pub(super) fn outlets(&self) -> impl Iterator<Item = (&Child, &Outlet)> {
+        self.children.values().filter_map(|child| Some((child, child.outlet.as_ref()?)))
+    }
+}
+
+impl Child {
+    pub(super) fn take_ticket(&mut self) -> Option<Ticket> {
+        self.ticket.take()
+    }
+
+    pub(super) fn retry_later(&mut self, now: Instant) {
+        self.failures = self.failures.saturating_add(1);
+        self.retry_at = now + backoff(self.failures);
+    }
+}
+
+impl Core {
+    /// An edge joins, or renews its join. The answer only says yes; the pipe is opened meanwhile.
+    pub(super) fn join(&mut self, ticket: Ticket, join: Join, trace: Trace, m: &mut Moment<'_>) {
+        let token = join.token;
+        if let Err(refusal) = self.may_join(&join, m) {
+            if matches!(refusal.code, Code::UnknownStream | Code::Loop | Code::Unsupported) {
+                // The edge closes its end when it hears that; so does this one.
+                self.let_go(token, "nothing that it wants is here", m);
+            }
+            return self.out.push(Effect::Answer(ticket, Answer::Joined(Err(refusal))));
+        }
+        if !self.downstream.children.contains_key(&token) {
+            self.close_unconfirmed(&join.from, m);
+            let child = Child {
+                peer: join.from,
+                wanted: BTreeSet::new(),
+                outlet: None,
+                failures: 0,
+                retry_at: m.now,
+                renewed: m.now,
+                joined: 0,
+                ticket: None,
+                trace,
+            };
+            self.downstream.children.insert(token, child);
+        }
+        let Some(child) = self.downstream.children.get_mut(&token) else { return };
+        if join.number <= child.joined {
+            return self.answer_again(ticket, token, m);
+        }
+        child.joined = join.number;
+        child.wanted = join.streams;
+        child.renewed = m.now;
+        // An edge that lost its end needs a new pipe.
+        let lost = join.pipe.is_none() && child.outlet.as_ref().is_some_and(Outlet::is_open);
+        if lost {
+            self.close_outlet(token, "the edge has lost its end", false, m);
+        }
+        if let Some(held) = &join.pipe {
+            self.take_over(token, held);
+        }
+        let open = self.downstream.children.get(&token).is_some_and(|child| child.outlet.is_some());
+        if open {
+            self.answer_joined(ticket, token, m);
+        } else {
+            if let Some(child) = self.downstream.children.get_mut(&token) {
+                child.ticket = Some(ticket);
+            }
+            self.open_pipe(token, m);
+        }
+    }
+
+    pub(super) fn may_join(&self, join: &Join, m: &Moment<'_>) -> Result<(), Refusal> {
+        let known = self.downstream.children.get(&join.token);
+        if known.is_some_and(|child| child.peer != join.from) {
+            return Err(Refusal::new(Code::Unasked, "that join is another node's"));
+        }
+        if self.stop_by.is_some() || (m.draining && known.is_none()) {
+            return Err(Refusal::new(Code::Draining, "this node takes no new edges"));
+        }
+        if known.is_none() && self.downstream.children.len() >= self.config.limits.children {
+            return Err(Refusal::new(Code::Limit, "limits.children is reached"));
+        }
+        let here = |stream| self.sources.get(stream).is_some() || self.known.holds(stream, m).is_some();
+        if !join.streams.iter().any(here) {
+            return Err(Refusal::new(Code::UnknownStream, "none of these streams is live here"));
+        }
+        // What this node can't take it can't pass on: another parent may.
+        let partial = |stream| self.sources.get(stream).is_some_and(|source| !source.refused.is_empty());
+        if join.streams.iter().all(partial) {
+            return Err(Refusal::new(Code::Unsupported, "this node lacks a codec of these streams"));
+        }
+        let loops = |stream| self.sources.get(stream).is_some_and(|s| s.path.contains(&join.from.node));
+        if join.from.node == self.me.node || join.streams.iter().all(loops) {
+            return Err(Refusal::new(Code::Loop, "these streams come from the asking node"));
+        }
+        Ok(())
+    }
+
+    /// A node that joins anew gives up its former attempt, if that was never confirmed.
+    fn close_unconfirmed(&mut self, peer: &Peer, m: &Moment<'_>) {
+        let former = self.downstream.children.iter().filter(|(_, child)| child.peer == *peer);
+        let unconfirmed = former.filter(|(_, child)| !child.outlet.as_ref().is_some_and(Outlet::is_open));
+        for token in unconfirmed.map(|(token, _)| *token).collect::<Vec<_>>() {
+            self.record_over(token, "the edge joined anew", false, m);
+            self.abandon_child(token, "the edge joined anew");
+        }
+    }
+
+    /// What the edge says it has is what it was told: what was lost on the way is repaired by the plan.
+    fn take_over(&mut self, token: Token, held: &PipeHeld) {
+        let Some(outlet) = self.downstream.children.get_mut(&token).and_then(|c| c.outlet.as_mut()) else {
+            return;
+        };
+        if outlet.id == held.pipe_id && !outlet.telling && outlet.revision == held.revision {
+            outlet.told = held.producers.iter().map(|producer| (producer.id, producer.paused)).collect();
+            outlet.refused = held.refused.iter().copied().collect();
+        }
+    }
+
+    pub(super) fn answer_joined(&mut self, ticket: Ticket, token: Token, m: &Moment<'_>) {
+        let Some(child) = self.downstream.children.get(&token) else { return };
+        let Some(outlet) = &child.outlet else { return };
+        let joined =
+            Joined { pipe_id: outlet.id, revision: outlet.revision, streams: self.carried(child, m) };
+        // The answer tells what is paused as well: should it be lost, the next renewal shows that.
+        let told: Vec<_> = joined.streams.iter().flat_map(|carried| &carried.producers).cloned().collect();
+        if let Some(outlet) = self.downstream.children.get_mut(&token).and_then(|c| c.outlet.as_mut()) {
+            for producer in told.iter().filter(|_| !outlet.telling) {
+                outlet.told.entry(producer.id).and_modify(|paused| *paused = producer.paused);
+            }
+        }
+        self.out.push(Effect::Answer(ticket, Answer::Joined(Ok(joined))));
+    }
+
+    /// A join that came late or twice changes nothing.
+    fn answer_again(&mut self, ticket: Ticket, token: Token, m: &Moment<'_>) {
+        let child = self.downstream.children.get(&token);
+        if child.is_some_and(|child| child.outlet.is_some() && child.ticket.is_none()) {
+            return self.answer_joined(ticket, token, m);
+        }
+        let refusal = Refusal::new(Code::Busy, "that join is being answered");
+        self.out.push(Effect::Answer(ticket, Answer::Joined(Err(refusal))));
+    }
+
+    fn carried(&self, child: &Child, m: &Moment<'_>) -> Vec<CarriedStream> {
+        let carried = self.sources.iter().filter(|(stream, _)| child.wanted.contains(*stream));
+        carried
+            .map(|(stream, source)| CarriedStream {
+                stream: stream.clone(),
+                publication: source.publication,
+                path: source.path.clone(),
+                producers: source
+                    .producers
+                    .iter()
+                    .map(|producer| CarriedProducer {
+                        id: producer.id,
+                        paused: producer.paused,
+                        // What should come here and doesn't is no muted stream: another parent may have it.
+                        flowing: self.sources.is_flowing(producer.id, m.now)
+                            || self.upstream.is_promised(stream, m.now),
+                    })
+                    .collect(),
+            })
+            .collect()
+    }
+
+    pub(super) fn leave(&mut self, ticket: Ticket, leave: &Leave, m: &mut Moment<'_>) {
+        if self.downstream.children.get(&leave.token).is_some_and(|child| child.peer == leave.from) {
+            tracing::info!(child = %leave.from.node, reason = leave.reason, "edge left");
+            self.let_go(leave.token, "the edge left", m);
+        }
+        self.out.push(Effect::Answer(ticket, Answer::Left));
+    }
+
+    /// Forgets a child that knows it: it needs no telling.
+    fn let_go(&mut self, token: Token, why: &'static str, m: &Moment<'_>) {
+        let outlet = self.downstream.children.get(&token).and_then(|child| child.outlet.as_ref());
+        if let Some(pipe) = outlet.map(|outlet| outlet.id) {
+            self.record_over(token, why, false, m);
+            self.out.push(Effect::CloseOutlet(pipe));
+        }
+        if let Some(ticket) = self.downstream.children.remove(&token).and_then(|child| child.ticket) {
+            let refusal = Refusal::new(Code::UnknownStream, why);
+            self.out.push(Effect::Answer(ticket, Answer::Joined(Err(refusal))));
+        }
+    }
+
+    /// What a child should have, and whether it is paused.
+    pub(super) fn desired_of(&self, child: &Child) -> BTreeMap<ProducerId, bool> {
+        let wanted = self.sources.iter().filter(|(stream, source)| {
+            child.wanted.contains(*stream) && !source.path.contains(&child.peer.node)
+        });
+        let producers = wanted.flat_map(|(_, source)| &source.producers);
+        let all = producers.map(|producer| (producer.id, producer.paused));
+        all.take(self.config.limits.producers_per_pipe).collect()
+    }
+
+    /// Opens what pipes are missing and tells children what changed.
+    pub(super) fn plan_children(&mut self, m: &mut Moment<'_>) {
+        let (mut opened, mut changed) = (Vec::new(), Vec::new());
+        for (token, child) in &self.downstream.children {
+            // Who isn't heard is told once it is heard again.
+            if m.now < child.retry_at || self.bus_of(&child.peer, m) == Bus::Silent {
+                continue;
+            }
+            match &child.outlet {
+                None if child.ticket.is_none() && !self.desired_of(child).is_empty() => opened.push(*token),
+                Some(outlet) if outlet.is_open() && !outlet.telling => changed.push(*token),
+                _ => {}
+            }
+        }
+        for token in opened {
+            self.open_pipe(token, m);
+        }
+        for token in changed {
+            self.change_pipe(token);
+        }
+    }
+
+    pub(super) fn measure_outlets(&mut self, measured: &crate::protocol::media::Measured, now: Instant) {
+        for outlet in self.downstream.children.values_mut().filter_map(|child| child.outlet.as_mut()) {
+            if let Some(flow) = measured.outlets.get(&outlet.id) {
+                outlet.measure(flow, now);
+            }
+        }
+    }
+
+    /// Closes the pipes of children that are lost.
+    pub(super) fn end_lost_children(&mut self, m: &mut Moment<'_>) {
+        let (connect, lease) = (self.config.timeouts.pipe_connect, self.config.timeouts.lease);
+        let settled = m.fleet.is_settled(m.now) && m.fleet.hears_itself(m.now);
+        // No lease runs out while it can't be renewed.
+        let unheard = self
+            .downstream
+            .children
+            .iter()
+            .filter(|(_, child)| !settled || self.bus_of(&child.peer, m) != Bus::Heard);
+        for token in unheard.map(|(token, _)| *token).collect::<Vec<_>>() {
+            if let Some(child) = self.downstream.children.get_mut(&token) {
+                child.renewed = m.now;
+            }
+        }
+        let is_lost = |child: &Child| {
+            let bus = self.bus_of(&child.peer, m);
+            let Some(outlet) = &child.outlet else {
+                // Nothing of its streams is here yet: it stays as long as it is there and renews.
+                return bus != Bus::Heard || m.now.saturating_duration_since(child.renewed) > lease;
+            };
+            let facts = OutletFacts {
+                connected: outlet.is_open(),
+                opened: outlet.opened,
+                heard: outlet.heard,
+                sent: outlet.sent,
+                renewed: child.renewed,
+                idle: self.desired_of(child).is_empty(),
+                settled,
+                bus,
+            };
+            facts.is_lost(connect, lease, m.now)
+        };
+        let lost = self.downstream.children.iter().filter(|(_, child)| is_lost(child));
+        for token in lost.map(|(token, _)| *token).collect::<Vec<_>>() {
+            if let Some(child) = self.downstream.children.get(&token) {
+                tracing::warn!(child = %child.peer.node, "edge lost");
+            }
+            self.close_outlet(token, "the edge was lost", true, m);
+            self.downstream.children.remove(&token);
+        }
+    }
+
+    /// Closes our end of a child's pipe, then tells the child, and the log.
+    pub(super) fn close_outlet(&mut self, token: Token, why: &'static str, lost: bool, m: &Moment<'_>) {
+        self.record_over(token, why, lost, m);
+        self.abandon_outlet(token, why);
+    }
+
+    pub(super) fn abandon_outlet(&mut self, token: Token, why: &'static str) {
+        let Some(child) = self.downstream.children.get_mut(&token) else { return };
+        let Some(outlet) = child.outlet.take() else { return };
+        let peer = child.peer.clone();
+        self.out.push(Effect::CloseOutlet(outlet.id));
+        let close = ClosePipe { room_id: self.id.clone(), token, pipe_id: outlet.id, reason: why.to_owned() };
+        self.out.push(Effect::TellClosed(peer, close));
+    }
+
+    fn abandon_child(&mut self, token: Token, why: &'static str) {
+        self.abandon_outlet(token, why);
+        if let Some(child) = self.downstream.children.remove(&token)
+            && let Some(ticket) = child.ticket
+        {
+            let refusal = Refusal::new(Code::Unasked, why);
+            self.out.push(Effect::Answer(ticket, Answer::Joined(Err(refusal))));
+        }
+    }
+
+    /// An attempt at a pipe failed, or an open pipe did.
+    pub(super) fn pipe_failed(&mut self, token: Token, failure: &Failure, m: &mut Moment<'_>) {
+        let Some(child) = self.downstream.children.get_mut(&token) else { return };
+        tracing::warn!(child = %child.peer.node, %failure, "pipe failed");
+        self.out.push(Effect::Count(Figure::PipeSetup(failure.kind(), None)));
+        self.record_failed(token, failure, m);
+        let forgotten = match failure {
+            Failure::Gone => true,
+            // The edge knows nothing of this join (any more): if it wants something, it joins again.
+            Failure::Refused(refusal) => {
+                matches!(refusal.code, Code::Unasked | Code::UnknownPipe | Code::UnknownRoom)
+            }
+            _ => false,
+        };
+        if forgotten {
+            self.abandon_child(token, "the edge did not ask for it");
+        } else {
+            self.abandon_outlet(token, "the pipe failed");
+            if let Some(child) = self.downstream.children.get_mut(&token) {
+                child.retry_later(m.now);
+            }
+        }
+    }
+
+    /// A child has taken a pipe: it did ask. Its former pipes are over.
+    pub(super) fn confirm(&mut self, token: Token, m: &Moment<'_>) {
+        let Some(peer) = self.downstream.children.get(&token).map(|child| child.peer.clone()) else { return };
+        let former = self.downstream.children.iter().filter(|(t, child)| **t != token && child.peer == peer);
+        for former in former.map(|(token, _)| *token).collect::<Vec<_>>() {
+            self.close_outlet(former, "the edge joined anew", false, m);
+            self.downstream.children.remove(&former);
+        }
+    }
+
+    /// Closes all pipes to children.
+    pub(super) fn end_children(&mut self, m: &Moment<'_>) {
+        for token in self.downstream.children.keys().copied().collect::<Vec<_>>() {
+            self.close_outlet(token, "the node stops", false, m);
+        }
+        self.downstream.children.clear();
+    }
+
+    /// Whether a child may be told now that its pipe is set up.
+    pub(super) fn set_up(&mut self, token: Token, setup: Setup) {
+        if let Some(outlet) = self.downstream.children.get_mut(&token).and_then(|c| c.outlet.as_mut()) {
+            outlet.setup = setup;
+        }
+    }
+}

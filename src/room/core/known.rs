@@ -1,0 +1,66 @@
+//! What the room knows of its streams: the directory's notices.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Moment;
+use crate::fleet::Notice;
+use crate::protocol::claim::{Claim, Rank};
+use crate::protocol::ids::{Peer, PublicationId, StreamName};
+
+/// The claims to this room's streams.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    notices: BTreeMap<StreamName, Notice>,
+}
+
+impl Known {
+    pub(super) fn learn(&mut self, notice: Notice) {
+        // The term of a stream that is over stays worth knowing for as long as the room lives.
+        self.notices.insert(notice.stream.clone(), notice);
+    }
+
+    fn claims(&self, stream: &StreamName) -> &[Arc<Claim>] {
+        self.notices.get(stream).map_or(&[], |notice| notice.claims.as_slice())
+    }
+
+    /// The claim that holds: the highest of those whose origin is heard.
+    pub(super) fn holds(&self, stream: &StreamName, m: &Moment<'_>) -> Option<&Arc<Claim>> {
+        self.claims(stream).iter().find(|claim| !m.fleet.is_absent(&claim.origin, m.now))
+    }
+
+    /// The claim of another process than `me` that holds.
+    pub(super) fn of_others(&self, stream: &StreamName, me: &Peer, m: &Moment<'_>) -> Option<&Arc<Claim>> {
+        let heard = |claim: &&Arc<Claim>| claim.origin != *me && !m.fleet.is_absent(&claim.origin, m.now);
+        self.claims(stream).iter().find(heard)
+    }
+
+    /// Whether the stream is claimed, but by nobody who is heard now.
+    pub(super) fn is_unheard(&self, stream: &StreamName, m: &Moment<'_>) -> bool {
+        !self.claims(stream).is_empty() && self.holds(stream, m).is_none()
+    }
+
+    /// The rank of a publication, if it is claimed, heard or not.
+    pub(super) fn rank(&self, stream: &StreamName, publication: PublicationId) -> Option<Rank> {
+        let claim = self.claims(stream).iter().find(|claim| claim.publication == publication)?;
+        Some(claim.rank())
+    }
+
+    /// Whether a publication's origin says that media comes from its publisher.
+    pub(super) fn is_flowing(&self, stream: &StreamName, publication: PublicationId) -> Option<bool> {
+        let claim = self.claims(stream).iter().find(|claim| claim.publication == publication)?;
+        Some(claim.flowing)
+    }
+
+    /// The highest term that was heard of the stream.
+    pub(super) fn term(&self, stream: &StreamName) -> u64 {
+        self.notices.get(stream).map_or(0, |notice| notice.term)
+    }
+
+    /// For how long the first claim's publication has been known here.
+    pub(super) fn age(&self, stream: &StreamName, now: Instant) -> Option<Duration> {
+        let since = self.notices.get(stream)?.since?;
+        Some(now.saturating_duration_since(since))
+    }
+}

@@ -1,0 +1,315 @@
+//! What a room decides, as a value: input and a moment in, effects out.
+//!
+//! Nothing in here waits, looks at a clock, throws dice, or knows of NATS or a worker: the room's task
+//! carries the effects out and brings back what came of them. So a whole fleet of cores can be simulated in
+//! one thread (`tests/sim`). Each part owns its fields and has a file: publications, upstream (and its
+//! inlets), downstream (and its outlets), audience. After every input the core compares what should be with
+//! what is (`plan`), so that a lost message is repaired by the next look.
+
+mod audience;
+mod downstream;
+mod effect;
+mod inlet;
+mod input;
+mod known;
+mod liveness;
+mod moment;
+mod outlet;
+mod publications;
+mod record;
+mod sessions;
+mod sources;
+mod summary;
+mod upstream;
+mod view;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use audience::{Audience, Viewer};
+use downstream::Downstream;
+use known::Known;
+use publications::Publications;
+use sessions::IceSession;
+use sources::{Source, Sources, Via};
+use summary::Said;
+use upstream::Upstream;
+
+use crate::config::Config;
+use crate::fleet::Notice;
+use crate::protocol::claim::EndReason;
+use crate::protocol::event::LeaveReason;
+use crate::protocol::ids::{Peer, RoomId, RouterId, SessionId, StreamName};
+use crate::protocol::media::{Measured, MediaError};
+use crate::protocol::origin::OriginRequest;
+use crate::protocol::refusal::{Code, Refusal};
+
+pub use effect::{Answer, Change, Effect, Figure, Offer, Tell};
+pub use input::{Answered, Done, Failure, Input, Patch, PublishRequest, Ticket, ToldOf, WatchRequest};
+pub use moment::{Mint, Moment};
+pub use view::{ChildView, ParentView, ProducerView, RoomView, StreamHereView, StreamView, ViewerView};
+
+/// How long a stopping room tries to say what is left to say.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// All that a room on this node decides by.
+#[derive(Debug)]
+pub struct Core {
+    id: RoomId,
+    me: Peer,
+    router: RouterId,
+    config: Arc<Config>,
+    known: Known,
+    /// The highest term that was used here for each stream.
+    terms: BTreeMap<StreamName, u64>,
+    publications: Publications,
+    sources: Sources,
+    upstream: Upstream,
+    downstream: Downstream,
+    audience: Audience,
+    ice: BTreeMap<SessionId, IceSession>,
+    /// Viewers whose connection is being closed.
+    leaving: BTreeMap<SessionId, (Viewer, LeaveReason, Instant)>,
+    measured: Measured,
+    /// What the log was last told of all that is here, and which log that was.
+    said: Option<Said>,
+    told_log: u64,
+    opened: Instant,
+    empty_since: Option<Instant>,
+    /// Set once the room is told to stop: when it gives up on what is left to say.
+    stop_by: Option<Instant>,
+    out: Vec<Effect>,
+}
+
+impl Core {
+    /// A room with nothing in it. Until its media is open ([`Core::has_router`]) it can only turn away.
+    pub fn new(id: RoomId, me: Peer, router: RouterId, config: Arc<Config>, now: Instant) -> Self {
+        Self {
+            id,
+            me,
+            router,
+            config,
+            known: Known::default(),
+            terms: BTreeMap::new(),
+            publications: Publications::default(),
+            sources: Sources::default(),
+            upstream: Upstream::default(),
+            downstream: Downstream::default(),
+            audience: Audience::default(),
+            ice: BTreeMap::new(),
+            leaving: BTreeMap::new(),
+            measured: Measured::default(),
+            said: None,
+            told_log: 0,
+            opened: now,
+            empty_since: None,
+            stop_by: None,
+            out: Vec::new(),
+        }
+    }
+
+    /// The room's media is open.
+    pub fn has_router(&mut self, router: RouterId) {
+        self.router = router;
+    }
+
+    /// What the directory knows of a stream, before the first input.
+    pub fn learn(&mut self, notice: Notice) {
+        self.known.learn(notice);
+    }
+
+    /// Whether another node has any reason to ask this one, for a room that isn't open yet.
+    pub fn may_be_asked(&self, request: &OriginRequest, m: &Moment<'_>) -> bool {
+        match request {
+            OriginRequest::Join(join) => self.may_join(join, m).is_ok(),
+            OriginRequest::Leave(_) => false,
+        }
+    }
+
+    /// Whether a session is known to be connected.
+    pub fn is_connected(&self, session: SessionId) -> bool {
+        self.audience.get(session).is_some_and(|viewer| viewer.connected)
+            || self.publications.iter().any(|(_, publication)| publication.session == session)
+    }
+
+    /// The viewers of this node.
+    pub fn viewers(&self) -> Vec<SessionId> {
+        self.audience.iter().map(|(session, _)| *session).collect()
+    }
+
+    /// Handles one input; what it leads to is to be carried out in this order.
+    pub fn handle(&mut self, input: Input, m: &mut Moment<'_>) -> Vec<Effect> {
+        match input {
+            Input::Publish(ticket, request) => self.publish(ticket, request, m),
+            Input::Watch(ticket, request) => self.watch(ticket, request, m),
+            Input::End(ticket, session, stream) => self.end(ticket, session, &stream, m),
+            Input::Connect(ticket, session, stream, answered) => {
+                self.connect(ticket, session, &stream, answered);
+            }
+            Input::Patch(ticket, session, stream, patch) => self.patch(ticket, session, &stream, patch),
+            Input::Check(ticket, session, stream) => self.check(ticket, session, &stream),
+            Input::SetPaused(ticket, stream, paused) => self.set_paused(ticket, stream, paused),
+            Input::Close(ticket, stream) => {
+                let here = self.publications.get(&stream).map(|_| ()).ok_or(crate::room::RoomError::NoStream);
+                self.end_publication(&stream, EndReason::Closed, m);
+                self.answer_done(ticket, here);
+            }
+            Input::HungUp(ticket) => self.hung_up(ticket),
+            Input::Edge(ticket, request) => self.edge(ticket, request, m),
+            Input::Join(ticket, join, trace) => self.join(ticket, join, trace, m),
+            Input::Leave(ticket, leave) => self.leave(ticket, &leave, m),
+            Input::Notice(notice) => {
+                self.flow_changed(&notice, m.now);
+                self.known.learn(notice);
+            }
+            Input::Connected(session) => self.connected(session, m),
+            Input::Disconnected(session) => self.disconnected(session, m),
+            Input::Look(measured) => self.look(measured, m),
+            Input::Stop(reason) => self.stop(reason, m),
+            Input::Done(done) => self.done(done, m),
+        }
+        self.plan(m);
+        std::mem::take(&mut self.out)
+    }
+
+    fn done(&mut self, done: Done, m: &mut Moment<'_>) {
+        match done {
+            Done::UplinkOpened(session, result) => self.uplink_opened(session, result),
+            Done::ViewerOpened(session, result) => self.viewer_opened(session, result, m),
+            Done::ViewerShown(session, ids, result) => self.viewer_shown(session, &ids, result),
+            Done::ViewerClosed(session, bytes) => self.viewer_closed(session, bytes),
+            Done::ViewerConnected(ticket, session, ufrag, result) => {
+                self.viewer_answered(ticket, session, ufrag, result);
+            }
+            Done::IceRestarted(ticket, session, ufrag, result) => {
+                self.ice_restarted(ticket, session, ufrag, result);
+            }
+            Done::Paused(ticket, stream, paused, result) => self.paused(ticket, &stream, paused, result, m),
+            Done::OutletOpened(token, pipe, result) => self.outlet_opened(token, pipe, result, m),
+            Done::Offered(token, pipe, result) => self.offered(token, pipe, result, m),
+            Done::Sending(token, pipe, connected, sent) => self.sending(token, pipe, connected, sent, m),
+            Done::Told(token, pipe, connected, told) => self.told(token, pipe, connected, told, m),
+            Done::Joined(id, token, streams, result) => self.joined(id, token, &streams, result, m),
+            Done::Left(id, token) => self.left(id, token, m),
+            Done::InletOpened(ticket, pipe, result) => self.inlet_opened(ticket, pipe, result, m),
+            Done::InletConnected(ticket, pipe, result) => self.inlet_connected(ticket, pipe, result, m.now),
+            Done::Received(ticket, request, result) => self.received(ticket, &request, result, m),
+        }
+    }
+
+    /// Compares what should be with what is, and acts on the difference.
+    fn plan(&mut self, m: &mut Moment<'_>) {
+        self.yield_to_higher(m);
+        self.plan_claims(m);
+        self.refuse_waiting_in_vain(m);
+        let wanted: Vec<StreamName> =
+            self.audience.wanted().chain(self.downstream.wanted()).cloned().collect();
+        self.audience.want(wanted.into_iter(), self.config.timeouts.pipe_idle, m.now);
+        if self.stop_by.is_some() {
+            self.audience.want_nothing();
+        }
+        self.plan_parents(m);
+        self.plan_children(m);
+    }
+
+    /// The regular look: what has timed out, gone silent or become idle.
+    fn look(&mut self, measured: Option<Measured>, m: &mut Moment<'_>) {
+        if let Some(measured) = measured {
+            self.sources.measure(&measured, m.now);
+            self.measure_publications(&measured, m.now);
+            self.measure_inlets(&measured, m.now);
+            self.measure_outlets(&measured, m.now);
+            self.measured = measured;
+            self.record_bursts(m.now);
+            self.record_summary(m);
+        }
+        self.end_silent_publishers(m);
+        self.end_late_viewers(m);
+        self.note_deliveries(m.now);
+        self.end_idle_promises(m);
+        self.end_lost_parents(m);
+        self.end_lost_children(m);
+        self.upstream.forgive(m.now);
+        let flows = |stream: &StreamName| {
+            let source = self.sources.get(stream);
+            source.is_some_and(|source| source.producers.iter().any(|p| self.sources.is_flowing(p.id, m.now)))
+        };
+        self.upstream.keep_promises(flows, m.now);
+    }
+
+    /// A stream is no longer here. Its viewers stay connected and wait for it.
+    fn drop_source(&mut self, stream: &StreamName, m: &Moment<'_>) -> Option<Source> {
+        let source = self.sources.remove(stream)?;
+        self.audience.lose(stream, m.now);
+        if let Via::Pipe(pipe) = source.via {
+            for producer in &source.producers {
+                self.out.push(Effect::StopReceiving(pipe, producer.id));
+            }
+        }
+        Some(source)
+    }
+
+    /// Ends everything here and says so.
+    fn stop(&mut self, reason: EndReason, m: &mut Moment<'_>) {
+        if self.stop_by.is_some() {
+            return;
+        }
+        self.stop_by = Some(m.now + LAST_WORDS);
+        self.end_children(m);
+        self.end_publishers(reason, m);
+        self.end_viewers(m);
+    }
+
+    /// Whether the room has nothing left to do, and has had nothing for long enough.
+    pub fn is_over(&mut self, now: Instant) -> bool {
+        let empty = self.is_empty();
+        if let Some(stop_by) = self.stop_by {
+            return empty || now >= stop_by;
+        }
+        if !empty {
+            self.empty_since = None;
+            return false;
+        }
+        let since = *self.empty_since.get_or_insert(now);
+        now.saturating_duration_since(since) >= self.config.timeouts.room_idle
+    }
+
+    /// Whether nothing is here: no publisher, viewer, parent or child.
+    pub fn is_empty(&self) -> bool {
+        self.publications.is_empty()
+            && self.audience.is_empty()
+            && self.leaving.is_empty()
+            && self.downstream.is_empty()
+            && self.upstream.parents.is_empty()
+    }
+}
+
+/// The pause before the next try after so many failures in a row: doubling, at most a second.
+pub(crate) fn backoff(failures: u32) -> Duration {
+    Duration::from_millis(100) * 2_u32.pow(failures.saturating_sub(1).min(5)).min(10)
+}
+
+fn refusal(error: &MediaError) -> Refusal {
+    let code = match error {
+        MediaError::NoPorts => Code::NoPorts,
+        MediaError::UnknownPipe => Code::UnknownPipe,
+        MediaError::UnknownProducer => Code::UnknownProducer,
+        MediaError::Unsupported(_) => Code::Unsupported,
+        _ => Code::Media,
+    };
+    Refusal::new(code, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_retry_is_never_longer_than_a_second(failures in any::<u32>()) {
+            prop_assert!(backoff(failures) <= Duration::from_secs(1));
+        }
+    }
+}

@@ -1,0 +1,423 @@
+//! The publishers of this node: they come, connect, take over, are told no, and go.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+
+use super::effect::{Answer, Effect};
+use super::input::{PublishRequest, Ticket};
+use super::sources::{Source, Via};
+use super::{Core, Moment};
+use crate::config::Takeover;
+use crate::protocol::claim::{Claim, ClaimedProducer, EndReason, StreamState};
+use crate::protocol::event::What;
+use crate::protocol::ids::{PublicationId, SessionId, StreamName};
+use crate::protocol::media::{Measured, MediaError, ProducerInfo, TransportInfo};
+use crate::protocol::presence::Role;
+use crate::room::RoomError;
+
+/// A publisher from which nothing has come for this long does not flow.
+const STALLED: Duration = Duration::from_secs(3);
+
+/// The publishers of this node.
+#[derive(Debug, Default)]
+pub(super) struct Publications {
+    live: BTreeMap<StreamName, Publication>,
+    /// Taken, and not connected yet: they replace no one.
+    connecting: BTreeMap<SessionId, Connecting>,
+}
+
+/// A publisher that is connecting.
+#[derive(Debug)]
+struct Connecting {
+    stream: StreamName,
+    since: Instant,
+    /// Who waits for our answer; none once it has gone out.
+    ticket: Option<Ticket>,
+    producers: Vec<ProducerInfo>,
+}
+
+/// A publisher whose stream is live.
+#[derive(Debug)]
+pub(super) struct Publication {
+    pub(super) id: PublicationId,
+    pub(super) session: SessionId,
+    pub(super) producers: Vec<ProducerInfo>,
+    pub(super) started_at: DateTime<Utc>,
+    pub(super) since: Instant,
+    pub(super) bytes: u64,
+    pub(super) bitrate: u64,
+    pub(super) key_frames: KeyFrameWindow,
+    pub(super) term: u64,
+    takeover: bool,
+    /// When media last arrived.
+    heard: Instant,
+    /// What was last claimed of it.
+    claimed: Option<Claimed>,
+}
+
+/// Where counting the requests for key frames began.
+#[derive(Debug)]
+pub(super) struct KeyFrameWindow {
+    pub(super) since: Instant,
+    pub(super) requests: u64,
+}
+
+/// What changes in a claim while its publication lasts.
+#[derive(Debug, PartialEq)]
+struct Claimed {
+    flowing: bool,
+    producers: Vec<ClaimedProducer>,
+}
+
+impl Publication {
+    pub(super) fn claimed_producers(&self) -> Vec<ClaimedProducer> {
+        self.producers.iter().map(ClaimedProducer::from).collect()
+    }
+
+    fn is_flowing(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.heard) < STALLED
+    }
+}
+
+impl Publications {
+    pub(super) fn get(&self, stream: &StreamName) -> Option<&Publication> {
+        self.live.get(stream)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&StreamName, &Publication)> {
+        self.live.iter()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&StreamName, &mut Publication)> {
+        self.live.iter_mut()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.live.is_empty() && self.connecting.is_empty()
+    }
+
+    /// The stream that a publisher's session is for.
+    pub(super) fn stream_of(&self, session: SessionId) -> Option<&StreamName> {
+        let live = self.live.iter().find(|(_, publication)| publication.session == session);
+        let connecting = || self.connecting.get(&session).map(|connecting| &connecting.stream);
+        live.map(|(stream, _)| stream).or_else(connecting)
+    }
+}
+
+impl Core {
+    /// Takes a publisher. The stream is live once it has connected, not before.
+    pub(super) fn publish(&mut self, ticket: Ticket, request: PublishRequest, m: &mut Moment<'_>) {
+        if let Err(error) = self.may_publish(&request.stream, m) {
+            self.turned(&request.stream, &error, What::PublisherRejected);
+            self.refuse(ticket, error);
+            return self.out.push(Effect::Release(request.session));
+        }
+        self.note_ice(request.session, request.ufrag.clone());
+        let (stream, session) = (request.stream.clone(), request.session);
+        let connecting = Connecting { stream, since: m.now, ticket: Some(ticket), producers: Vec::new() };
+        self.publications.connecting.insert(session, connecting);
+        self.out.push(Effect::OpenUplink(request));
+    }
+
+    fn may_publish(&self, stream: &StreamName, m: &Moment<'_>) -> Result<(), RoomError> {
+        if m.draining || self.stop_by.is_some() {
+            return Err(RoomError::Draining);
+        }
+        if !self.config.node.roles.contains(&Role::Origin) {
+            return Err(RoomError::Role("publishers"));
+        }
+        let own = &self.publications;
+        if own.live.len() + own.connecting.len() >= self.config.limits.streams_per_room {
+            return Err(RoomError::Limit("streams_per_room"));
+        }
+        let holder = self.holder(stream, m);
+        if self.config.media.takeover == Takeover::Reject {
+            let is_coming = own.connecting.values().any(|connecting| connecting.stream == *stream);
+            if is_coming || holder.is_some_and(|holder| holder.flowing) {
+                return Err(RoomError::AlreadyPublished { retry_after: STALLED });
+            }
+        }
+        // Two encoders that both come back by themselves would replace each other for ever.
+        let pause = self.config.media.takeover_pause;
+        match holder {
+            Some(Holder { flowing: true, takeover: true, age }) if age < pause => {
+                Err(RoomError::TakenOver { retry_after: pause - age })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Who has the stream now, here or elsewhere.
+    fn holder(&self, stream: &StreamName, m: &Moment<'_>) -> Option<Holder> {
+        if let Some(own) = self.publications.live.get(stream) {
+            let age = m.now.saturating_duration_since(own.since);
+            return Some(Holder { flowing: own.is_flowing(m.now), takeover: own.takeover, age });
+        }
+        let claim = self.known.of_others(stream, &self.me, m)?;
+        let age = self.known.age(stream, m.now).unwrap_or_default();
+        Some(Holder { flowing: claim.flowing, takeover: claim.takeover, age })
+    }
+
+    /// The publisher's end is open, or it doesn't fit.
+    pub(super) fn uplink_opened(
+        &mut self,
+        session: SessionId,
+        result: Result<(TransportInfo, Vec<ProducerInfo>), MediaError>,
+    ) {
+        let Some(connecting) = self.publications.connecting.get_mut(&session) else { return };
+        let Some(ticket) = connecting.ticket.take() else { return };
+        match result {
+            Ok((transport, producers)) => {
+                connecting.producers = producers;
+                self.note_etag(session, &transport);
+                self.out.push(Effect::Answer(ticket, Answer::Published(transport)));
+            }
+            Err(error) => {
+                let stream = connecting.stream.clone();
+                self.forget_connecting(session);
+                let error = RoomError::from(error);
+                self.turned(&stream, &error, What::PublisherRejected);
+                self.refuse(ticket, error);
+            }
+        }
+    }
+
+    fn forget_connecting(&mut self, session: SessionId) -> bool {
+        let known = self.publications.connecting.remove(&session).is_some();
+        if known {
+            self.close_uplink(session);
+        }
+        known
+    }
+
+    fn close_uplink(&mut self, session: SessionId) {
+        self.forget_ice(session);
+        self.out.push(Effect::CloseUplink(session));
+        self.out.push(Effect::Release(session));
+    }
+
+    /// A publisher has connected: its stream is live from here on, in place of whoever had it.
+    pub(super) fn publisher_connected(&mut self, session: SessionId, m: &mut Moment<'_>) {
+        let Some(connecting) = self.publications.connecting.remove(&session) else { return };
+        let stream = connecting.stream;
+        let takeover = self.holder(&stream, m).is_some();
+        if let Some(old) = self.publications.live.remove(&stream) {
+            self.record_ended(&stream, &old, EndReason::Replaced, m);
+            self.close_uplink(old.session);
+        }
+        // A pipe that brought the stream here until now is left by the plan.
+        self.drop_source(&stream, m);
+        let publication = Publication {
+            id: PublicationId(m.mint.id()),
+            session,
+            producers: connecting.producers,
+            started_at: m.wall,
+            since: m.now,
+            bytes: 0,
+            bitrate: 0,
+            key_frames: KeyFrameWindow { since: m.now, requests: 0 },
+            term: self.known.term(&stream).max(self.own_term(&stream)) + 1,
+            takeover,
+            heard: m.now,
+            claimed: None,
+        };
+        self.terms.insert(stream.clone(), publication.term);
+        let source = Source {
+            publication: publication.id,
+            path: Vec::new(),
+            producers: publication.producers.clone(),
+            refused: std::collections::BTreeSet::new(),
+            of: publication.producers.len(),
+            via: Via::Publisher,
+        };
+        self.record_started(&stream, &publication, takeover);
+        self.publications.live.insert(stream.clone(), publication);
+        self.sources.insert(stream.clone(), source);
+        self.source_complete(&stream, m);
+    }
+
+    /// The highest term that was used here: the directory's own notice of it may still be on its way.
+    fn own_term(&self, stream: &StreamName) -> u64 {
+        self.terms.get(stream).copied().unwrap_or(0)
+    }
+
+    /// Claims what is published here, where that changed since it was last claimed.
+    pub(super) fn plan_claims(&mut self, m: &Moment<'_>) {
+        let mut claims = Vec::new();
+        for (stream, publication) in &mut self.publications.live {
+            let claimed = Claimed {
+                flowing: publication.is_flowing(m.now),
+                producers: publication.claimed_producers(),
+            };
+            if publication.claimed.as_ref() != Some(&claimed) {
+                publication.claimed = Some(claimed);
+                claims.push(stream.clone());
+            }
+        }
+        for stream in claims {
+            self.claim(&stream, StreamState::Live);
+        }
+    }
+
+    fn claim(&mut self, stream: &StreamName, state: StreamState) {
+        let Some(publication) = self.publications.live.get(stream) else { return };
+        let claimed = publication.claimed.as_ref();
+        let claim = Claim {
+            room_id: self.id.clone(),
+            stream: stream.clone(),
+            term: publication.term,
+            publication: publication.id,
+            origin: self.me.clone(),
+            revision: 0,
+            state: StreamState::Live,
+            flowing: claimed.is_some_and(|claimed| claimed.flowing),
+            takeover: publication.takeover,
+            producers: publication.claimed_producers(),
+            path: Vec::new(),
+            started_at: publication.started_at,
+        };
+        let claim = match state {
+            StreamState::Live => claim,
+            StreamState::Ended(reason) => claim.ended(reason),
+        };
+        self.out.push(Effect::Claim(Box::new(claim)));
+    }
+
+    /// Ends what another origin has taken over: the highest claim that is heard holds, on every node alike.
+    pub(super) fn yield_to_higher(&mut self, m: &mut Moment<'_>) {
+        let mut lost = Vec::new();
+        for (stream, own) in &self.publications.live {
+            let other = self.known.of_others(stream, &self.me, m);
+            if other.is_some_and(|other| other.rank() > (own.term, own.id)) {
+                lost.push(stream.clone());
+            }
+        }
+        for stream in lost {
+            self.end_publication(&stream, EndReason::Replaced, m);
+        }
+    }
+
+    /// Ends a publication of this node and says so.
+    pub(super) fn end_publication(&mut self, stream: &StreamName, reason: EndReason, m: &mut Moment<'_>) {
+        if !self.publications.live.contains_key(stream) {
+            return;
+        }
+        self.claim(stream, StreamState::Ended(reason));
+        let Some(publication) = self.publications.live.remove(stream) else { return };
+        self.record_ended(stream, &publication, reason, m);
+        self.drop_source(stream, m);
+        self.close_uplink(publication.session);
+    }
+
+    /// Ends whatever a publisher's session is. Answers whether there was one.
+    pub(super) fn end_publisher(
+        &mut self,
+        session: SessionId,
+        reason: EndReason,
+        m: &mut Moment<'_>,
+    ) -> bool {
+        if self.forget_connecting(session) {
+            return true;
+        }
+        let live = self.publications.live.iter().find(|(_, publication)| publication.session == session);
+        let Some(stream) = live.map(|(stream, _)| stream.clone()) else { return false };
+        self.end_publication(&stream, reason, m);
+        true
+    }
+
+    /// Who asked to publish with this ticket hung up before it was answered.
+    pub(super) fn publisher_hung_up(&mut self, ticket: Ticket) {
+        let waits = |connecting: &Connecting| connecting.ticket == Some(ticket);
+        let gone = self.publications.connecting.iter().find(|(_, connecting)| waits(connecting));
+        if let Some(session) = gone.map(|(session, _)| *session) {
+            self.forget_connecting(session);
+        }
+    }
+
+    /// Pauses or resumes a stream that is published here.
+    pub(super) fn set_paused(&mut self, ticket: Ticket, stream: StreamName, paused: bool) {
+        let Some(publication) = self.publications.live.get(&stream) else {
+            return self.refuse(ticket, RoomError::NoStream);
+        };
+        let ids = publication.producers.iter().map(|producer| producer.id).collect();
+        self.out.push(Effect::SetPaused(Some(ticket), stream, ids, paused));
+    }
+
+    pub(super) fn paused(
+        &mut self,
+        ticket: Option<Ticket>,
+        stream: &StreamName,
+        paused: bool,
+        result: Result<(), MediaError>,
+        m: &Moment<'_>,
+    ) {
+        if let Some(ticket) = ticket {
+            self.answer_done(ticket, result.as_ref().map_err(|error| RoomError::Media(error.to_string())));
+        }
+        if result.is_err() {
+            return;
+        }
+        let Some(publication) = self.publications.live.get_mut(stream) else { return };
+        for producer in &mut publication.producers {
+            producer.paused = paused;
+        }
+        publication.heard = m.now;
+        if let Some(source) = self.sources.get_mut(stream) {
+            source.producers.clone_from(&publication.producers);
+        }
+        self.record_changed(stream);
+    }
+
+    pub(super) fn measure_publications(&mut self, measured: &Measured, now: Instant) {
+        for publication in self.publications.live.values_mut() {
+            let Some(uplink) = measured.uplinks.get(&publication.session) else { continue };
+            publication.bitrate = uplink.bitrate;
+            if uplink.bytes != publication.bytes {
+                publication.bytes = uplink.bytes;
+                publication.heard = now;
+            }
+        }
+    }
+
+    /// Ends publishers that have sent nothing for too long, and those that never connected.
+    pub(super) fn end_silent_publishers(&mut self, m: &mut Moment<'_>) {
+        let age = |at: Instant| m.now.saturating_duration_since(at);
+        let silence = self.config.timeouts.publisher_silence;
+        let is_silent = |publication: &Publication| {
+            age(publication.heard) > silence && !publication.producers.iter().any(|producer| producer.paused)
+        };
+        let live = &self.publications.live;
+        let silent: Vec<_> =
+            live.iter().filter(|(_, own)| is_silent(own)).map(|(stream, _)| stream.clone()).collect();
+        let connect = self.config.timeouts.connect;
+        let connecting = &self.publications.connecting;
+        let late: Vec<_> =
+            connecting.iter().filter(|(_, c)| age(c.since) > connect).map(|(session, _)| *session).collect();
+        for stream in silent {
+            self.end_publication(&stream, EndReason::Silent, m);
+        }
+        for session in late {
+            self.forget_connecting(session);
+        }
+    }
+
+    /// Ends all publishers of this node.
+    pub(super) fn end_publishers(&mut self, reason: EndReason, m: &mut Moment<'_>) {
+        for stream in self.publications.live.keys().cloned().collect::<Vec<_>>() {
+            self.end_publication(&stream, reason, m);
+        }
+        for session in self.publications.connecting.keys().copied().collect::<Vec<_>>() {
+            self.forget_connecting(session);
+        }
+    }
+}
+
+/// Who has a stream.
+#[derive(Debug, Clone, Copy)]
+struct Holder {
+    flowing: bool,
+    takeover: bool,
+    age: Duration,
+}

@@ -1,0 +1,303 @@
+//! Telling the log what happens in the room.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::audience::Viewer;
+use super::downstream::Child;
+use super::effect::Effect;
+use super::input::Failure;
+use super::outlet::Outlet;
+use super::publications::Publication;
+use super::sources::{Source, Via};
+use super::summary::{Said, is_due};
+use super::{Core, Moment};
+use crate::protocol::claim::EndReason;
+use crate::protocol::event::{
+    KeyFrameBurst, LeaveReason, PipeClosed, PipeFailed, PipeHere, PipeOpened, PipeOpening, Quality,
+    RoomClosed, RoomSummary, StreamChanged, StreamEnded, StreamHere, StreamRecovered, StreamStarted, Turned,
+    ViewerJoined, ViewerLeft, What,
+};
+use crate::protocol::ids::{PipeId, SessionId, StreamName, Token};
+use crate::room::RoomError;
+
+/// At most so many viewers of a stream are looked at for a summary.
+const SAMPLE: usize = 16;
+/// So many requests for key frames within [`BURST_WITHIN`] are told: a player that joins needs one.
+const BURST: u64 = 24;
+const BURST_WITHIN: Duration = Duration::from_secs(10);
+
+impl Core {
+    fn record(&mut self, what: What) {
+        self.out.push(Effect::Record(what));
+    }
+
+    pub(super) fn record_started(&mut self, stream: &StreamName, own: &Publication, takeover: bool) {
+        tracing::info!(%stream, publication = %own.id, takeover, "stream started");
+        self.record(What::StreamStarted(StreamStarted {
+            stream: stream.clone(),
+            term: own.term,
+            publication: own.id,
+            producers: own.claimed_producers(),
+            takeover,
+        }));
+    }
+
+    pub(super) fn record_changed(&mut self, stream: &StreamName) {
+        let Some(own) = self.publications.get(stream) else { return };
+        let changed = StreamChanged {
+            stream: stream.clone(),
+            term: own.term,
+            publication: own.id,
+            producers: own.claimed_producers(),
+        };
+        self.record(What::StreamChanged(changed));
+    }
+
+    pub(super) fn record_ended(
+        &mut self,
+        stream: &StreamName,
+        own: &Publication,
+        reason: EndReason,
+        m: &Moment<'_>,
+    ) {
+        tracing::info!(%stream, reason = reason.as_str(), "stream ended");
+        self.record(What::StreamEnded(StreamEnded {
+            stream: stream.clone(),
+            term: own.term,
+            publication: own.id,
+            reason,
+            duration_ms: millis(m.now.saturating_duration_since(own.since)),
+            bytes: own.bytes,
+        }));
+    }
+
+    /// A viewer or publisher was turned away. That a stream isn't live yet is no news: players ask on.
+    pub(super) fn turned(&mut self, stream: &StreamName, error: &RoomError, what: fn(Turned) -> What) {
+        if let RoomError::Limit(limit) = error {
+            self.out.push(Effect::LimitHit(limit));
+        }
+        if matches!(error, RoomError::NotLive { .. }) {
+            return;
+        }
+        let turned = Turned {
+            room: None,
+            stream: stream.clone(),
+            reason: error.kind().to_owned(),
+            detail: error.to_string(),
+            times: 1,
+        };
+        self.out.push(Effect::RecordOften(error.kind(), what(turned)));
+    }
+
+    pub(super) fn record_opening(&mut self, token: Token, pipe: PipeId) {
+        let Some(child) = self.downstream.children.get(&token) else { return };
+        let opening =
+            PipeOpening { pipe, to: child.peer.clone(), attempt: child.failures + 1, hop: self.hop(child) };
+        self.record(What::PipeOpening(opening));
+    }
+
+    pub(super) fn record_opened(&mut self, token: Token, attempt: u32, setup: Duration) {
+        let Some(child) = self.downstream.children.get(&token) else { return };
+        let Some(outlet) = &child.outlet else { return };
+        let opened = PipeOpened {
+            pipe: outlet.id,
+            to: child.peer.clone(),
+            attempt,
+            hop: self.hop(child),
+            streams: self.streams_on(outlet),
+            setup_us: micros(setup),
+        };
+        self.record(What::PipeOpened(opened));
+    }
+
+    pub(super) fn record_failed(&mut self, token: Token, failure: &Failure, m: &Moment<'_>) {
+        let Some(child) = self.downstream.children.get(&token) else { return };
+        let Some(outlet) = &child.outlet else { return };
+        let failed = PipeFailed {
+            pipe: outlet.id,
+            to: child.peer.clone(),
+            attempt: child.failures + 1,
+            reason: failure.kind().to_owned(),
+            detail: failure.to_string(),
+            duration_ms: millis(m.now.saturating_duration_since(outlet.opened)),
+        };
+        self.record(What::PipeFailed(failed));
+    }
+
+    /// A pipe is over, or an attempt at one that didn't get so far.
+    pub(super) fn record_over(&mut self, token: Token, why: &str, lost: bool, m: &Moment<'_>) {
+        let Some(child) = self.downstream.children.get(&token) else { return };
+        let Some(outlet) = &child.outlet else { return };
+        let (pipe, to) = (outlet.id, child.peer.clone());
+        let duration_ms = millis(m.now.saturating_duration_since(outlet.opened));
+        let what = if outlet.is_open() {
+            let flow = self.measured.outlets.get(&pipe).copied().unwrap_or_default();
+            let (reason, bytes) = (why.to_owned(), flow.bytes_sent);
+            What::PipeClosed(PipeClosed { pipe, to, reason, lost, duration_ms, bytes })
+        } else {
+            let (attempt, reason, detail) = (child.failures + 1, "given_up".to_owned(), why.to_owned());
+            What::PipeFailed(PipeFailed { pipe, to, attempt, reason, detail, duration_ms })
+        };
+        self.record(what);
+    }
+
+    pub(super) fn record_joined(&mut self, viewer: &Viewer, warm: bool, took: Duration) {
+        let viewers = self.audience.of(&viewer.stream);
+        self.record(What::ViewerJoined(ViewerJoined {
+            stream: viewer.stream.clone(),
+            viewer: viewer.id,
+            warm,
+            join_us: micros(took),
+            viewers,
+        }));
+    }
+
+    pub(super) fn record_left(&mut self, viewer: &Viewer, reason: LeaveReason, at: Instant, bytes: u64) {
+        let viewers = self.audience.of(&viewer.stream);
+        self.record(What::ViewerLeft(ViewerLeft {
+            stream: viewer.stream.clone(),
+            viewer: viewer.id,
+            reason,
+            duration_ms: millis(at.saturating_duration_since(viewer.since)),
+            bytes,
+            viewers,
+        }));
+    }
+
+    /// The room's last word.
+    pub fn closed(&self, now: Instant) -> What {
+        What::RoomClosed(RoomClosed { duration_ms: millis(now.saturating_duration_since(self.opened)) })
+    }
+
+    /// A stream is here again that viewers had waited for.
+    pub(super) fn record_recovered(&mut self, stream: &StreamName, m: &Moment<'_>) {
+        let Some(gap) = self.audience.regain(stream, m.now) else { return };
+        let (viewers, gap_ms) = (self.audience.of(stream), millis(gap));
+        // Another publisher that takes over leaves no gap.
+        if viewers > 0 && gap_ms > 0 {
+            self.record(What::StreamRecovered(StreamRecovered { stream: stream.clone(), gap_ms, viewers }));
+        }
+    }
+
+    /// Tells bursts of key-frame requests, at most once in ten seconds for a stream.
+    pub(super) fn record_bursts(&mut self, now: Instant) {
+        let mut bursts = Vec::new();
+        for (stream, publication) in self.publications.iter_mut() {
+            let Some(uplink) = self.measured.uplinks.get(&publication.session) else { continue };
+            let window = &mut publication.key_frames;
+            let requests = uplink.key_frame_requests.saturating_sub(window.requests);
+            let within = now.saturating_duration_since(window.since);
+            if requests >= BURST {
+                bursts.push(KeyFrameBurst {
+                    stream: stream.clone(),
+                    requests: u32::try_from(requests).unwrap_or(u32::MAX),
+                    within_ms: millis(within),
+                });
+            }
+            if requests >= BURST || within >= BURST_WITHIN {
+                window.requests = uplink.key_frame_requests;
+                window.since = now;
+            }
+        }
+        for burst in bursts {
+            self.record(What::KeyFrameBurst(burst));
+        }
+    }
+
+    /// Tells all that is here, where that changed since it was last told, or it was long ago.
+    pub(super) fn record_summary(&mut self, m: &Moment<'_>) {
+        // A new log knows nothing of the room.
+        if std::mem::replace(&mut self.told_log, m.log) != m.log {
+            self.said = None;
+        }
+        let summary = self.summary();
+        if !is_due(self.said.as_ref(), &summary, self.config.events.summary, m.now) {
+            return;
+        }
+        self.said = Some(Said::after(self.said.take(), summary.clone(), m.now));
+        let samples = summary.streams.iter().map(|here| (here.stream.clone(), self.sample(&here.stream)));
+        let samples: BTreeMap<_, _> = samples.collect();
+        self.out.push(Effect::Summarize(summary, samples));
+    }
+
+    fn summary(&self) -> RoomSummary {
+        let mut streams: BTreeMap<&StreamName, StreamHere> =
+            self.sources.iter().map(|(stream, source)| (stream, self.here(stream, Some(source)))).collect();
+        for stream in self.audience.watched() {
+            let here = streams.entry(stream).or_insert_with(|| self.here(stream, None));
+            here.viewers = self.audience.of(stream);
+        }
+        let pipes = self.downstream.outlets().map(|(child, outlet)| PipeHere {
+            pipe: outlet.id,
+            to: child.peer.clone(),
+            open: outlet.is_open(),
+            since: outlet.opened_at,
+            streams: self.streams_on(outlet),
+            bitrate: self.measured.outlets.get(&outlet.id).map_or(0, |flow| flow.bitrate),
+        });
+        RoomSummary {
+            pipes: pipes.collect(),
+            streams: streams.into_values().collect(),
+            waiting: u32::try_from(self.audience.waiting()).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// A stream as it is here, without its viewers.
+    fn here(&self, stream: &StreamName, source: Option<&Source>) -> StreamHere {
+        let publication = self.publications.get(stream);
+        let inlet = source.and_then(|source| match source.via {
+            Via::Pipe(pipe) => self.measured.inlets.get(&pipe),
+            Via::Publisher => None,
+        });
+        StreamHere {
+            stream: stream.clone(),
+            term: source.map_or(0, |source| self.term_of(stream, source)),
+            publication: source.map(|source| source.publication),
+            path: source.map(|source| source.path.clone()).unwrap_or_default(),
+            started_at: publication.map(|publication| publication.started_at),
+            producers: source.map(Source::claimed).unwrap_or_default(),
+            bitrate: match publication {
+                Some(publication) => publication.bitrate,
+                None => inlet.map_or(0, |flow| flow.bitrate),
+            },
+            lost: inlet.map_or(0, |flow| flow.lost),
+            viewers: 0,
+            quality: Quality::default(),
+        }
+    }
+
+    fn term_of(&self, stream: &StreamName, source: &Source) -> u64 {
+        match self.publications.get(stream) {
+            Some(own) => own.term,
+            None => self.known.rank(stream, source.publication).map_or(0, |(term, _)| term),
+        }
+    }
+
+    /// A sample of a stream's viewers.
+    fn sample(&self, stream: &StreamName) -> Vec<SessionId> {
+        let viewers = self.audience.iter().filter(|(_, v)| v.stream == *stream && v.connected);
+        let every = (viewers.clone().count() / SAMPLE).max(1);
+        viewers.step_by(every).take(SAMPLE).map(|(session, _)| *session).collect()
+    }
+
+    fn streams_on(&self, outlet: &Outlet) -> Vec<StreamName> {
+        let on = |source: &Source| source.producers.iter().any(|own| outlet.told.contains_key(&own.id));
+        self.sources.iter().filter(|(_, source)| on(source)).map(|(stream, _)| stream.clone()).collect()
+    }
+
+    /// Which hop from the origin the pipe to a child is.
+    fn hop(&self, child: &Child) -> u8 {
+        let wanted = self.sources.iter().filter(|(stream, _)| child.wanted.contains(*stream));
+        let longest = wanted.map(|(_, source)| source.path.len()).max().unwrap_or(0);
+        u8::try_from(longest + 1).unwrap_or(u8::MAX)
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,546 @@
+//! The nodes that this one pulls from: which to ask, what their answers mean, and whom to ask next.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use super::effect::Effect;
+use super::inlet::Inlet;
+use super::input::Failure;
+use super::liveness::Bus;
+use super::{Core, Moment, backoff};
+use crate::fleet::placement;
+use crate::protocol::claim::Claim;
+use crate::protocol::event::{PipeStarved, What};
+use crate::protocol::ids::{Incarnation, Peer, PipeId, StreamName, Token};
+use crate::protocol::origin::{Join, Joined, Leave};
+use crate::protocol::refusal::Code;
+
+/// The streams that a parent is asked for.
+pub(super) type Streams = BTreeSet<StreamName>;
+
+/// How long a relay that said yes may take to deliver, before the next candidate is asked.
+const DELIVERY: Duration = Duration::from_millis(1_500);
+/// How soon, and then how often, a parent is asked whether it gets the media that doesn't come here.
+const PROBE: Duration = Duration::from_secs(1);
+const PROBE_AGAIN: Duration = Duration::from_secs(5);
+const SOON: u32 = 3;
+/// For how long it is told on that media was promised which doesn't come.
+const PROMISE: Duration = Duration::from_secs(10);
+/// The longest that a candidate is put aside.
+const ASIDE: Duration = Duration::from_secs(60);
+/// A candidate that failed longer ago than this begins with a clean record.
+const FORGIVEN: Duration = Duration::from_secs(120);
+
+/// The nodes that this one pulls from.
+#[derive(Debug, Default)]
+pub(super) struct Upstream {
+    pub(super) parents: BTreeMap<Incarnation, Parent>,
+    /// Streams that a parent said it gets, and that don't come here: children are told so, lest they take
+    /// them for muted.
+    promised: BTreeMap<StreamName, Instant>,
+    /// Candidates that failed for a stream, and until when they are not asked again.
+    aside: BTreeMap<(StreamName, Incarnation), Aside>,
+}
+
+/// A node that this one pulls from.
+#[derive(Debug)]
+pub(super) struct Parent {
+    pub(super) peer: Peer,
+    /// Proves in all that it says that this node asked it.
+    pub(super) token: Token,
+    pub(super) lease: Lease,
+    /// What it was last asked for, and since when it has not delivered it.
+    pub(super) asked: BTreeMap<StreamName, Instant>,
+    /// The pipe by which it sends; none until it has asked for our end.
+    pub(super) inlet: Option<Inlet>,
+    pub(super) failures: u32,
+    /// How often it was asked.
+    joins: u64,
+}
+
+/// How a join stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lease {
+    /// It is being asked.
+    Asking,
+    /// It said yes; it is asked again then.
+    Joined { renew_at: Instant },
+    /// It did not answer or said no; it may be asked again then.
+    Failed { until: Instant },
+    /// It is being told that nothing of it is wanted.
+    Leaving,
+}
+
+#[derive(Debug)]
+struct Aside {
+    until: Instant,
+    failed: Instant,
+    failures: u32,
+}
+
+impl Upstream {
+    pub(super) fn of_token(&self, token: Token) -> Option<&Parent> {
+        self.parents.values().find(|parent| parent.token == token)
+    }
+
+    pub(super) fn of_pipe(&self, pipe: PipeId) -> Option<&Parent> {
+        self.parents.values().find(|parent| parent.inlet.as_ref().is_some_and(|own| own.id == pipe))
+    }
+
+    pub(super) fn inlet_mut(&mut self, pipe: PipeId) -> Option<&mut Inlet> {
+        self.parents.values_mut().find_map(|parent| parent.inlet.as_mut().filter(|own| own.id == pipe))
+    }
+
+    fn is_aside(&self, stream: &StreamName, id: Incarnation, now: Instant) -> bool {
+        self.aside.get(&(stream.clone(), id)).is_some_and(|aside| now < aside.until)
+    }
+
+    /// Whether a candidate beside which there is no other may be asked again.
+    fn is_patient(&self, stream: &StreamName, id: Incarnation, now: Instant) -> bool {
+        let aside = self.aside.get(&(stream.clone(), id));
+        aside.is_none_or(|aside| now >= aside.failed + backoff(aside.failures))
+    }
+
+    /// Has a candidate wait before it is asked for a stream again: longer each time, the origin (`last`)
+    /// never long, as there is nobody else.
+    fn put_aside(&mut self, stream: &StreamName, id: Incarnation, last: bool, now: Instant) {
+        let key = (stream.clone(), id);
+        let aside = self.aside.entry(key).or_insert(Aside { until: now, failed: now, failures: 0 });
+        if now.saturating_duration_since(aside.failed) > FORGIVEN {
+            aside.failures = 0;
+        }
+        aside.failures = aside.failures.saturating_add(1);
+        aside.failed = now;
+        let doubled = Duration::from_secs(2) * 2_u32.pow(aside.failures.saturating_sub(1).min(5));
+        aside.until = now + if last { backoff(aside.failures) } else { doubled.min(ASIDE) };
+    }
+
+    /// A parent has said that it gets media of these streams, of which nothing comes.
+    pub(super) fn promise(&mut self, streams: impl Iterator<Item = StreamName>, now: Instant) {
+        self.promised.extend(streams.map(|stream| (stream, now)));
+    }
+
+    /// A parent has said that these streams don't come there either.
+    pub(super) fn take_back<'a>(&mut self, streams: impl Iterator<Item = &'a StreamName>) {
+        for stream in streams {
+            self.promised.remove(stream);
+        }
+    }
+
+    /// Whether media of a stream should come here that doesn't.
+    pub(super) fn is_promised(&self, stream: &StreamName, now: Instant) -> bool {
+        let at = self.promised.get(stream);
+        at.is_some_and(|at| now.saturating_duration_since(*at) <= PROMISE)
+    }
+
+    /// Forgets promises that were kept, or are too old to say anything.
+    pub(super) fn keep_promises(&mut self, flows: impl Fn(&StreamName) -> bool, now: Instant) {
+        self.promised.retain(|stream, at| now.saturating_duration_since(*at) <= PROMISE && !flows(stream));
+    }
+
+    /// Forgets the records of candidates that have long been forgiven.
+    pub(super) fn forgive(&mut self, now: Instant) {
+        self.aside
+            .retain(|_, aside| now.saturating_duration_since(aside.failed.max(aside.until)) <= FORGIVEN);
+    }
+}
+
+impl Core {
+    /// Asks the parents of the streams that are wanted here and leaves those of which none is.
+    pub(super) fn plan_parents(&mut self, m: &mut Moment<'_>) {
+        let mut desired = self.desired_parents(m);
+        for (peer, streams) in &mut desired {
+            // What still comes from it is asked for until another parent delivers it.
+            let parent = self.upstream.parents.get(&peer.incarnation);
+            streams.extend(parent.into_iter().flat_map(|parent| self.needed_of(parent)));
+            self.plan_parent(peer, streams, m);
+        }
+        let unwanted: Vec<Incarnation> = self
+            .upstream
+            .parents
+            .iter()
+            .filter(|(id, parent)| {
+                !desired.iter().any(|(peer, _)| peer.incarnation == **id) && self.needed_of(parent).is_empty()
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        for id in unwanted {
+            self.leave_parent(id, "nothing is watched here", m);
+        }
+    }
+
+    /// What is wanted and comes from a parent: it is left once another one delivers that.
+    fn needed_of(&self, parent: &Parent) -> Streams {
+        let Some(inlet) = parent.inlet.as_ref().filter(|_| self.stop_by.is_none()) else {
+            return Streams::new();
+        };
+        let wanted = |stream: &StreamName| self.audience.recently_wanted().any(|wanted| wanted == stream);
+        let here = self.sources.via(inlet.id);
+        here.filter(|(stream, source)| source.is_complete() && wanted(stream))
+            .map(|(s, _)| s.clone())
+            .collect()
+    }
+
+    fn plan_parent(&mut self, peer: &Peer, streams: &Streams, m: &mut Moment<'_>) {
+        if let Some(parent) = self.upstream.parents.get(&peer.incarnation) {
+            let is_due = match parent.lease {
+                Lease::Asking | Lease::Leaving => false,
+                Lease::Joined { renew_at } => {
+                    m.now >= renew_at || streams.iter().any(|stream| !parent.asked.contains_key(stream))
+                }
+                Lease::Failed { until } => m.now >= until,
+            };
+            if !is_due {
+                return;
+            }
+        }
+        self.ask_to_join(peer, streams, m);
+    }
+
+    /// Which node each wanted stream should come from.
+    fn desired_parents(&mut self, m: &Moment<'_>) -> Vec<(Peer, Streams)> {
+        let mut desired: BTreeMap<Incarnation, (Peer, Streams)> = BTreeMap::new();
+        if self.stop_by.is_some() {
+            return Vec::new();
+        }
+        let wanted: Vec<StreamName> = self.audience.recently_wanted().cloned().collect();
+        for stream in wanted {
+            if self.publications.get(&stream).is_some() {
+                continue;
+            }
+            if let Some(peer) = self.desired_parent(&stream, m) {
+                let entry = desired.entry(peer.incarnation).or_insert_with(|| (peer, Streams::new()));
+                entry.1.insert(stream);
+            }
+        }
+        desired.into_values().collect()
+    }
+
+    fn desired_parent(&self, stream: &StreamName, m: &Moment<'_>) -> Option<Peer> {
+        let best = self.known.holds(stream, m).filter(|claim| claim.origin != self.me);
+        let current =
+            self.sources.get(stream).zip(self.sources.pipe_of(stream)).and_then(|(source, pipe)| {
+                let parent = self.upstream.of_pipe(pipe)?;
+                let stuck =
+                    !source.is_complete() && self.upstream.is_aside(stream, parent.peer.incarnation, m.now);
+                (!stuck).then_some((source.publication, &parent.peer))
+            });
+        if let Some((publication, peer)) = current {
+            // What works is kept, whatever the bus says of its node, unless a higher claim is heard.
+            let rank = self.known.rank(stream, publication);
+            let overtaken = best.is_some_and(|best| {
+                best.publication != publication && rank.is_none_or(|rank| best.rank() > rank)
+            });
+            if !overtaken {
+                return Some(peer.clone());
+            }
+        }
+        let best = best?;
+        let candidates = placement::candidates(&self.id, stream, &best.origin, &self.me, m.fleet, m.now);
+        // One that is being tried already is tried to its end.
+        let tried = candidates.iter().find(|peer| {
+            let parent = self.upstream.parents.get(&peer.incarnation);
+            parent.is_some_and(|parent| parent.asked.contains_key(stream))
+                && !self.upstream.is_aside(stream, peer.incarnation, m.now)
+        });
+        let next = candidates.iter().find(|peer| !self.upstream.is_aside(stream, peer.incarnation, m.now));
+        // The origin never waits for long, though it failed as something else before.
+        let last =
+            || candidates.last().filter(|origin| self.upstream.is_patient(stream, origin.incarnation, m.now));
+        tried.or(next).or_else(last).cloned()
+    }
+
+    /// One join at a time per parent, however many viewers wait.
+    fn ask_to_join(&mut self, peer: &Peer, streams: &Streams, m: &mut Moment<'_>) {
+        let trace = self.audience.trace_of(streams);
+        let token = Token(m.mint.id());
+        let parent = self.upstream.parents.entry(peer.incarnation).or_insert_with(|| Parent {
+            peer: peer.clone(),
+            token,
+            lease: Lease::Asking,
+            asked: BTreeMap::new(),
+            inlet: None,
+            failures: 0,
+            joins: 0,
+        });
+        parent.joins += 1;
+        let number = parent.joins;
+        parent.lease = Lease::Asking;
+        parent.asked.retain(|stream, _| streams.contains(stream));
+        for stream in streams {
+            parent.asked.entry(stream.clone()).or_insert(m.now);
+        }
+        let pipe = parent.inlet.as_ref().map(|inlet| inlet.id);
+        let token = parent.token;
+        // Who comes for a stream that is asked for no more waits for the next join.
+        let idle = pipe.into_iter().flat_map(|pipe| self.sources.via(pipe));
+        let idle = idle.map(|(stream, _)| stream).filter(|stream| !streams.contains(*stream));
+        for stream in idle.cloned().collect::<Vec<_>>() {
+            self.drop_source(&stream, m);
+        }
+        let held = pipe.and_then(|pipe| self.held(pipe, m.now));
+        let join = Join {
+            room_id: self.id.clone(),
+            from: self.me.clone(),
+            token,
+            number,
+            streams: streams.clone(),
+            pipe: held,
+        };
+        self.out.push(Effect::Join(peer.clone(), join, trace));
+    }
+
+    /// Leaves a parent. One that is being asked is left once it has answered.
+    pub(super) fn leave_parent(&mut self, id: Incarnation, why: &str, m: &Moment<'_>) {
+        let Some(parent) = self.upstream.parents.get_mut(&id) else { return };
+        match parent.lease {
+            Lease::Asking | Lease::Leaving => {}
+            // It never said yes, or is out of reach: its own look ends what it has.
+            Lease::Failed { .. } if parent.inlet.is_none() => drop(self.upstream.parents.remove(&id)),
+            Lease::Joined { .. } | Lease::Failed { .. } => {
+                parent.lease = Lease::Leaving;
+                let leave = Leave {
+                    room_id: self.id.clone(),
+                    from: self.me.clone(),
+                    token: parent.token,
+                    reason: why.to_owned(),
+                };
+                self.out.push(Effect::Leave(parent.peer.clone(), leave));
+                // Who comes now waits for the next join: what is being left ends any moment.
+                let pipe = parent.inlet.as_ref().map(|inlet| inlet.id);
+                let streams = pipe.into_iter().flat_map(|pipe| self.sources.via(pipe));
+                for stream in streams.map(|(stream, _)| stream.clone()).collect::<Vec<_>>() {
+                    self.drop_source(&stream, m);
+                }
+            }
+        }
+    }
+
+    /// A parent was told that we leave: our end of the pipe, the receiving one, closes last.
+    pub(super) fn left(&mut self, id: Incarnation, token: Token, m: &mut Moment<'_>) {
+        if self.upstream.parents.get(&id).is_some_and(|parent| parent.token == token) {
+            self.forget_parent(id, m);
+        }
+    }
+
+    /// Forgets a parent with all that came from it. Viewers stay and wait.
+    pub(super) fn forget_parent(&mut self, id: Incarnation, m: &mut Moment<'_>) {
+        self.close_inlet(id, m);
+        self.upstream.parents.remove(&id);
+    }
+
+    /// A parent answered: its pipe comes, or it said why not.
+    pub(super) fn joined(
+        &mut self,
+        id: Incarnation,
+        token: Token,
+        streams: &Streams,
+        result: Result<Joined, Failure>,
+        m: &mut Moment<'_>,
+    ) {
+        let renewal = self.config.timeouts.lease_renewal;
+        let Some(parent) = self.upstream.parents.get_mut(&id) else { return };
+        if parent.token != token {
+            return;
+        }
+        match result {
+            Ok(joined) => {
+                parent.failures = 0;
+                parent.lease = Lease::Joined { renew_at: m.now + renewal };
+                // The parent no longer has our pipe and opens another.
+                if parent.inlet.as_ref().is_some_and(|inlet| inlet.id != joined.pipe_id) {
+                    self.close_inlet(id, m);
+                }
+                self.compare(&joined, m);
+            }
+            Err(failure) => {
+                parent.failures = parent.failures.saturating_add(1);
+                parent.lease = Lease::Failed { until: m.now + backoff(parent.failures) };
+                self.join_failed(id, streams, &failure, m);
+            }
+        }
+    }
+
+    fn join_failed(&mut self, id: Incarnation, streams: &Streams, failure: &Failure, m: &mut Moment<'_>) {
+        let has_none = matches!(failure, Failure::Refused(refusal) if matches!(
+            refusal.code,
+            Code::UnknownRoom
+                | Code::UnknownStream
+                | Code::Loop
+                | Code::Unasked
+                | Code::UnknownPipe
+                | Code::Unsupported
+        ));
+        if has_none {
+            // It has nothing for us: whatever came from it has ended.
+            self.close_inlet(id, m);
+        }
+        if matches!(failure, Failure::Offline) {
+            // Nobody was asked: this says nothing of the parent.
+            return;
+        }
+        // A pipe that works is kept, whatever its parent answers or doesn't.
+        let works: Vec<StreamName> = match self.upstream.parents.get(&id).and_then(|p| p.inlet.as_ref()) {
+            Some(inlet) => {
+                let complete = self.sources.via(inlet.id).filter(|(_, source)| source.is_complete());
+                complete.map(|(stream, _)| stream.clone()).collect()
+            }
+            None => Vec::new(),
+        };
+        let failed: Vec<StreamName> =
+            streams.iter().filter(|stream| !works.contains(stream)).cloned().collect();
+        self.fail_candidate(id, &failed, m);
+    }
+
+    /// Puts a parent aside for streams that it doesn't deliver: the next candidate is asked by the plan.
+    pub(super) fn fail_candidate(&mut self, id: Incarnation, streams: &[StreamName], m: &mut Moment<'_>) {
+        for stream in streams {
+            let last = self.is_last_candidate(stream, id, m);
+            self.upstream.put_aside(stream, id, last, m.now);
+            if let Some(parent) = self.upstream.parents.get_mut(&id) {
+                parent.asked.remove(stream);
+            }
+        }
+    }
+
+    fn is_last_candidate(&self, stream: &StreamName, id: Incarnation, m: &Moment<'_>) -> bool {
+        self.known.holds(stream, m).is_none_or(|claim: &std::sync::Arc<Claim>| claim.origin.incarnation == id)
+    }
+
+    /// Gives up on parents that said yes and don't deliver.
+    pub(super) fn end_idle_promises(&mut self, m: &mut Moment<'_>) {
+        let mut failed: Vec<(Incarnation, Vec<StreamName>)> = Vec::new();
+        for (id, parent) in &self.upstream.parents {
+            let Lease::Joined { .. } = parent.lease else { continue };
+            let late = parent.asked.iter().filter(|(stream, since)| {
+                let here = self.delivers(parent, stream);
+                let last = self.is_last_candidate(stream, *id, m);
+                let patience = if last { self.config.timeouts.pipe_connect } else { DELIVERY };
+                !here && m.now.saturating_duration_since(**since) > patience
+            });
+            let late: Vec<_> = late.map(|(stream, _)| stream.clone()).collect();
+            if !late.is_empty() {
+                failed.push((*id, late));
+            }
+        }
+        for (id, streams) in failed {
+            self.fail_candidate(id, &streams, m);
+        }
+    }
+
+    /// Whether a stream that a parent was asked for comes from it.
+    fn delivers(&self, parent: &Parent, stream: &StreamName) -> bool {
+        let pipe = parent.inlet.as_ref().map(|inlet| inlet.id);
+        pipe.is_some_and(|pipe| self.sources.pipe_of(stream) == Some(pipe))
+            && self.sources.get(stream).is_some_and(super::sources::Source::is_complete)
+    }
+
+    /// What is wanted and delivered waits no longer; what is delivered no more waits from now on.
+    pub(super) fn note_deliveries(&mut self, now: Instant) {
+        let mut delivered = Vec::new();
+        for (id, parent) in &self.upstream.parents {
+            for stream in parent.asked.keys().filter(|stream| self.delivers(parent, stream)) {
+                delivered.push((*id, stream.clone()));
+            }
+        }
+        for (id, stream) in delivered {
+            if let Some(parent) = self.upstream.parents.get_mut(&id) {
+                parent.asked.insert(stream, now);
+            }
+        }
+    }
+
+    /// Closes pipes whose parent is lost, and asks parents for media that doesn't come.
+    pub(super) fn end_lost_parents(&mut self, m: &mut Moment<'_>) {
+        let connect = self.config.timeouts.pipe_connect;
+        let (mut lost, mut probed, mut starved) = (Vec::new(), Vec::new(), Vec::new());
+        for (id, parent) in &self.upstream.parents {
+            let Some(inlet) = &parent.inlet else { continue };
+            let replaceable = self.is_replaceable(inlet.id, *id, m);
+            let facts = inlet.facts(self.expects(inlet.id), replaceable, self.bus_of(&parent.peer, m));
+            if facts.is_lost(connect, m.now) {
+                lost.push(*id);
+            } else if inlet.is_starved(m.now) {
+                starved.push(*id);
+            } else if facts.connected && facts.expects && facts.is_silent(m.now) && facts.bus == Bus::Heard {
+                probed.push(*id);
+            }
+        }
+        for id in lost {
+            if let Some(parent) = self.upstream.parents.get(&id) {
+                let parent = &parent.peer.node;
+                tracing::warn!(%parent, "parent lost: viewers stay and wait for the stream");
+            }
+            let asked = self.asked_of(id);
+            self.forget_parent(id, m);
+            self.fail_candidate(id, &asked, m);
+        }
+        for id in starved {
+            self.starved(id, m);
+        }
+        for id in probed {
+            let Some(parent) = self.upstream.parents.get_mut(&id) else { continue };
+            let (Lease::Joined { renew_at }, Some(inlet)) = (&mut parent.lease, &mut parent.inlet) else {
+                continue;
+            };
+            let pause = if inlet.probes < SOON { PROBE } else { PROBE_AGAIN };
+            if inlet.probed.is_none_or(|at| m.now.saturating_duration_since(at) >= pause) {
+                (inlet.probed, inlet.probes) = (Some(m.now), inlet.probes.saturating_add(1));
+                *renew_at = m.now;
+            }
+        }
+    }
+
+    pub(super) fn asked_of(&self, id: Incarnation) -> Vec<StreamName> {
+        let parent = self.upstream.parents.get(&id);
+        parent.map(|parent| parent.asked.keys().cloned().collect()).unwrap_or_default()
+    }
+
+    /// Whether a pipe carries anything that should be flowing.
+    pub(super) fn expects(&self, pipe: PipeId) -> bool {
+        self.sources.via(pipe).any(|(_, source)| source.producers.iter().any(|producer| !producer.paused))
+    }
+
+    /// Whether all that comes by a pipe could come from an origin that is heard, and isn't this parent.
+    fn is_replaceable(&self, pipe: PipeId, parent: Incarnation, m: &Moment<'_>) -> bool {
+        let mut streams = self.sources.via(pipe).map(|(stream, _)| stream).peekable();
+        let elsewhere = |stream: &StreamName| {
+            self.known.holds(stream, m).is_some_and(|claim| claim.origin.incarnation != parent)
+        };
+        streams.peek().is_some() && streams.all(elsewhere)
+    }
+
+    pub(super) fn bus_of(&self, peer: &Peer, m: &Moment<'_>) -> Bus {
+        if m.fleet.is_void(peer, m.now) {
+            Bus::Over
+        } else if m.fleet.is_absent(peer, m.now) {
+            Bus::Silent
+        } else {
+            Bus::Heard
+        }
+    }
+
+    /// The parent has said that it gets media which doesn't come here: the way between is broken.
+    pub(super) fn starved(&mut self, id: Incarnation, m: &mut Moment<'_>) {
+        let Some(parent) = self.upstream.parents.get(&id) else { return };
+        let (peer, Some(inlet)) = (parent.peer.clone(), &parent.inlet) else { return };
+        let streams: Vec<StreamName> = self.sources.via(inlet.id).map(|(stream, _)| stream.clone()).collect();
+        let silent = m.now.saturating_duration_since(inlet.heard);
+        tracing::warn!(
+            parent = %peer.node, pipe = %inlet.id, ip = ?inlet.from.map(|(ip, _)| ip), port = inlet.from.map(|(_, port)| port),
+            silent_ms = silent.as_millis(), "media doesn't come over this pipe though its parent sends: trying another way"
+        );
+        let starved = PipeStarved {
+            pipe: inlet.id,
+            from: peer,
+            streams: streams.clone(),
+            address: inlet.from.map(|(ip, port)| std::net::SocketAddr::new(ip, port).to_string()),
+            silent_ms: u64::try_from(silent.as_millis()).unwrap_or(u64::MAX),
+        };
+        self.out.push(Effect::Record(What::PipeStarved(starved)));
+        self.upstream.promise(streams.iter().cloned(), m.now);
+        self.fail_candidate(id, &streams, m);
+        self.close_inlet(id, m);
+        self.leave_parent(id, "its media doesn't come", m);
+    }
+}

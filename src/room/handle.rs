@@ -1,0 +1,149 @@
+//! A handle to the rooms of a node.
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::core::{Answered, Patch, PublishRequest, RoomView, StreamHereView, WatchRequest};
+use super::door::{Command, INSPECTION};
+use super::error::RoomError;
+use super::message::{Message, Patched, Published, Watching};
+use crate::media::{Sent, WorkerId};
+use crate::protocol::claim::EndReason;
+use crate::protocol::ids::{RoomId, SessionId, StreamName};
+
+/// A handle to the rooms of a node.
+#[derive(Debug, Clone)]
+pub struct RoomsHandle {
+    commands: mpsc::Sender<Command>,
+}
+
+impl RoomsHandle {
+    pub(super) fn new(commands: mpsc::Sender<Command>) -> Self {
+        Self { commands }
+    }
+
+    /// Takes a publisher.
+    ///
+    /// # Errors
+    /// [`RoomError`].
+    pub async fn publish(&self, room: RoomId, request: PublishRequest) -> Result<Published, RoomError> {
+        self.ask(room, |answer| Message::Publish(request, None, answer)).await
+    }
+
+    /// Serves a viewer, once its stream has come.
+    ///
+    /// # Errors
+    /// [`RoomError`].
+    pub async fn watch(&self, room: RoomId, request: WatchRequest) -> Result<Watching, RoomError> {
+        self.ask(room, |answer| Message::Watch(request, None, answer)).await
+    }
+
+    /// Ends a publisher's or viewer's session.
+    ///
+    /// # Errors
+    /// [`RoomError::NoSession`].
+    pub async fn end(&self, room: RoomId, stream: StreamName, session: SessionId) -> Result<(), RoomError> {
+        self.ask(room, |answer| Message::End(session, stream, answer)).await
+    }
+
+    /// Takes a viewer's answer to our description.
+    ///
+    /// # Errors
+    /// [`RoomError::NoSession`], [`RoomError::Media`].
+    pub async fn connect(
+        &self,
+        room: RoomId,
+        stream: StreamName,
+        session: SessionId,
+        answered: Answered,
+    ) -> Result<(), RoomError> {
+        self.ask(room, |answer| Message::Connect(session, stream, answered, answer)).await
+    }
+
+    /// Trickles candidates of a session or restarts its ICE.
+    ///
+    /// # Errors
+    /// [`RoomError::NoSession`], [`RoomError::NoEtag`], [`RoomError::StaleEtag`], [`RoomError::Media`].
+    pub async fn patch(
+        &self,
+        room: RoomId,
+        stream: StreamName,
+        session: SessionId,
+        patch: Patch,
+    ) -> Result<Patched, RoomError> {
+        self.ask(room, |answer| Message::Patch(session, stream, patch, answer)).await
+    }
+
+    /// What a session is sent, if it is there.
+    ///
+    /// # Errors
+    /// [`RoomError::NoSession`].
+    pub async fn check(
+        &self,
+        room: RoomId,
+        stream: StreamName,
+        session: SessionId,
+    ) -> Result<Vec<Sent>, RoomError> {
+        self.ask(room, |answer| Message::Check(session, stream, answer)).await
+    }
+
+    /// Pauses or resumes a stream that is published on this node.
+    ///
+    /// # Errors
+    /// [`RoomError::NoStream`].
+    pub async fn set_paused(&self, room: RoomId, stream: StreamName, paused: bool) -> Result<(), RoomError> {
+        self.ask(room, |answer| Message::SetPaused(stream, paused, answer)).await
+    }
+
+    /// Ends a stream that is published on this node.
+    ///
+    /// # Errors
+    /// [`RoomError::NoStream`].
+    pub async fn close(&self, room: RoomId, stream: StreamName) -> Result<(), RoomError> {
+        self.ask(room, |answer| Message::Close(stream, answer)).await
+    }
+
+    /// A room as it is now; none if this node doesn't carry it.
+    pub async fn inspect(&self, room: RoomId) -> Option<RoomView> {
+        let (answer, view) = oneshot::channel();
+        self.commands.send(Command::To(room, Box::new(Message::Inspect(answer)))).await.ok()?;
+        tokio::time::timeout(INSPECTION, view).await.ok()?.ok()
+    }
+
+    /// All rooms as they are now.
+    pub async fn all(&self) -> Vec<RoomView> {
+        let (answer, views) = oneshot::channel();
+        let _ = self.commands.send(Command::All(answer)).await;
+        views.await.unwrap_or_default()
+    }
+
+    /// What this node has of a stream; none where it carries nothing of the room.
+    pub async fn status(&self, room: RoomId, stream: StreamName) -> Option<StreamHereView> {
+        let (answer, status) = oneshot::channel();
+        self.commands.send(Command::To(room, Box::new(Message::Status(stream, answer)))).await.ok()?;
+        status.await.ok()
+    }
+
+    /// A media worker died: its rooms end.
+    pub async fn worker_died(&self, worker: WorkerId) {
+        let _ = self.commands.send(Command::WorkerDied(worker)).await;
+    }
+
+    /// Ends all rooms, says so to their peers and the fleet, and returns once that is said.
+    pub async fn stop(&self, reason: EndReason) {
+        let (done, stopped) = oneshot::channel();
+        if self.commands.send(Command::Stop(reason, done)).await.is_ok() {
+            let _ = stopped.await;
+        }
+    }
+
+    async fn ask<T>(
+        &self,
+        room: RoomId,
+        message: impl FnOnce(oneshot::Sender<Result<T, RoomError>>) -> Message,
+    ) -> Result<T, RoomError> {
+        let (answer, result) = oneshot::channel();
+        let sent = self.commands.send(Command::To(room, Box::new(message(answer)))).await;
+        sent.map_err(|_| RoomError::Stopped)?;
+        result.await.unwrap_or(Err(RoomError::Stopped))
+    }
+}
