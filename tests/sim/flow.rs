@@ -1,0 +1,227 @@
+//! How media flows: from publishers through pipes to viewers, while every link on the way is up. Reports come
+//! back on the same way.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use headwater::protocol::ids::{PipeId, ProducerId, RoomId};
+use headwater::protocol::media::PipeEnd;
+use headwater::protocol::rtp::{MediaKind, SrtpCryptoSuite, SrtpParameters};
+
+use crate::media::Codec;
+use crate::room::Room;
+use crate::world::{At, Mid, Pid, World};
+
+/// How often the receiving end of a pipe reports: with video among what it gets, and without.
+const REPORTS: (Duration, Duration) = (Duration::from_millis(1_000), Duration::from_millis(5_000));
+/// Bytes of a report.
+const REPORT: u64 = 60;
+/// A gap that is longer than this is one; and how long media flows until it was measured.
+const FLOWS: At = At::from_millis(600);
+const SEEN: At = At::from_millis(1_250);
+
+/// When media last arrived, or would have if its publisher weren't muted or paused, and since when so without a gap.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Flow {
+    since: At,
+    last: At,
+    /// The same of bytes.
+    heard_since: At,
+    heard: At,
+}
+
+/// What flows in a step.
+#[derive(Debug, Clone, Copy)]
+struct Packets {
+    producer: ProducerId,
+    codec: Codec,
+    /// None of a publisher that is muted or paused: the way is tried all the same.
+    size: u64,
+}
+
+/// Where packets come from.
+struct Sender {
+    mid: Mid,
+    address: (IpAddr, u16),
+    told: IpAddr,
+    ssrc: u32,
+}
+
+impl Flow {
+    fn note(&mut self, now: At, packets: Packets) {
+        if now.saturating_sub(self.last) > FLOWS {
+            self.since = now;
+        }
+        self.last = now;
+        if packets.size > 0 {
+            if now.saturating_sub(self.heard) > FLOWS {
+                self.heard_since = now;
+            }
+            self.heard = now;
+        }
+    }
+
+    /// Whether bytes have arrived for so long, rather than nothing because of a muted publisher.
+    pub fn is_heard(&self, now: At) -> bool {
+        now.saturating_sub(self.heard) <= FLOWS && self.heard.saturating_sub(self.heard_since) >= SEEN
+    }
+
+    /// Whether media has flowed until now for so long that everybody must have seen it.
+    pub fn is_steady(&self, now: At) -> bool {
+        now.saturating_sub(self.last) <= FLOWS && self.last.saturating_sub(self.since) >= SEEN
+    }
+}
+
+impl World {
+    /// A pipe end of its own port; others are told where it is, which may be wrong.
+    pub fn pipe_end(&mut self, mid: Mid, pid: Pid, id: &RoomId, room: &Room, pipe: PipeId) -> PipeEnd {
+        let known = room.media.inlets.get(&pipe).map(|inlet| inlet.end.clone());
+        if let Some(end) = known {
+            return end;
+        }
+        let machine = &mut self.machines[mid];
+        machine.next_port = machine.next_port.checked_add(1).unwrap_or(40_000);
+        let (ip, port) = (machine.ip, machine.next_port);
+        let told = machine.wrong_ip.unwrap_or(ip);
+        self.bus.ports.insert((ip, port), (pid, id.clone(), pipe));
+        let srtp =
+            Some(SrtpParameters { crypto_suite: SrtpCryptoSuite::AeadAes256Gcm, key_base64: String::new() });
+        PipeEnd { ip: told, port, srtp }
+    }
+
+    /// Media moves by one step.
+    pub fn flow(&mut self) {
+        let mut begins = Vec::new();
+        for pid in 0..self.nodes.len() {
+            let node = &mut self.nodes[pid];
+            if !node.alive || node.frozen {
+                continue;
+            }
+            for (id, place) in &mut node.rooms {
+                let Some(room) = place else { continue };
+                room.media.still();
+                if room.media.dead {
+                    continue;
+                }
+                for uplink in room.media.uplinks.values_mut() {
+                    let client = &self.clients[uplink.client];
+                    if uplink.up != Some(true) || !client.is_up() {
+                        continue;
+                    }
+                    for own in &mut uplink.producers {
+                        let size = if client.muted { 0 } else { own.codec.size() };
+                        own.bytes += size;
+                        uplink.bytes += size;
+                        uplink.bitrate += size * 8 * 4;
+                        let size = if own.paused { 0 } else { size };
+                        begins.push((pid, id.clone(), Packets { producer: own.id, codec: own.codec, size }));
+                    }
+                }
+            }
+        }
+        for (pid, room, packets) in begins {
+            self.pour(pid, room, packets);
+        }
+    }
+
+    /// A producer's media goes on from a node to its viewers and down its pipes.
+    fn pour(&mut self, pid: Pid, room: RoomId, packets: Packets) {
+        let Packets { producer, codec, size } = packets;
+        let mut next = vec![(pid, room)];
+        let mut steps = 0;
+        while let Some((pid, id)) = next.pop() {
+            steps += 1;
+            if steps > 1_000 {
+                return self.breaks("bounded", "media goes round in circles");
+            }
+            let now = self.now;
+            let node = &mut self.nodes[pid];
+            let mid = node.mid;
+            let Some(Some(room)) = node.rooms.get_mut(&id) else { continue };
+            if !node.alive || node.frozen || room.media.dead {
+                continue;
+            }
+            for viewer in room.media.viewers.values_mut() {
+                if size > 0 && viewer.up == Some(true) && viewer.shows.get(&codec.kind()) == Some(&producer) {
+                    viewer.bytes += size;
+                    self.clients[viewer.client].gets(codec.kind(), producer, now);
+                }
+            }
+            let mut sent = Vec::new();
+            for (pipe, outlet) in &mut room.media.outlets {
+                let (Some(to), Some(ssrc)) = (outlet.to, outlet.sends.get(&producer)) else { continue };
+                outlet.bytes += size;
+                outlet.bitrate += size * 8 * 4;
+                let from = Sender {
+                    mid,
+                    address: (self.machines[mid].ip, outlet.end.port),
+                    told: outlet.end.ip,
+                    ssrc: *ssrc,
+                };
+                sent.push((*pipe, to, from));
+            }
+            for (pipe, to, from) in sent {
+                if let Some((pid2, id2, reports)) = self.arrive(to, &from, packets) {
+                    let outlet = self.nodes[pid].rooms.get_mut(&id).and_then(Option::as_mut);
+                    if let Some(outlet) = outlet.and_then(|room| room.media.outlets.get_mut(&pipe)) {
+                        outlet.arrived.entry(producer).or_default().note(now, packets);
+                        if reports {
+                            outlet.reports += REPORT;
+                            outlet.reported = now;
+                        }
+                    }
+                    next.extend(id2.map(|id2| (pid2, id2)));
+                }
+            }
+        }
+    }
+
+    /// Media arrives at the other end of a pipe, if it does: the process, the room where it goes on, and
+    /// whether a report comes back.
+    fn arrive(
+        &mut self,
+        to: (IpAddr, u16),
+        from: &Sender,
+        packets: Packets,
+    ) -> Option<(Pid, Option<RoomId>, bool)> {
+        let (pid, id, pipe) = self.bus.ports.get(&to).cloned()?;
+        let mid = self.nodes[pid].mid;
+        let (goes, returns) = (self.udp(from.mid, mid), self.udp(mid, from.mid));
+        let now = self.now;
+        let node = &mut self.nodes[pid];
+        if !node.alive || node.frozen || !goes {
+            return None;
+        }
+        let room = node.rooms.get_mut(&id)?.as_mut()?;
+        if room.media.dead {
+            return None;
+        }
+        let inlet = room.media.inlets.get_mut(&pipe)?;
+        // A connected pipe takes packets from its other end's address alone.
+        let expected = inlet.from == Some((from.told, from.address.1)) && from.told == from.address.0;
+        if inlet.end.port != to.1 || !expected {
+            return None;
+        }
+        inlet.bytes += packets.size;
+        inlet.bitrate += packets.size * 8 * 4;
+        let mut reports = false;
+        if now >= inlet.report_at && packets.size > 0 {
+            let has_video = inlet.producers.values().any(|other| other.codec.kind() == MediaKind::Video);
+            inlet.report_at = now + if has_video { REPORTS.0 } else { REPORTS.1 };
+            reports = returns;
+        }
+        let received =
+            inlet.producers.get_mut(&packets.producer).filter(|received| received.ssrc == from.ssrc);
+        let goes_on = received.is_some_and(|received| {
+            received.bytes += packets.size;
+            received.arrived.note(now, packets);
+            packets.size == 0 || !received.paused
+        });
+        Some((pid, goes_on.then_some(id), reports))
+    }
+
+    /// Whether packets pass from one machine to another.
+    fn udp(&self, from: Mid, to: Mid) -> bool {
+        !self.bus.udp.contains(&(from, to))
+    }
+}

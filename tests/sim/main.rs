@@ -1,0 +1,71 @@
+//! A whole fleet in one thread: the very cores that a node runs, against models of the bus, of media and of
+//! users, in virtual time. A seed decides everything.
+//!
+//! `make sim SEEDS=20000 FROM=1` runs many; one that fails prints the shortest story that it found and the
+//! command that shows it again.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    unreachable_pub,
+    missing_docs,
+    reason = "clippy exempts test functions only, and what the simulator cannot do fails the test"
+)]
+
+mod bus;
+mod dice;
+mod faults;
+mod flow;
+mod jobs;
+mod laws;
+mod log;
+mod media;
+mod node;
+mod plan;
+mod regressions;
+mod room;
+mod scale;
+mod story;
+mod telling;
+mod truth;
+mod users;
+mod world;
+
+use plan::Plan;
+
+fn number(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+}
+
+/// `SIM_MINUTES=60` is the long run.
+#[test]
+fn a_large_fleet() {
+    scale::run(number("SIM_MINUTES", 1) as u32);
+}
+
+#[test]
+fn seeds() {
+    let (from, count) = (number("SIM_FROM", 1), number("SIM_SEEDS", 200));
+    let (mut failed, mut handled) = (Vec::new(), 0);
+    let most = number("SIM_FAILURES", 1) as usize;
+    for seed in from..from + count {
+        let plan = Plan::draw(seed);
+        let (result, world) = story::run(&plan, std::env::var_os("SIM_ALL").is_some());
+        handled += world.handled;
+        if let Err(broken) = result {
+            if failed.is_empty() || std::env::var_os("SIM_TELL").is_some() {
+                story::tell(&plan, &broken);
+            } else {
+                println!("seed {seed} breaks '{}' at {:?}: {}", broken.law, broken.at, broken.why);
+            }
+            failed.push(seed);
+            if failed.len() >= most {
+                break;
+            }
+        }
+    }
+    println!("{count} seeds from {from}, {handled} inputs handled, failed: {failed:?}");
+    assert!(failed.is_empty(), "seeds that break a law: {failed:?}");
+}

@@ -1,0 +1,425 @@
+//! What a room holds in the workers: `media/room.rs` without a worker.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::num::{NonZeroU8, NonZeroU32};
+use std::time::Duration;
+
+use headwater::protocol::edge::CreatePipeProducer;
+use headwater::protocol::ids::{PipeId, ProducerId, RoomId, SessionId};
+use headwater::protocol::media::{
+    Measured, MediaError, PipeEnd, PipeFlow, Piped, ProducerInfo, Sent, TransportInfo, UplinkFlow,
+};
+use headwater::protocol::rtp::{
+    DtlsParameters, DtlsRole, IceParameters, MediaKind, MimeTypeAudio, MimeTypeVideo, RtpCodecParameters,
+    RtpEncodingParameters, RtpParameters,
+};
+
+use headwater::room::core::{Done, Input};
+
+use crate::flow::Flow;
+use crate::users::ClientId;
+use crate::world::{At, Pid};
+
+/// Bytes of a producer in each step.
+const VIDEO: u64 = 31_250;
+const AUDIO: u64 = 2_000;
+
+/// What a publisher sends in one medium.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codec {
+    Opus,
+    Video(MimeTypeVideo),
+}
+
+#[derive(Debug)]
+pub struct Uplink {
+    pub client: ClientId,
+    pub producers: Vec<Produced>,
+    /// Whether its connection stands; none while it is being made.
+    pub up: Option<bool>,
+    pub bytes: u64,
+    pub bitrate: u64,
+}
+
+#[derive(Debug, Clone)]
+pub struct Produced {
+    pub id: ProducerId,
+    pub codec: Codec,
+    pub paused: bool,
+    pub bytes: u64,
+}
+
+#[derive(Debug)]
+pub struct Watcher {
+    pub client: ClientId,
+    pub shows: BTreeMap<MediaKind, ProducerId>,
+    pub up: Option<bool>,
+    pub bytes: u64,
+}
+
+#[derive(Debug)]
+pub struct Outlet {
+    pub end: PipeEnd,
+    pub to: Option<(IpAddr, u16)>,
+    /// With the SSRC of each.
+    pub sends: BTreeMap<ProducerId, u32>,
+    pub bytes: u64,
+    pub bitrate: u64,
+    pub reports: u64,
+    /// Whether the child has said that it took the pipe.
+    pub open: bool,
+    /// What arrived of each producer at the other end, and when a report last came back.
+    pub arrived: BTreeMap<ProducerId, Flow>,
+    pub reported: At,
+}
+
+#[derive(Debug)]
+pub struct Inlet {
+    pub end: PipeEnd,
+    pub from: Option<(IpAddr, u16)>,
+    pub producers: BTreeMap<ProducerId, Received>,
+    pub bytes: u64,
+    pub bitrate: u64,
+    pub report_at: At,
+}
+
+#[derive(Debug)]
+pub struct Received {
+    pub codec: Codec,
+    pub paused: bool,
+    /// Nothing but this is taken for it.
+    pub ssrc: u32,
+    pub bytes: u64,
+    pub arrived: Flow,
+}
+
+/// All that a room has in the workers.
+#[derive(Debug, Default)]
+pub struct RoomMedia {
+    /// Its worker has died.
+    pub dead: bool,
+    pub uplinks: BTreeMap<SessionId, Uplink>,
+    pub viewers: BTreeMap<SessionId, Watcher>,
+    pub outlets: BTreeMap<PipeId, Outlet>,
+    pub inlets: BTreeMap<PipeId, Inlet>,
+    ssrcs: u32,
+}
+
+/// Which pipe end listens at an address.
+pub type Ports = HashMap<(IpAddr, u16), (Pid, RoomId, PipeId)>;
+
+impl Codec {
+    pub fn kind(self) -> MediaKind {
+        match self {
+            Self::Opus => MediaKind::Audio,
+            Self::Video(_) => MediaKind::Video,
+        }
+    }
+
+    fn name(self) -> String {
+        match self {
+            Self::Opus => MimeTypeAudio::Opus.as_str().to_owned(),
+            Self::Video(video) => video.as_str().to_owned(),
+        }
+    }
+
+    pub fn size(self) -> u64 {
+        if self == Self::Opus { AUDIO } else { VIDEO }
+    }
+
+    /// How it is described on a pipe.
+    fn parameters(self, ssrc: u32) -> RtpParameters {
+        let codec = match self {
+            Self::Opus => RtpCodecParameters::Audio {
+                mime_type: MimeTypeAudio::Opus,
+                payload_type: 111,
+                clock_rate: NonZeroU32::new(48_000).unwrap(),
+                channels: NonZeroU8::new(2).unwrap(),
+                parameters: Default::default(),
+                rtcp_feedback: Vec::new(),
+            },
+            Self::Video(mime_type) => RtpCodecParameters::Video {
+                mime_type,
+                payload_type: 96,
+                clock_rate: NonZeroU32::new(90_000).unwrap(),
+                parameters: Default::default(),
+                rtcp_feedback: Vec::new(),
+            },
+        };
+        RtpParameters {
+            codecs: vec![codec],
+            encodings: vec![RtpEncodingParameters { ssrc: Some(ssrc), ..RtpEncodingParameters::default() }],
+            ..RtpParameters::default()
+        }
+    }
+
+    fn of(parameters: &RtpParameters) -> Self {
+        match parameters.codecs.first() {
+            Some(RtpCodecParameters::Video { mime_type, .. }) => Self::Video(*mime_type),
+            _ => Self::Opus,
+        }
+    }
+}
+
+impl Produced {
+    pub fn new(id: ProducerId, codec: Codec) -> Self {
+        Self { id, codec, paused: false, bytes: 0 }
+    }
+}
+
+fn info(id: ProducerId, codec: Codec, paused: bool) -> ProducerInfo {
+    ProducerInfo { id, kind: codec.kind(), mime_type: codec.name(), encodings: 1, paused }
+}
+
+fn worker() -> MediaError {
+    MediaError::Worker("the worker has died".to_owned())
+}
+
+/// Our end of a connection, as SDP would tell it.
+fn transport(session: SessionId) -> TransportInfo {
+    let ice = IceParameters {
+        username_fragment: session.to_string(),
+        password: String::new(),
+        ice_lite: Some(true),
+    };
+    TransportInfo { ice, candidates: Vec::new(), dtls: dtls() }
+}
+
+pub fn dtls() -> DtlsParameters {
+    DtlsParameters { role: DtlsRole::Auto, fingerprints: Vec::new() }
+}
+
+impl RoomMedia {
+    /// A child has answered: from then on a pipe is more than an attempt.
+    pub fn note(&mut self, input: &Input) {
+        if let Input::Done(Done::Told(_, pipe, Ok(()), _)) = input
+            && let Some(outlet) = self.outlets.get_mut(pipe)
+        {
+            outlet.open = true;
+        }
+    }
+
+    fn alive(&self) -> Result<(), MediaError> {
+        if self.dead { Err(worker()) } else { Ok(()) }
+    }
+
+    /// Everyone who is connected.
+    pub fn clients(&self) -> Vec<(ClientId, SessionId)> {
+        let uplinks = self.uplinks.iter().map(|(session, uplink)| (uplink.client, *session));
+        uplinks.chain(self.viewers.iter().map(|(session, viewer)| (viewer.client, *session))).collect()
+    }
+
+    pub fn connections(&self) -> Vec<(SessionId, bool)> {
+        let uplinks = self.uplinks.iter().map(|(session, uplink)| (*session, uplink.up));
+        let viewers = self.viewers.iter().map(|(session, viewer)| (*session, viewer.up));
+        uplinks.chain(viewers).filter_map(|(session, up)| Some((session, up?))).collect()
+    }
+
+    /// Notes how a connection stands; whether it is there.
+    pub fn set_up(&mut self, session: SessionId, up: bool) -> bool {
+        if let Some(uplink) = self.uplinks.get_mut(&session) {
+            uplink.up = Some(up);
+            return true;
+        }
+        self.viewers.get_mut(&session).map(|viewer| viewer.up = Some(up)).is_some()
+    }
+
+    pub fn publish(
+        &mut self,
+        session: SessionId,
+        client: ClientId,
+        producers: Vec<Produced>,
+    ) -> Result<(TransportInfo, Vec<ProducerInfo>), MediaError> {
+        self.alive()?;
+        let infos = producers.iter().map(|own| info(own.id, own.codec, own.paused)).collect();
+        self.uplinks.insert(session, Uplink { client, producers, up: None, bytes: 0, bitrate: 0 });
+        Ok((transport(session), infos))
+    }
+
+    pub fn unpublish(&mut self, session: SessionId) -> Option<ClientId> {
+        let uplink = self.uplinks.remove(&session)?;
+        uplink.producers.iter().for_each(|producer| self.forget(producer.id));
+        Some(uplink.client)
+    }
+
+    pub fn watch(
+        &mut self,
+        session: SessionId,
+        client: ClientId,
+        sources: &[ProducerInfo],
+    ) -> Result<(TransportInfo, Vec<Sent>), MediaError> {
+        self.alive()?;
+        let viewer = Watcher { client, shows: BTreeMap::new(), up: None, bytes: 0 };
+        self.viewers.insert(session, viewer);
+        if let Err(error) = self.show(session, sources) {
+            self.viewers.remove(&session);
+            return Err(error);
+        }
+        Ok((transport(session), Vec::new()))
+    }
+
+    pub fn show(&mut self, session: SessionId, sources: &[ProducerInfo]) -> Result<(), MediaError> {
+        self.alive()?;
+        for source in sources {
+            self.producer(source.id).ok_or(MediaError::UnknownProducer)?;
+            let viewer = self.viewers.get_mut(&session).ok_or(MediaError::UnknownSession)?;
+            viewer.shows.insert(source.kind, source.id);
+        }
+        Ok(())
+    }
+
+    /// A producer's codec, and whether it is paused.
+    fn producer(&self, id: ProducerId) -> Option<(Codec, bool)> {
+        let mut uplinks = self.uplinks.values().flat_map(|uplink| &uplink.producers);
+        let own = uplinks.find(|own| own.id == id).map(|own| (own.codec, own.paused));
+        own.or_else(|| {
+            let received = self.inlets.values().find_map(|inlet| inlet.producers.get(&id))?;
+            Some((received.codec, received.paused))
+        })
+    }
+
+    pub fn set_paused(&mut self, id: ProducerId, paused: bool) -> Result<(), MediaError> {
+        self.alive()?;
+        let mut own = self.uplinks.values_mut().flat_map(|uplink| &mut uplink.producers);
+        if let Some(own) = own.find(|own| own.id == id) {
+            own.paused = paused;
+            return Ok(());
+        }
+        let received = self.inlets.values_mut().find_map(|inlet| inlet.producers.get_mut(&id));
+        received.map(|received| received.paused = paused).ok_or(MediaError::UnknownProducer)
+    }
+
+    pub fn open_outlet(&mut self, pipe: PipeId, end: PipeEnd) -> Result<PipeEnd, MediaError> {
+        self.alive()?;
+        let outlet = Outlet {
+            end: end.clone(),
+            to: None,
+            sends: BTreeMap::new(),
+            bytes: 0,
+            bitrate: 0,
+            reports: 0,
+            open: false,
+            arrived: BTreeMap::new(),
+            reported: Duration::ZERO,
+        };
+        self.outlets.insert(pipe, outlet);
+        Ok(end)
+    }
+
+    pub fn connect_outlet(&mut self, pipe: PipeId, to: &PipeEnd) -> Result<(), MediaError> {
+        self.alive()?;
+        let outlet = self.outlets.get_mut(&pipe).ok_or(MediaError::UnknownPipe)?;
+        outlet.to.get_or_insert((to.ip, to.port));
+        Ok(())
+    }
+
+    pub fn send(&mut self, pipe: PipeId, id: ProducerId) -> Result<Piped, MediaError> {
+        self.alive()?;
+        let producer = self.producer(id);
+        let outlet = self.outlets.get_mut(&pipe).ok_or(MediaError::UnknownPipe)?;
+        let (codec, paused) = producer.ok_or(MediaError::UnknownProducer)?;
+        // A consumer has an SSRC of its own.
+        self.ssrcs += 1;
+        let ssrc = *outlet.sends.entry(id).or_insert(self.ssrcs);
+        Ok(Piped { id, kind: codec.kind(), rtp_parameters: codec.parameters(ssrc), paused })
+    }
+
+    pub fn open_inlet(&mut self, pipe: PipeId, end: PipeEnd) -> Result<PipeEnd, MediaError> {
+        self.alive()?;
+        if let Some(inlet) = self.inlets.get(&pipe) {
+            return Ok(inlet.end.clone());
+        }
+        let (producers, report_at) = (BTreeMap::new(), Duration::ZERO);
+        let inlet = Inlet { end: end.clone(), from: None, producers, bytes: 0, bitrate: 0, report_at };
+        self.inlets.insert(pipe, inlet);
+        Ok(end)
+    }
+
+    pub fn connect_inlet(&mut self, pipe: PipeId, from: &PipeEnd) -> Result<(), MediaError> {
+        self.alive()?;
+        let inlet = self.inlets.get_mut(&pipe).ok_or(MediaError::UnknownPipe)?;
+        inlet.from.get_or_insert((from.ip, from.port));
+        Ok(())
+    }
+
+    pub fn receive(
+        &mut self,
+        request: &CreatePipeProducer,
+        codecs: &[MimeTypeVideo],
+    ) -> Result<ProducerInfo, MediaError> {
+        self.alive()?;
+        let (pipe, id) = (request.pipe_id, request.id);
+        let others: Vec<PipeId> = self.inlets.keys().copied().filter(|other| *other != pipe).collect();
+        for other in others {
+            self.stop_receiving(other, id);
+        }
+        let inlet = self.inlets.get_mut(&pipe).ok_or(MediaError::UnknownPipe)?;
+        let codec = Codec::of(&request.rtp_parameters);
+        if let Codec::Video(video) = codec
+            && !codecs.contains(&video)
+        {
+            return Err(MediaError::Unsupported(format!("no {}", codec.name())));
+        }
+        let ssrc = request.rtp_parameters.encodings.first().and_then(|encoding| encoding.ssrc).unwrap_or(0);
+        let new = Received { codec, paused: request.paused, ssrc, bytes: 0, arrived: Flow::default() };
+        let received = inlet.producers.entry(id).or_insert(new);
+        received.paused = request.paused;
+        Ok(info(id, codec, request.paused))
+    }
+
+    pub fn stop_receiving(&mut self, pipe: PipeId, id: ProducerId) {
+        if self.inlets.get_mut(&pipe).is_some_and(|inlet| inlet.producers.remove(&id).is_some()) {
+            self.forget(id);
+        }
+    }
+
+    pub fn close_inlet(&mut self, pipe: PipeId) {
+        if let Some(inlet) = self.inlets.remove(&pipe) {
+            inlet.producers.into_keys().for_each(|id| self.forget(id));
+        }
+    }
+
+    fn forget(&mut self, id: ProducerId) {
+        for viewer in self.viewers.values_mut() {
+            viewer.shows.retain(|_, shown| *shown != id);
+        }
+        for outlet in self.outlets.values_mut() {
+            outlet.sends.remove(&id);
+        }
+    }
+
+    pub fn measure(&self) -> Measured {
+        let mut measured = Measured::default();
+        if self.dead {
+            return measured;
+        }
+        for (session, uplink) in &self.uplinks {
+            let flow = UplinkFlow { bytes: uplink.bytes, bitrate: uplink.bitrate, key_frame_requests: 0 };
+            measured.uplinks.insert(*session, flow);
+            measured.producers.extend(uplink.producers.iter().map(|own| (own.id, own.bytes)));
+        }
+        for (pipe, outlet) in &self.outlets {
+            let flow = PipeFlow {
+                bytes_received: outlet.reports,
+                bytes_sent: outlet.bytes,
+                bitrate: outlet.bitrate,
+                ..PipeFlow::default()
+            };
+            measured.outlets.insert(*pipe, flow);
+        }
+        for (pipe, inlet) in &self.inlets {
+            let flow =
+                PipeFlow { bytes_received: inlet.bytes, bitrate: inlet.bitrate, ..PipeFlow::default() };
+            measured.inlets.insert(*pipe, flow);
+            measured.producers.extend(inlet.producers.iter().map(|(id, received)| (*id, received.bytes)));
+        }
+        measured
+    }
+
+    pub fn still(&mut self) {
+        self.uplinks.values_mut().for_each(|uplink| uplink.bitrate = 0);
+        self.outlets.values_mut().for_each(|outlet| outlet.bitrate = 0);
+        self.inlets.values_mut().for_each(|inlet| inlet.bitrate = 0);
+    }
+}

@@ -1,0 +1,38 @@
+//! Seeds that broke a law once. The name says what was wrong.
+
+use crate::plan::Plan;
+use crate::story;
+
+macro_rules! seeds {
+    ($($name:ident: $seed:literal),* $(,)?) => {
+        $(
+            #[test]
+            fn $name() {
+                let plan = Plan::draw($seed);
+                if let Err(broken) = story::run(&plan, false).0 {
+                    story::tell(&plan, &broken);
+                    panic!("seed {} breaks '{}' again", $seed, broken.law);
+                }
+            }
+        )*
+    };
+}
+
+seeds! {
+    a_doubled_join_closed_a_working_pipe: 15,
+    a_late_join_closed_a_working_pipe: 17,
+    reports_of_audio_were_awaited_as_those_of_video: 4,
+    a_parent_being_left_took_the_stream_away: 20,
+    a_refused_renewal_left_a_pipe_and_a_room_for_ever: 2,
+    a_viewer_was_let_in_on_what_was_being_left: 82,
+    a_producer_was_sent_in_vain_once_another_parent_had_it: 32,
+    a_producer_was_sent_in_vain_after_a_failed_message: 193,
+    an_origin_was_put_aside_for_what_it_was_as_a_relay: 56,
+    a_process_whose_name_was_taken_hid_the_other: 95,
+    a_relay_that_died_while_paused_was_never_given_up: 1074,
+    a_dead_edge_kept_a_pipe_of_an_ended_stream: 1285,
+    claims_were_asked_for_too_seldom_after_losses: 3026,
+    the_monitor_showed_the_dead_one_of_a_name: 2010,
+    an_abandoned_attempt_stayed_in_the_picture: 1464,
+    a_viewer_was_let_in_on_what_was_no_longer_asked_for: 179,
+}

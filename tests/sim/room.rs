@@ -1,0 +1,442 @@
+//! A node's rooms: the door to them, the loop around each core, and carrying out what it wants. What
+//! `room/{door,task,carry,replies}.rs` do with tasks, this does with one call after the other.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use headwater::fleet;
+use headwater::protocol::claim::EndReason;
+use headwater::protocol::ids::{PublicationId, RoomId, RouterId, SessionId, StreamName};
+use headwater::protocol::origin::{OriginReply, OriginRequest};
+use headwater::protocol::refusal::{Code, Refusal};
+use headwater::room::RoomError;
+use headwater::room::core::{
+    Answer, Core, Done, Effect, Input, Mint, Moment, PublishRequest, Ticket, WatchRequest,
+};
+use headwater::telemetry::Trace;
+use uuid::Uuid;
+
+use crate::bus::{CallId, Question, Replied};
+use crate::dice::mint;
+use crate::media::RoomMedia;
+use crate::telling;
+use crate::users::{ClientId, Epoch};
+use crate::world::{At, Event, Pid, World};
+
+/// As `room/task.rs` has them.
+const LOOK: Duration = Duration::from_millis(250);
+const MEASURE: u32 = 2;
+const SESSIONS: u32 = 8;
+/// Nobody waits longer than this for an answer: a viewer for the join's patience, another node for its call's.
+const WAITS: Duration = Duration::from_secs(20);
+
+/// An open room.
+pub struct Room {
+    pub core: Core,
+    /// Which life of the room on its node it is: what was meant for a former one is lost.
+    pub life: u64,
+    pub media: RoomMedia,
+    mint: Mint,
+    waiting: BTreeMap<Ticket, (At, Waiting)>,
+    last_ticket: u64,
+    looks: u32,
+}
+
+/// Who waits for an answer.
+#[derive(Debug, Clone)]
+enum Waiting {
+    Client(ClientId, Epoch, SessionId),
+    Edge(CallId),
+    Origin(CallId),
+    Nobody,
+}
+
+/// A request that may open a room.
+pub enum Knock {
+    Publish(PublishRequest, ClientId, Epoch),
+    Watch(WatchRequest, ClientId, Epoch),
+    Remote(CallId, Question),
+}
+
+impl Room {
+    fn ticket(&mut self, at: At, waiting: Waiting) -> Ticket {
+        self.last_ticket += 1;
+        self.waiting.insert(Ticket(self.last_ticket), (at, waiting));
+        Ticket(self.last_ticket)
+    }
+
+    /// Who has waited for longer than anybody should.
+    pub fn forgotten(&self, now: At) -> usize {
+        self.waiting.values().filter(|(since, _)| now.saturating_sub(*since) > WAITS).count()
+    }
+
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+}
+
+impl World {
+    /// Another node's request about a room.
+    pub fn remote(&mut self, pid: Pid, call: CallId, question: Question) {
+        let room = match &question {
+            Question::Edge(_, request) => request.room().clone(),
+            Question::Origin(_, request) => request.room().clone(),
+            Question::Claims(_) => return,
+        };
+        self.knock(pid, &room, Knock::Remote(call, question));
+    }
+
+    /// Brings a request to its room, which is opened for it where that makes sense.
+    pub fn knock(&mut self, pid: Pid, room: &RoomId, knock: Knock) {
+        let opens = !matches!(&knock, Knock::Remote(_, Question::Edge(..)));
+        let node = &self.nodes[pid];
+        if !node.rooms.contains_key(room) {
+            if node.stopping || !opens {
+                return self.turn_away(pid, knock, RoomError::NoSession);
+            }
+            if let Some(error) = self.open(pid, room, &knock) {
+                return self.turn_away(pid, knock, error);
+            }
+        }
+        let now = self.now;
+        let Some(Some(open)) = self.nodes[pid].rooms.get_mut(room) else { return };
+        let input = match knock {
+            Knock::Publish(request, client, epoch) => {
+                let ticket = open.ticket(now, Waiting::Client(client, epoch, request.session));
+                Input::Publish(ticket, request)
+            }
+            Knock::Watch(request, client, epoch) => {
+                let ticket = open.ticket(now, Waiting::Client(client, epoch, request.session));
+                Input::Watch(ticket, request)
+            }
+            Knock::Remote(call, Question::Edge(_, request)) => {
+                Input::Edge(open.ticket(now, Waiting::Edge(call)), request)
+            }
+            Knock::Remote(call, Question::Origin(_, request)) => {
+                let ticket = open.ticket(now, Waiting::Origin(call));
+                match request {
+                    OriginRequest::Join(join) => Input::Join(ticket, join, trace()),
+                    OriginRequest::Leave(leave) => Input::Leave(ticket, leave),
+                }
+            }
+            Knock::Remote(_, Question::Claims(_)) => return,
+        };
+        self.input(pid, room, None, input);
+    }
+
+    /// Opens a room, unless what it would be opened for has nothing to do here.
+    fn open(&mut self, pid: Pid, id: &RoomId, knock: &Knock) -> Option<RoomError> {
+        self.member(pid, fleet::Input::Follow(id.clone()));
+        let (now, wall) = (self.instant(), self.wall(self.nodes[pid].mid));
+        let number = self.dice.wide();
+        let router = RouterId(self.dice.id());
+        let node = &mut self.nodes[pid];
+        let config = self.machines[node.mid].config.clone();
+        let mut core = Core::new(id.clone(), node.me.clone(), RouterId(Uuid::nil()), config, now);
+        for notice in node.membership.known(id) {
+            let publications = notice.claims.iter().map(|claim| claim.publication).collect();
+            self.truth.knows(pid, id, &notice.stream, publications);
+            core.learn(notice);
+        }
+        let mut mint = Mint::new(number, mint);
+        let (fleet, draining, log) = (&node.view, node.is_draining(), node.log);
+        let m = Moment { now, wall, fleet, draining, log, mint: &mut mint };
+        let refused = match knock {
+            Knock::Watch(request, ..) => core.may_watch(&request.stream, &m).err(),
+            Knock::Remote(_, Question::Origin(_, request)) => {
+                (!core.may_be_asked(request, &m)).then_some(RoomError::NoStream)
+            }
+            _ => None,
+        };
+        if refused.is_some() {
+            self.member(pid, fleet::Input::Unfollow(id.clone()));
+            return refused;
+        }
+        core.has_router(router);
+        node.lives += 1;
+        let life = node.lives;
+        let (media, waiting) = (RoomMedia::default(), BTreeMap::new());
+        let room = Room { core, life, media, mint, waiting, last_ticket: 0, looks: 0 };
+        node.rooms.insert(id.clone(), Some(Box::new(room)));
+        self.tell(|| format!("{} opens room {id}", self.nodes[pid].name()));
+        self.later(Duration::ZERO, Event::Look(pid, id.clone(), life));
+        None
+    }
+
+    fn turn_away(&mut self, pid: Pid, knock: Knock, error: RoomError) {
+        match knock {
+            Knock::Remote(call, _) => {
+                let refusal = Refusal::new(Code::UnknownRoom, "this node does not carry that room");
+                self.reply(pid, call, Err(refusal));
+            }
+            Knock::Publish(_, client, epoch) | Knock::Watch(_, client, epoch) => {
+                self.refused(client, epoch, &error);
+            }
+        }
+    }
+
+    /// A room handles an input, and all that follows from carrying out what it leads to. With a life, only
+    /// that life of the room does.
+    pub fn input(&mut self, pid: Pid, id: &RoomId, life: Option<u64>, input: Input) {
+        let Some(place) = self.nodes[pid].rooms.get_mut(id) else { return };
+        if life.is_some_and(|life| place.as_ref().is_some_and(|room| room.life != life)) {
+            return;
+        }
+        let mut room = place.take().expect("a room handles one input at a time");
+        let (now, wall) = (self.instant(), self.wall(self.nodes[pid].mid));
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            self.count(pid);
+            let node = &self.nodes[pid];
+            let (draining, log) = (node.is_draining(), node.log);
+            let fleet = std::sync::Arc::clone(&node.view);
+            let mint = &mut room.mint;
+            let said = if self.tells { telling::input(&input) } else { None };
+            room.media.note(&input);
+            let effects =
+                room.core.handle(input, &mut Moment { now, wall, fleet: &fleet, draining, log, mint });
+            self.foresee(pid, id, &effects);
+            self.tell_effects(pid, id, &said, &effects);
+            for effect in effects {
+                inputs.extend(self.carry(pid, id, &mut room, effect));
+            }
+            if self.broken.is_some() {
+                break;
+            }
+        }
+        if let Some(place) = self.nodes[pid].rooms.get_mut(id) {
+            *place = Some(room);
+        }
+    }
+
+    /// A ticket that nobody waits for.
+    pub fn ticket(&mut self, pid: Pid, id: &RoomId) -> Option<Ticket> {
+        let now = self.now;
+        let room = self.nodes[pid].rooms.get_mut(id)?.as_mut()?;
+        Some(room.ticket(now, Waiting::Nobody))
+    }
+
+    pub fn look(&mut self, pid: Pid, id: &RoomId, life: u64) {
+        let Some(Some(room)) = self.nodes[pid].rooms.get_mut(id) else { return };
+        if room.life != life {
+            return;
+        }
+        room.looks = room.looks.wrapping_add(1);
+        let looks = room.looks;
+        let mut gone = Vec::new();
+        for (ticket, (_, waiting)) in &room.waiting {
+            if let Waiting::Client(client, epoch, _) = waiting
+                && self.clients[*client].epoch != *epoch
+            {
+                gone.push(*ticket);
+            }
+        }
+        room.waiting.retain(|ticket, _| !gone.contains(ticket));
+        let mut inputs: Vec<Input> = gone.into_iter().map(Input::HungUp).collect();
+        if looks % SESSIONS == 0 {
+            let up =
+                |(session, up)| if up { Input::Connected(session) } else { Input::Disconnected(session) };
+            inputs.extend(room.media.connections().into_iter().map(up));
+        }
+        inputs.push(Input::Look((looks % MEASURE == 0).then(|| room.media.measure())));
+        for input in inputs {
+            self.input(pid, id, Some(life), input);
+        }
+        let now = self.instant();
+        let Some(Some(room)) = self.nodes[pid].rooms.get_mut(id) else { return };
+        if room.core.is_over(now) {
+            return self.close(pid, id);
+        }
+        self.later(LOOK, Event::Look(pid, id.clone(), life));
+    }
+
+    fn close(&mut self, pid: Pid, id: &RoomId) {
+        let Some(Some(room)) = self.nodes[pid].rooms.remove(id) else { return };
+        self.tell(|| format!("{} closes room {id}", self.nodes[pid].name()));
+        let closed = room.core.closed(self.instant());
+        self.member(pid, fleet::Input::Unfollow(id.clone()));
+        self.record(pid, id, closed);
+        // Whoever still waited is answered as by a room that is not there.
+        for (_, waiting) in room.waiting.into_values() {
+            match waiting {
+                Waiting::Edge(call) | Waiting::Origin(call) => {
+                    self.reply(
+                        pid,
+                        call,
+                        Err(Refusal::new(Code::Busy, "the inbox is full; ask again shortly")),
+                    );
+                }
+                Waiting::Client(client, epoch, _) => self.refused(client, epoch, &RoomError::Stopped),
+                Waiting::Nobody => {}
+            }
+        }
+        for (client, session) in room.media.clients() {
+            self.cut_off(client, session);
+        }
+    }
+
+    /// The room's mailbox keeps but the newest notice of a stream.
+    pub fn noticed(&mut self, pid: Pid, id: &RoomId, stream: &StreamName) {
+        let Some(notice) = self.nodes[pid].membership.look_up(id, stream) else { return };
+        let publications: Vec<PublicationId> = notice.claims.iter().map(|claim| claim.publication).collect();
+        self.truth.knows(pid, id, &notice.stream, publications);
+        self.input(pid, id, None, Input::Notice(notice));
+    }
+
+    /// A worker dies, and all of a room's media with it.
+    pub fn worker_dies(&mut self, pid: Pid, id: &RoomId) {
+        let Some(Some(room)) = self.nodes[pid].rooms.get_mut(id) else { return };
+        room.media.dead = true;
+        let clients = room.media.clients();
+        for (client, session) in clients {
+            self.cut_off(client, session);
+        }
+        self.input(pid, id, None, Input::Stop(EndReason::Media));
+    }
+
+    /// Carries out one effect; what came of it at once is the core's next input.
+    fn carry(&mut self, pid: Pid, id: &RoomId, room: &mut Room, effect: Effect) -> Option<Input> {
+        let life = (id.clone(), room.life);
+        match effect {
+            Effect::Offer(offer) => self.job_offer(pid, life, *offer),
+            Effect::Tell(tell) => self.job_tell(pid, life, *tell),
+            Effect::TellClosed(to, close) => self.job_closed(pid, to, close),
+            Effect::Join(to, join, _) => self.job_join(pid, life, to, join),
+            Effect::Leave(to, leave) => self.job_leave(pid, life, to, leave),
+            Effect::Claim(claim) => {
+                self.claimed(pid, &claim);
+                self.member(pid, fleet::Input::Own(*claim));
+            }
+            Effect::Answer(ticket, answer) => return self.answer(pid, room, ticket, answer),
+            Effect::Record(what) => {
+                self.witness(pid, id, room, &what);
+                self.record(pid, id, what);
+            }
+            Effect::RecordOften(_, what) => self.record(pid, id, what),
+            Effect::Summarize(summary, _) => {
+                self.record(pid, id, headwater::protocol::event::What::RoomSummary(summary));
+            }
+            Effect::Release(_) | Effect::LimitHit(_) | Effect::Count(_) => {}
+            media => return self.carry_media(pid, id, room, media).map(Input::Done),
+        }
+        None
+    }
+
+    fn answer(&mut self, pid: Pid, room: &mut Room, ticket: Ticket, answer: Answer) -> Option<Input> {
+        let (_, waiting) = room.waiting.remove(&ticket)?;
+        match (waiting, answer) {
+            (Waiting::Client(client, epoch, session), Answer::Published(_) | Answer::Watching(..)) => {
+                let gone = !self.accepted(client, epoch, pid, room.life, session);
+                return gone.then_some(Input::Disconnected(session));
+            }
+            (Waiting::Client(client, epoch, _), Answer::Refused(error)) => {
+                self.refused(client, epoch, &error)
+            }
+            (Waiting::Edge(call), Answer::Edge(result)) => self.reply(pid, call, result.map(Replied::Edge)),
+            (Waiting::Origin(call), Answer::Joined(result)) => {
+                let reply = result.map(|joined| Replied::Origin(OriginReply::Joined(joined)));
+                self.reply(pid, call, reply);
+            }
+            (Waiting::Origin(call), Answer::Left) => {
+                let done = OriginReply::Done(headwater::protocol::edge::Done {});
+                self.reply(pid, call, Ok(Replied::Origin(done)));
+            }
+            (Waiting::Nobody, _) => {}
+            (waiting, answer) => self.breaks("bounded", format!("{waiting:?} was answered {answer:?}")),
+        }
+        None
+    }
+
+    fn carry_media(&mut self, pid: Pid, id: &RoomId, room: &mut Room, effect: Effect) -> Option<Done> {
+        self.cut_by(pid, id, room, &effect);
+        let mid = self.nodes[pid].mid;
+        Some(match effect {
+            Effect::OpenUplink(request) => {
+                let client = room.waiting.values().find_map(|(_, waiting)| match waiting {
+                    Waiting::Client(client, _, session) if *session == request.session => Some(*client),
+                    _ => None,
+                })?;
+                let result = self.open_uplink(&mut room.media, request.session, client);
+                Done::UplinkOpened(request.session, result)
+            }
+            Effect::OpenViewer(request, producers) => {
+                let client = room.waiting.values().find_map(|(_, waiting)| match waiting {
+                    Waiting::Client(client, _, session) if *session == request.session => Some(*client),
+                    _ => None,
+                })?;
+                Done::ViewerOpened(request.session, room.media.watch(request.session, client, &producers))
+            }
+            Effect::ShowViewer(session, producers) => {
+                let result = room.media.show(session, &producers);
+                Done::ViewerShown(session, producers.iter().map(|producer| producer.id).collect(), result)
+            }
+            Effect::CloseViewer(session) => {
+                let closed = room.media.viewers.remove(&session);
+                if let Some(viewer) = &closed {
+                    self.cut_off(viewer.client, session);
+                }
+                Done::ViewerClosed(session, closed.map_or(0, |viewer| viewer.bytes))
+            }
+            Effect::CloseUplink(session) => {
+                if let Some(client) = room.media.unpublish(session) {
+                    self.cut_off(client, session);
+                }
+                return None;
+            }
+            Effect::SetPaused(ticket, stream, ids, paused) => {
+                let mut result = Ok(());
+                for producer in ids {
+                    result = result.and(room.media.set_paused(producer, paused));
+                }
+                Done::Paused(ticket, stream, paused, result)
+            }
+            Effect::OpenOutlet(token, pipe) => {
+                let end = self.pipe_end(mid, pid, id, room, pipe);
+                Done::OutletOpened(token, pipe, room.media.open_outlet(pipe, end))
+            }
+            Effect::Send(token, pipe, to, producers) => {
+                let connected = to.map_or(Ok(()), |to| room.media.connect_outlet(pipe, &to));
+                let sent = producers.into_iter().map(|producer| (producer, room.media.send(pipe, producer)));
+                Done::Sending(token, pipe, connected, sent.collect())
+            }
+            Effect::StopSending(pipe, producer) => {
+                if let Some(outlet) = room.media.outlets.get_mut(&pipe) {
+                    outlet.sends.remove(&producer);
+                }
+                return None;
+            }
+            Effect::CloseOutlet(pipe) => {
+                room.media.outlets.remove(&pipe);
+                return None;
+            }
+            Effect::OpenInlet(ticket, pipe, _, _) => {
+                let end = self.pipe_end(mid, pid, id, room, pipe);
+                Done::InletOpened(ticket, pipe, room.media.open_inlet(pipe, end))
+            }
+            Effect::ConnectInlet(ticket, pipe, to) => {
+                Done::InletConnected(ticket, pipe, room.media.connect_inlet(pipe, &to))
+            }
+            Effect::Receive(ticket, request) => {
+                let result = room.media.receive(&request, &self.machines[mid].codecs);
+                Done::Received(ticket, request, result)
+            }
+            Effect::StopReceiving(pipe, producer) => {
+                room.media.stop_receiving(pipe, producer);
+                return None;
+            }
+            Effect::CloseInlet(pipe) => {
+                room.media.close_inlet(pipe);
+                return None;
+            }
+            other => {
+                self.breaks("bounded", format!("an effect that is no one's matter: {other:?}"));
+                return None;
+            }
+        })
+    }
+}
+
+pub fn trace() -> Trace {
+    const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    TRACE.parse().expect("a trace")
+}
