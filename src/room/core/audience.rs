@@ -89,7 +89,7 @@ impl Audience {
         self.counts.keys().chain(self.waiting.iter().map(|waiting| &waiting.request.stream))
     }
 
-    /// Whether a stream is wanted, or was until `idle` ago.
+    /// The streams that are wanted, or were until not long ago (`timeouts.pipe_idle`).
     pub(super) fn recently_wanted(&self) -> impl Iterator<Item = &StreamName> {
         self.wanted_at.keys()
     }
@@ -267,7 +267,7 @@ impl Core {
         }
     }
 
-    /// Whether a viewer was told that a stream it waits for is over, or that nobody who has it is heard.
+    /// Refuses who waits for a stream that is over, or that nobody who is heard has.
     pub(super) fn refuse_waiting_in_vain(&mut self, m: &mut Moment<'_>) {
         let known = &self.known;
         let here = |stream: &StreamName| self.sources.get(stream).is_some();
