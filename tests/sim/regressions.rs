@@ -35,4 +35,5 @@ seeds! {
     the_monitor_showed_the_dead_one_of_a_name: 2010,
     an_abandoned_attempt_stayed_in_the_picture: 1464,
     a_viewer_was_let_in_on_what_was_no_longer_asked_for: 179,
+    a_producer_refused_while_the_edge_was_an_origin_itself_never_came: 1723,
 }

@@ -275,6 +275,10 @@ impl Core {
     ) -> Result<Option<EdgeReply>, Refusal> {
         let no = |code, why: &str| Err(Refusal::new(code, why));
         let stream = &request.stream;
+        // Noted even if refused: the next renewal then tells what the parent still means to be here.
+        if let Some(inlet) = self.upstream.inlet_mut(request.pipe_id) {
+            inlet.revision = inlet.revision.max(request.revision);
+        }
         if !request.is_sound() {
             return no(Code::Malformed, "the producer's description lists too much or nothing");
         }

@@ -443,9 +443,9 @@ impl Core {
         match change {
             ToldOf::Create(id) => {
                 outlet.told.remove(&id);
-                if let Some(refusal) = refused.filter(|refusal| {
-                    matches!(refusal.code, Code::Unsupported | Code::Malformed | Code::Loop)
-                }) {
+                if let Some(refusal) =
+                    refused.filter(|refusal| matches!(refusal.code, Code::Unsupported | Code::Malformed))
+                {
                     // Refused alone: the others flow, and asking again changes nothing.
                     outlet.refused.insert(id);
                     tracing::warn!(child = %peer.node, producer = %id, %refusal, "edge can't take a producer");
