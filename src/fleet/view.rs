@@ -53,14 +53,16 @@ impl Fleet {
     /// A process gave a sign of life, this one's own among them. False for one that is late or doubled.
     pub fn hear(&mut self, presence: Arc<Presence>, now: Instant) -> bool {
         let process = process(&presence.peer);
-        let known = self.processes.get(&process);
-        if known.is_some_and(|known| presence.beat.number <= known.presence.beat.number) {
+        let late = |known: &Seen| presence.beat.number <= known.presence.beat.number;
+        if self.processes.get(&process).is_some_and(late) {
             return false;
         }
         if self.is_me(&presence.peer) {
+            self.excuse(now);
             let since = self.bus.filter(|_| self.hears_itself(now)).map_or(now, |bus| bus.since);
             self.bus = Some(Bus { since, last: now });
         }
+        let known = self.processes.get(&process);
         let is_new = known.is_none();
         let since = known.map_or(now, |known| known.since);
         self.processes.insert(process.clone(), Seen { presence, at: now, since });
@@ -68,6 +70,16 @@ impl Fleet {
             self.forget_namesakes(&process.0);
         }
         true
+    }
+
+    /// Time in which this node didn't hear itself either is no one else's silence.
+    fn excuse(&mut self, now: Instant) {
+        let Some(gap) = self.bus.map(|bus| now.saturating_duration_since(bus.last)) else { return };
+        if gap > BEAT * 3 / 2 {
+            for seen in self.processes.values_mut() {
+                seen.at = (seen.at + (gap - BEAT)).min(now);
+            }
+        }
     }
 
     /// Whether a process has said that it is gone, or has been silent for too long.
@@ -219,6 +231,20 @@ mod tests {
         assert!(fleet.is_settled(at.ms(62_600)));
         fleet.hear(beat(late.clone(), 2), at.ms(62_700));
         assert!(!fleet.is_absent(&late.peer, at.ms(62_700)), "heard again, it is there at once");
+    }
+
+    #[test]
+    fn a_moment_of_deafness_is_not_the_silence_of_others() {
+        let at = Timeline::new();
+        let mut fleet = Fleet::new(peer("me", 1, "x"), PATIENCE);
+        let (me, other) = (presence("me", 1, "x"), presence("a", 2, "x"));
+        fleet.hear(beat(me.clone(), 1), at.ms(0));
+        fleet.hear(beat(other.clone(), 1), at.ms(0));
+        // For two seconds not even our own beats come, and then ours come first.
+        fleet.hear(beat(me.clone(), 3), at.ms(2_000));
+        assert!(!fleet.is_absent(&other.peer, at.ms(2_900)));
+        hearing(&mut fleet, at, 3_000, 4_000);
+        assert!(fleet.is_absent(&other.peer, at.ms(4_900)));
     }
 
     #[test]

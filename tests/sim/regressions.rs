@@ -36,4 +36,9 @@ seeds! {
     an_abandoned_attempt_stayed_in_the_picture: 1464,
     a_viewer_was_let_in_on_what_was_no_longer_asked_for: 179,
     a_producer_refused_while_the_edge_was_an_origin_itself_never_came: 1723,
+    a_producer_that_was_sent_anew_was_taken_for_the_old_one: 2251,
+    a_pipe_of_muted_media_that_never_worked_was_found_too_late: 4354,
+    what_was_told_while_the_bus_was_away_was_never_repaired: 6839,
+    a_moment_of_deafness_counted_as_the_others_silence: 7032,
+    a_producer_that_came_back_by_another_pipe_was_not_sent_on: 10280,
 }

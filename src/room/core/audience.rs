@@ -137,6 +137,16 @@ impl Audience {
         self.gone_since.entry(stream.clone()).or_insert(now);
     }
 
+    /// One producer of a stream is here no more: another of its id has to be shown anew.
+    pub(super) fn lose_producer(&mut self, stream: &StreamName, id: ProducerId) {
+        for viewer in self.viewers.values_mut().filter(|viewer| viewer.stream == *stream) {
+            viewer.showing.retain(|shown| *shown != id);
+        }
+        for opening in self.opening.values_mut().filter(|opening| opening.stream == *stream) {
+            opening.showing.retain(|shown| *shown != id);
+        }
+    }
+
     /// How long a stream was away from viewers that kept waiting for it, now that it is back.
     pub(super) fn regain(&mut self, stream: &StreamName, now: Instant) -> Option<Duration> {
         Some(now.saturating_duration_since(self.gone_since.remove(stream)?))

@@ -155,12 +155,13 @@ impl Core {
         }
     }
 
-    /// What the edge says it has is what it was told: what was lost on the way is repaired by the plan.
+    /// What the edge says it has is what it was told: what was lost on the way is repaired by the plan. Only what
+    /// it said before it answered a later change is passed over.
     fn take_over(&mut self, token: Token, held: &PipeHeld) {
         let Some(outlet) = self.downstream.children.get_mut(&token).and_then(|c| c.outlet.as_mut()) else {
             return;
         };
-        if outlet.id == held.pipe_id && !outlet.telling && outlet.revision == held.revision {
+        if outlet.id == held.pipe_id && !outlet.telling && held.revision >= outlet.answered {
             outlet.told = held.producers.iter().map(|producer| (producer.id, producer.paused)).collect();
             outlet.refused = held.refused.iter().copied().collect();
         }

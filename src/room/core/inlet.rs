@@ -40,6 +40,8 @@ pub(super) struct Inlet {
     revisions: BTreeMap<ProducerId, u64>,
     /// Producers that this node can't take.
     pub(super) refused: BTreeSet<ProducerId>,
+    /// The SSRCs that each producer was taken with.
+    ssrcs: BTreeMap<ProducerId, Vec<Option<u32>>>,
     bytes: u64,
     /// When media last arrived.
     pub(super) heard: Instant,
@@ -64,6 +66,7 @@ impl Inlet {
             revision: 0,
             revisions: BTreeMap::new(),
             refused: BTreeSet::new(),
+            ssrcs: BTreeMap::new(),
             bytes: 0,
             heard: m.now,
             probed: None,
@@ -95,6 +98,11 @@ impl Inlet {
     fn is_heard(&mut self, now: Instant) {
         self.heard = now;
         (self.probed, self.probes, self.muted, self.accused) = (None, 0, false, None);
+    }
+
+    /// Something new should arrive: the parent is asked at once, however often it said that nothing does.
+    fn ask_anew(&mut self) {
+        (self.probed, self.probes, self.muted) = (None, 0, false);
     }
 
     /// Whether its parent has sent media that had time to come, and none did.
@@ -316,6 +324,12 @@ impl Core {
         if !inlet.is_news(request.id, request.revision) {
             return Ok(Some(EdgeReply::Done(Done {})));
         }
+        let ssrcs = ssrcs(&request);
+        let taken = inlet.ssrcs.insert(request.id, ssrcs.clone());
+        if taken.is_some_and(|taken| taken != ssrcs) {
+            // The parent sends it anew: what was taken gets nothing any more.
+            self.close_pipe_producer(request.pipe_id, request.id, m);
+        }
         let replaces = self.sources.get(stream).is_some_and(|source| {
             source.publication != request.publication || source.via != Via::Pipe(request.pipe_id)
         });
@@ -349,6 +363,7 @@ impl Core {
             return self.out.push(Effect::Answer(ticket, Answer::Edge(Err(refusal(error)))));
         } else {
             inlet.refused.remove(&request.id);
+            inlet.ask_anew();
             self.out.push(Effect::Answer(ticket, Answer::Edge(DONE)));
         }
         if self.sources.get(&request.stream).is_none() {
@@ -435,13 +450,18 @@ impl Core {
         let found = self.sources.iter().find(|(_, source)| mine(source)).map(|(stream, _)| stream.clone());
         let Some(stream) = found else { return };
         let Some(source) = self.sources.get_mut(&stream) else { return };
-        if source.has(id) {
-            self.out.push(Effect::StopReceiving(pipe, id));
-        }
+        let is_taken = source.has(id);
         source.producers.retain(|producer| producer.id != id);
         source.refused.remove(&id);
-        if source.producers.is_empty() && source.refused.is_empty() {
+        let is_over = source.producers.is_empty() && source.refused.is_empty();
+        if is_taken {
+            self.stop_sending_to_all(id);
+            self.out.push(Effect::StopReceiving(pipe, id));
+        }
+        if is_over {
             self.drop_source(&stream, m);
+        } else {
+            self.audience.lose_producer(&stream, id);
         }
     }
 
@@ -532,4 +552,8 @@ impl Core {
             inlet.accused = flows.then(|| inlet.accused.unwrap_or(m.now));
         }
     }
+}
+
+fn ssrcs(request: &CreatePipeProducer) -> Vec<Option<u32>> {
+    request.rtp_parameters.encodings.iter().map(|encoding| encoding.ssrc).collect()
 }

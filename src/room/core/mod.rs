@@ -40,7 +40,7 @@ use crate::config::Config;
 use crate::fleet::Notice;
 use crate::protocol::claim::EndReason;
 use crate::protocol::event::LeaveReason;
-use crate::protocol::ids::{Peer, RoomId, RouterId, SessionId, StreamName};
+use crate::protocol::ids::{Peer, ProducerId, RoomId, RouterId, SessionId, StreamName};
 use crate::protocol::media::{Measured, MediaError};
 use crate::protocol::origin::OriginRequest;
 use crate::protocol::refusal::{Code, Refusal};
@@ -242,12 +242,22 @@ impl Core {
     fn drop_source(&mut self, stream: &StreamName, m: &Moment<'_>) -> Option<Source> {
         let source = self.sources.remove(stream)?;
         self.audience.lose(stream, m.now);
-        if let Via::Pipe(pipe) = source.via {
-            for producer in &source.producers {
+        for producer in &source.producers {
+            self.stop_sending_to_all(producer.id);
+            if let Via::Pipe(pipe) = source.via {
                 self.out.push(Effect::StopReceiving(pipe, producer.id));
             }
         }
         Some(source)
+    }
+
+    /// A producer is here no more: should one of its id come again, children are sent that anew.
+    fn stop_sending_to_all(&mut self, id: ProducerId) {
+        for outlet in self.downstream.children.values_mut().filter_map(|child| child.outlet.as_mut()) {
+            if outlet.sends.remove(&id) {
+                self.out.push(Effect::StopSending(outlet.id, id));
+            }
+        }
     }
 
     /// Ends everything here and says so.

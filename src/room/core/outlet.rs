@@ -30,6 +30,8 @@ pub(super) struct Outlet {
     pub(super) opened_at: DateTime<Utc>,
     /// The last change that the child was told.
     pub(super) revision: u64,
+    /// The last change that the child has answered.
+    pub(super) answered: u64,
     /// Whether the child is being told something: one change at a time keeps their order.
     pub(super) telling: bool,
     /// What the child was told of, and whether it was told that it is paused.
@@ -104,6 +106,7 @@ impl Core {
             opened: m.now,
             opened_at: m.wall,
             revision: 0,
+            answered: 0,
             telling: true,
             told: BTreeMap::new(),
             sends: BTreeSet::new(),
@@ -393,6 +396,10 @@ impl Core {
     ) {
         let Some(outlet) = self.outlet_mut(token, pipe) else { return };
         outlet.telling = false;
+        let answered = |result: &Result<(), Failure>| matches!(result, Ok(()) | Err(Failure::Refused(_)));
+        if told.iter().any(|(_, result)| answered(result)) {
+            outlet.answered = outlet.revision;
+        }
         let opening = !outlet.is_open();
         let gone = |failure: &Failure| {
             matches!(failure, Failure::Refused(refusal)
