@@ -7,7 +7,11 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 TEST := $(shell command -v cargo-nextest >/dev/null 2>&1 && echo nextest run || echo test)
 
 BUILD_PACKAGES := g++ make pkg-config python3 python3-pip ccache libssl-dev libuv1-dev
-TEST_PACKAGES := chromium fonts-dejavu-core iproute2 nftables libfaketime
+TEST_PACKAGES := caddy chromium coturn fonts-dejavu-core gzip iproute2 libnss3-tools nftables libfaketime
+# Clients that people have; `tests/clients` drives them.
+TEST_PACKAGES += firefox-esr pulseaudio python3-gi gir1.2-gst-plugins-bad-1.0 gstreamer1.0-libav gstreamer1.0-nice \
+	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly \
+	libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstreamer-plugins-bad1.0-dev
 
 .PHONY: demo test check bench fuzz sim tools test-tools schemas clean
 
@@ -39,7 +43,20 @@ tools: $(NATS) ## Install what building and running need
 	@$(call install,$(BUILD_PACKAGES))
 
 test-tools: ## Install what the tests need beyond that
-	@$(call install,$(TEST_PACKAGES))
+	@$(call install,$(BUILD_PACKAGES) $(TEST_PACKAGES))
+	@$(MAKE) --no-print-directory $(TOOLS)/python $(TOOLS)/gstreamer
+
+$(TOOLS)/python: tests/clients/requirements.txt
+	python3 -m pip install --quiet --no-user --upgrade --target $@ --requirement $<
+	ln -sf ../python/imageio_ffmpeg/binaries/$$(cd $@/imageio_ffmpeg/binaries && ls | grep ^ffmpeg) $(TOOLS)/bin/ffmpeg
+	touch $@
+
+# GStreamer's elements for WHIP and WHEP, which Debian doesn't have.
+$(TOOLS)/gstreamer: $(shell find tests/clients/gstreamer -name Cargo.\* -o -name lib.rs)
+	cargo build --quiet --locked --manifest-path tests/clients/gstreamer/Cargo.toml --target-dir $(TOOLS)/gstreamer-build
+	mkdir -p $@ && cp $(TOOLS)/gstreamer-build/debug/*.so $@/
+	rm -r $(TOOLS)/gstreamer-build
+	touch $@
 
 $(NATS):
 	@$(call install,$(BUILD_PACKAGES))

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod fleet;
+pub mod gate;
 pub mod http;
 pub mod media;
 pub mod monitor;

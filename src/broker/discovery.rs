@@ -24,9 +24,10 @@ pub(super) enum Endpoint {
     Edge,
     Origin,
     Directory,
+    Gate,
 }
 
-const ENDPOINTS: [Endpoint; 3] = [Endpoint::Edge, Endpoint::Origin, Endpoint::Directory];
+const ENDPOINTS: [Endpoint; 4] = [Endpoint::Edge, Endpoint::Origin, Endpoint::Directory, Endpoint::Gate];
 
 /// What was served so far, and since when.
 #[derive(Debug)]
@@ -35,6 +36,7 @@ pub(super) struct Served {
     edge: Count,
     origin: Count,
     directory: Count,
+    gate: Count,
 }
 
 #[derive(Debug, Default)]
@@ -51,6 +53,7 @@ impl Served {
             edge: Count::default(),
             origin: Count::default(),
             directory: Count::default(),
+            gate: Count::default(),
         }
     }
 
@@ -67,6 +70,7 @@ impl Served {
             Endpoint::Edge => &self.edge,
             Endpoint::Origin => &self.origin,
             Endpoint::Directory => &self.directory,
+            Endpoint::Gate => &self.gate,
         }
     }
 }
@@ -135,6 +139,7 @@ impl Broker {
             Endpoint::Edge => ("edge", subjects.edges_of(me)),
             Endpoint::Origin => ("origin", subjects.origins_of(me)),
             Endpoint::Directory => ("directory", subjects.directory(me)),
+            Endpoint::Gate => ("gate", subjects.gate(me)),
         };
         endpoint::Info { name: name.to_owned(), subject, ..endpoint::Info::default() }
     }

@@ -6,6 +6,7 @@
 //! happens goes out and comes in by [`events`].
 
 mod asked;
+mod authorize;
 mod call;
 mod claims;
 mod connect;
@@ -13,6 +14,7 @@ mod credentials;
 mod directory;
 mod discovery;
 pub mod events;
+mod gate;
 mod hear;
 mod presence;
 mod serve;
@@ -29,8 +31,10 @@ use crate::protocol::subjects::Subjects;
 use crate::telemetry::Metrics;
 
 pub use asked::{Inbound, InboundBody};
+pub use authorize::AuthorizeError;
 pub use call::CallError;
 pub use connect::ConnectError;
+pub use gate::{GateHearing, GateNews};
 pub use hear::Hearing;
 pub use serve::Requests;
 

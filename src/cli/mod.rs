@@ -4,9 +4,13 @@ mod config;
 mod dev;
 mod monitor;
 mod monitoring;
+mod nats;
 mod node;
+mod operating;
 mod publish;
 mod schema;
+mod solo;
+mod tied;
 mod watch;
 
 use std::process::ExitCode;
@@ -15,6 +19,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use monitoring::{events, fleet, forget, room, rooms, top};
+use operating::{bar, kick};
 
 use crate::config::Log;
 use crate::telemetry::log;
@@ -39,6 +44,8 @@ struct Cli {
 enum Command {
     /// Run one node of a fleet.
     Node(node::Args),
+    /// Run one node by itself, with a NATS server of its own.
+    Solo(solo::Args),
     /// Run the process that shows what happens in the fleet, now and in the past.
     Monitor(monitor::Args),
     /// Run a whole fleet on this machine: NATS, three nodes, a monitor, a test stream and two viewers.
@@ -55,6 +62,10 @@ enum Command {
     Events(events::Args),
     /// Delete a room's history.
     Forget(forget::Args),
+    /// End a viewer's or publisher's session, wherever in the fleet it is.
+    Kick(kick::Args),
+    /// Keep a token out for a while on all nodes, let it in again, or list who is kept out.
+    Bar(bar::Args),
     /// Publish a stream by WHIP.
     Publish(publish::Args),
     /// Watch a stream by WHEP and measure it.
@@ -63,6 +74,9 @@ enum Command {
     Config(config::Args),
     /// Write the JSON Schemas of all messages.
     Schema(schema::Args),
+    /// Run a program that ends with this one's parent.
+    #[command(hide = true)]
+    Tied(tied::Args),
 }
 
 /// Reads the command line and runs the command.
@@ -75,6 +89,7 @@ pub fn main() -> ExitCode {
     let result = runtime.block_on(async {
         match cli.command {
             Command::Node(args) => args.run().await,
+            Command::Solo(args) => args.run().await,
             Command::Monitor(args) => args.run().await,
             Command::Dev(args) => args.run().await,
             Command::Top(args) => args.run().await,
@@ -83,10 +98,13 @@ pub fn main() -> ExitCode {
             Command::Room(args) => args.run().await,
             Command::Events(args) => args.run().await,
             Command::Forget(args) => args.run().await,
+            Command::Kick(args) => args.run().await,
+            Command::Bar(args) => args.run().await,
             Command::Publish(args) => args.run().await,
             Command::Watch(args) => args.run().await,
             Command::Config(args) => args.run(),
             Command::Schema(args) => args.run(),
+            Command::Tied(args) => args.run(),
         }
     });
     match result {

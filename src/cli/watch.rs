@@ -41,24 +41,28 @@ impl Args {
         let player = Player::start(options).await?;
         let mut reports = player.report();
         let mut second = tokio::time::interval(Duration::from_secs(1));
-        let progress = async {
-            loop {
+        // The task's end closes the channel.
+        let ended = async {
+            while reports.has_changed().is_ok() {
                 second.tick().await;
                 if !self.json {
                     line(&reports.borrow_and_update());
                 }
             }
         };
-        tokio::select! {
-            () = elapsed(self.duration) => {}
-            () = interrupted() => {}
-            () = progress => {}
-        }
+        let failed = tokio::select! {
+            () = elapsed(self.duration) => false,
+            () = interrupted() => false,
+            () = ended => true,
+        };
         let report = player.stop().await;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&report)?);
         } else {
             line(&report);
+        }
+        if failed {
+            anyhow::bail!("disconnected: {}", report.reason.unwrap_or_else(|| "no reason given".to_owned()));
         }
         let received = report.has_audio() || report.has_video();
         Ok(if received { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use str0m::{Event, IceConnectionState};
+use str0m::{Event, IceConnectionState, RtcError};
 
 use super::report::{ConnectionState, since};
 
@@ -69,11 +69,24 @@ impl Link {
     }
 
     /// The last word on this connection.
-    pub(super) fn end(&mut self, ended: Result<(), str0m::RtcError>) {
+    pub(super) fn end(&mut self, ended: Result<(), RtcError>) {
         match ended {
-            Err(error) => self.disconnected(&error.to_string()),
+            Err(error) => self.disconnected(&self.explain(&error)),
             Ok(()) if self.over => self.disconnected("closed by the server"),
             Ok(()) => self.disconnected("stopped"),
+        }
+    }
+
+    /// What an error means to whoever reads it.
+    fn explain(&self, error: &RtcError) -> String {
+        match error {
+            // The one handshake that fails with sound servers: GStreamer's `webrtcbin` has an RSA key, for which our
+            // DTLS has no signatures, and so it presents no certificate at all.
+            RtcError::Dtls(error) if self.connected_ms.is_none() => format!(
+                "no encrypted connection ({error}): this client takes ECDSA certificates, as browsers make them; \
+                 a server whose certificate is RSA, as GStreamer's is, can't be used with it"
+            ),
+            _ => error.to_string(),
         }
     }
 

@@ -1,10 +1,13 @@
 //! Whether the values are such that a node can run: each within its bounds, none against another.
 
 use std::fmt::Debug;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::{Config, ConfigError, Events, Limits, Media, Monitor, Timeouts, WebRtc};
+use super::{
+    Announced, Config, ConfigError, Events, IceServer, Limits, Media, Monitor, Timeouts, WebRtc, frames,
+};
 use crate::protocol::subjects::Subjects;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -26,21 +29,17 @@ impl Config {
             return wrong("nats.prefix must be up to 4 tokens of A-Z a-z 0-9 _ - joined by '.'");
         }
         within("nats.replicas", self.nats.replicas, 1..=5)?;
-        if self.webrtc.listen.iter().any(|ip| ip.is_unspecified()) && self.webrtc.announced.is_none() {
-            return wrong(
-                "webrtc.listen is a wildcard address: set webrtc.announced to what viewers can reach",
-            );
+        for listen in &self.webrtc.listen {
+            reachable("webrtc", *listen, self.webrtc.announced.as_ref())?;
         }
-        if self.pipe.listen.is_unspecified() && self.pipe.announced.is_none() {
-            return wrong(
-                "pipe.listen is a wildcard address: set pipe.announced to what other nodes can reach",
-            );
-        }
-        if self.auth.jwt.as_ref().is_some_and(|jwt| jwt.key.is_empty()) {
-            return wrong("auth.jwt.key must be the secret (HS256) or the public key in PEM (EdDSA)");
-        }
+        reachable("pipe", self.pipe.listen, self.pipe.announced.as_ref())?;
+        frames::check(&self.http.frame_ancestors)?;
+        self.auth.check()?;
         self.media.check()?;
         self.webrtc.check(self.media.workers)?;
+        self.http.check()?;
+        within("pipe.receive_buffer", self.pipe.receive_buffer, 0..=1 << 30)?;
+        within("pipe.send_buffer", self.pipe.send_buffer, 0..=1 << 30)?;
         self.limits.check()?;
         self.timeouts.check()?;
         self.events.check()?;
@@ -76,7 +75,10 @@ impl WebRtc {
                 format!("webrtc.port and the {workers} ports that the workers need must be at most 65535");
             return Err(ConfigError::Contradiction(reason));
         }
-        within("webrtc.initial_bitrate", self.initial_bitrate, 10_000..=u32::MAX)
+        self.ice_servers.iter().try_for_each(IceServer::check)?;
+        within("webrtc.initial_bitrate", self.initial_bitrate, 10_000..=u32::MAX)?;
+        within("webrtc.receive_buffer", self.receive_buffer, 0..=1 << 30)?;
+        within("webrtc.send_buffer", self.send_buffer, 0..=1 << 30)
     }
 }
 
@@ -86,6 +88,7 @@ impl Limits {
         within("limits.viewers", self.viewers, 0..=MANY)?;
         within("limits.streams", self.streams, 0..=MANY)?;
         within("limits.streams_per_room", self.streams_per_room, 0..=MANY)?;
+        within("limits.connecting", self.connecting, 1..=MANY)?;
         within("limits.waiting", self.waiting, 1..=MANY)?;
         within("limits.children", self.children, 0..=MANY)?;
         within("limits.producers_per_pipe", self.producers_per_pipe, 1..=1024)?;
@@ -93,7 +96,7 @@ impl Limits {
         within("limits.message_bytes", self.message_bytes, 16 << 10..=1 << 20)?;
         within("limits.body_bytes", self.body_bytes, 1 << 10..=16 << 20)?;
         within("limits.inbox", self.inbox, 1..=65_536)?;
-        within("limits.payload_layouts", self.payload_layouts, 1..=64)
+        within("limits.payload_layouts", self.payload_layouts, 1..=1024)
     }
 }
 
@@ -106,8 +109,8 @@ impl Timeouts {
         lasts("timeouts.connect", self.connect, tenth..=5 * minute)?;
         lasts("timeouts.pipe_connect", self.pipe_connect, tenth..=5 * minute)?;
         lasts("timeouts.publisher_silence", self.publisher_silence, second..=DAY)?;
-        // The media library counts it in a byte.
-        lasts("timeouts.ice_consent", self.ice_consent, second..=Duration::from_secs(255))?;
+        // Checks come each four to six seconds (RFC 7675 section 5.1), reports about as often.
+        lasts("timeouts.ice_consent", self.ice_consent, 10 * second..=hour)?;
         lasts("timeouts.pipe_idle", self.pipe_idle, tenth..=DAY)?;
         lasts("timeouts.room_idle", self.room_idle, Duration::from_millis(10)..=DAY)?;
         lasts("timeouts.lease_renewal", self.lease_renewal, Duration::from_millis(500)..=minute)?;
@@ -141,7 +144,24 @@ impl Monitor {
     }
 }
 
-fn within<T: PartialOrd + Debug>(key: &str, value: T, bounds: RangeInclusive<T>) -> Result<(), ConfigError> {
+/// Nobody can send to a wildcard address.
+fn reachable(section: &str, listen: IpAddr, announced: Option<&Announced>) -> Result<(), ConfigError> {
+    if !listen.is_unspecified() || announced.is_some_and(|announced| announced.may_have(listen)) {
+        return Ok(());
+    }
+    let family = if listen.is_ipv4() { "IPv4" } else { "IPv6" };
+    let who = if section == "pipe" { "other nodes" } else { "publishers and viewers" };
+    Err(ConfigError::Contradiction(format!(
+        "{section}.listen {listen} is a wildcard address: set {section}.announced to the {family} address or \
+         host name that {who} can reach"
+    )))
+}
+
+pub(super) fn within<T: PartialOrd + Debug>(
+    key: &str,
+    value: T,
+    bounds: RangeInclusive<T>,
+) -> Result<(), ConfigError> {
     if bounds.contains(&value) {
         return Ok(());
     }
@@ -149,7 +169,7 @@ fn within<T: PartialOrd + Debug>(key: &str, value: T, bounds: RangeInclusive<T>)
     Err(ConfigError::Contradiction(format!("{key} is {value:?}, and must be from {least:?} to {most:?}")))
 }
 
-fn lasts(key: &str, value: Duration, bounds: RangeInclusive<Duration>) -> Result<(), ConfigError> {
+pub(super) fn lasts(key: &str, value: Duration, bounds: RangeInclusive<Duration>) -> Result<(), ConfigError> {
     if bounds.contains(&value) {
         return Ok(());
     }

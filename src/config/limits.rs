@@ -16,6 +16,8 @@ pub struct Limits {
     pub streams: usize,
     /// Streams of one room published here at once.
     pub streams_per_room: usize,
+    /// Publishers that may have an answer and not be connected yet. They are no streams.
+    pub connecting: usize,
     /// Viewers of one room that may wait for streams to arrive.
     pub waiting: usize,
     /// Edges that a room is sent to from here.
@@ -28,7 +30,7 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Messages that may wait in a room's inbox.
     pub inbox: usize,
-    /// Sets of payload types that the viewers of a room may use on a worker.
+    /// Ways to number the codecs of what is sent among the viewers of a room on a worker.
     pub payload_layouts: usize,
 }
 
@@ -48,10 +50,11 @@ pub struct Timeouts {
     /// For a pipe to connect.
     #[serde(with = "humantime_serde")]
     pub pipe_connect: Duration,
-    /// For a publisher that sends nothing.
+    /// For a publisher whose packets can't be used, as they belong to none of its tracks. One that sends nothing is
+    /// muted, and stays as long as its connection lives.
     #[serde(with = "humantime_serde")]
     pub publisher_silence: Duration,
-    /// For a peer without ICE consent (RFC 7675).
+    /// For a publisher or viewer from whom nothing arrives at all: no media, no report, no check (RFC 7675).
     #[serde(with = "humantime_serde")]
     pub ice_consent: Duration,
     /// How long an edge keeps a pipe that no one watches.
@@ -84,13 +87,14 @@ impl Default for Limits {
             viewers: 5_000,
             streams: 1_000,
             streams_per_room: 64,
+            connecting: 256,
             waiting: 500,
             children: 1_000,
             producers_per_pipe: 256,
             message_bytes: 64 * 1024,
             body_bytes: 256 * 1024,
             inbox: 1_024,
-            payload_layouts: 8,
+            payload_layouts: 128,
         }
     }
 }
@@ -103,7 +107,7 @@ impl Default for Timeouts {
             connect: Duration::from_secs(15),
             pipe_connect: Duration::from_secs(10),
             publisher_silence: Duration::from_secs(30),
-            ice_consent: Duration::from_secs(20),
+            ice_consent: Duration::from_secs(30),
             pipe_idle: Duration::from_secs(10),
             room_idle: Duration::from_secs(10),
             lease_renewal: Duration::from_secs(5),

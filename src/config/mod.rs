@@ -3,10 +3,15 @@
 //! `[nats] urls` is `HEADWATER_NATS__URLS`; flags win over the environment, the environment over the
 //! file, the file over the defaults. Unknown keys are refused.
 
+mod announced;
 mod auth;
 mod check;
 mod events;
+mod frames;
+mod http;
+mod ice;
 mod limits;
+mod names;
 mod network;
 mod secret;
 
@@ -19,10 +24,15 @@ use serde::{Deserialize, Serialize};
 use crate::protocol::ids::{NodeName, Region};
 use crate::protocol::presence::Role;
 
-pub use auth::{Action, Auth, Jwt, JwtAlgorithm, StaticToken};
+pub use crate::protocol::admission::Action;
+pub use announced::{Announced, Host};
+pub use auth::{Auth, Callout, Jwks, Jwt, JwtAlgorithm, OnTimeout, StaticToken, Webhook};
 pub use events::{Events, Monitor};
+pub use http::{Http, Operators, Tls};
+pub use ice::{IceCredentials, IceServer, IceUrl};
 pub use limits::{Limits, Timeouts};
-pub use network::{Http, Nats, NatsTls, Operators, Pipe, PortRange, Storage, WebRtc};
+pub use names::{Names, Pattern, PatternError};
+pub use network::{Nats, NatsTls, Pipe, PortRange, Storage, WebRtc};
 pub use secret::Secret;
 
 /// The whole configuration of a node.

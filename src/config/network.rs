@@ -1,13 +1,12 @@
-//! Addresses: the broker's, and those that the node listens on.
+//! The broker, and where media is sent.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use url::Url;
 
-use super::Secret;
+use super::{Announced, IceServer, Secret};
 
 /// The message broker.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -71,19 +70,24 @@ pub struct NatsTls {
 pub struct WebRtc {
     /// Local addresses, IPv4 or IPv6.
     pub listen: Vec<IpAddr>,
-    /// The address or host name that is told to publishers and viewers, where it differs.
+    /// What is told to publishers and viewers, where it differs: an address or host name, or one for each family.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub announced: Option<String>,
+    pub announced: Option<Announced>,
     /// The first worker's port; the next worker takes the next one. 0 takes free ones.
     pub port: u16,
     /// Whether media may come over TCP too.
     pub tcp: bool,
-    /// ICE servers told to publishers and viewers, as `stun:host:3478`.
-    pub ice_servers: Vec<String>,
+    /// STUN and TURN servers that publishers and viewers are told.
+    pub ice_servers: Vec<IceServer>,
     /// The bandwidth estimate that a viewer starts with, in bit/s.
     pub initial_bitrate: u32,
     /// The most that a publisher may send, in bit/s; 0 is without limit.
     pub max_publish_bitrate: u32,
+    /// Bytes that a worker's UDP socket may hold until they are read, and until they are sent; 0 is what the system gives. It
+    /// gives no more than `net.core.rmem_max` and `wmem_max`.
+    pub receive_buffer: u32,
+    /// See `receive_buffer`.
+    pub send_buffer: u32,
 }
 
 /// Where other nodes send media: one UDP port per pipe.
@@ -92,41 +96,20 @@ pub struct WebRtc {
 pub struct Pipe {
     /// The local address.
     pub listen: IpAddr,
-    /// The address that is told to other nodes, where it differs.
+    /// The address or host name that is told to other nodes, where it differs.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub announced: Option<IpAddr>,
+    pub announced: Option<Announced>,
     /// The ports, as `40000-40999`.
     pub ports: PortRange,
     /// Whether pipes encrypt.
     pub srtp: bool,
     /// Whether pipes repair loss.
     pub rtx: bool,
-}
-
-/// Where publishers and viewers find WHIP, WHEP and the pages.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Http {
-    /// The local address.
-    pub listen: SocketAddr,
-    /// How this node is reached from outside; absent means as the request says.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub public_url: Option<Url>,
-    /// Whether a PATCH must carry the right `If-Match` (RFC 9725 section 4.3); many clients don't.
-    pub strict_etags: bool,
-    /// Web origins that may use WHIP and WHEP; `*` is any.
-    pub cors_origins: Vec<String>,
-}
-
-/// Where operators find health, metrics and the rooms.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Operators {
-    /// The local address.
-    pub listen: SocketAddr,
-    /// A bearer token that `/api` asks for; absent means none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub token: Option<Secret>,
+    /// Bytes that a pipe's UDP socket may hold until they are read, and until they are sent; 0 is what the system gives. It
+    /// gives no more than `net.core.rmem_max` and `wmem_max`.
+    pub receive_buffer: u32,
+    /// See `receive_buffer`.
+    pub send_buffer: u32,
 }
 
 /// A range of UDP ports, both ends included.
@@ -177,6 +160,9 @@ impl From<PortRange> for String {
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
+/// A key frame of a megabyte, unpaced, as the system counts it, from more than one publisher at once.
+const BUFFER: u32 = 4 << 20;
+
 impl Default for Nats {
     fn default() -> Self {
         Self {
@@ -204,6 +190,8 @@ impl Default for WebRtc {
             ice_servers: Vec::new(),
             initial_bitrate: 1_000_000,
             max_publish_bitrate: 0,
+            receive_buffer: BUFFER,
+            send_buffer: BUFFER,
         }
     }
 }
@@ -216,23 +204,8 @@ impl Default for Pipe {
             ports: PortRange { first: 40000, last: 40999 },
             srtp: true,
             rtx: true,
+            receive_buffer: BUFFER,
+            send_buffer: BUFFER,
         }
-    }
-}
-
-impl Default for Http {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::new(LOOPBACK, 8080),
-            public_url: None,
-            strict_etags: false,
-            cors_origins: vec!["*".to_owned()],
-        }
-    }
-}
-
-impl Default for Operators {
-    fn default() -> Self {
-        Self { listen: SocketAddr::new(LOOPBACK, 8081), token: None }
     }
 }

@@ -3,11 +3,13 @@
 use siphasher::sip::SipHasher13;
 
 use crate::protocol::claim::Claim;
+use crate::protocol::gate::Bar;
 use crate::protocol::ids::{NodeName, RoomId, StreamName};
 use crate::protocol::presence::Beat;
 
 /// The keys are part of the protocol: another pair and no two nodes agree.
 const CLAIM_KEYS: (u64, u64) = (0x6865_6164_7761_7465, 0x7220_636c_6169_6d73);
+const BAR_KEYS: (u64, u64) = (0x6865_6164_7761_7465, 0x7220_6261_7273_2e2e);
 const WEIGHT_KEYS: (u64, u64) = (0x6865_6164_7761_7465, 0x7220_7765_6967_6874);
 
 /// Claims of one process in two figures, whatever the order in which they came.
@@ -48,6 +50,17 @@ pub fn of(claim: &Claim) -> u64 {
     bytes.extend_from_slice(claim.publication.0.as_bytes());
     bytes.extend_from_slice(&claim.revision.to_le_bytes());
     hash(CLAIM_KEYS, &bytes)
+}
+
+/// The hash of a bar.
+pub fn of_bar(bar: &Bar) -> u64 {
+    let mut bytes = Vec::with_capacity(128);
+    text(&mut bytes, bar.token.kind());
+    text(&mut bytes, bar.token.value());
+    bytes.extend_from_slice(&bar.until.timestamp_millis().to_le_bytes());
+    bytes.push(u8::from(bar.lifted));
+    bytes.extend_from_slice(&bar.version.to_le_bytes());
+    hash(BAR_KEYS, &bytes)
 }
 
 /// How much a node is preferred for a stream (rendezvous hashing): streams spread over the nodes, and

@@ -4,37 +4,47 @@
 //! operators' has health, metrics and the rooms.
 
 mod auth;
+mod cors;
+mod discover;
+mod forwarded;
+mod guard;
+mod ice;
 mod operators;
 mod pages;
 mod problem;
 mod request;
 pub mod sdp;
+mod serve;
 mod session;
 mod status;
+mod tls;
 mod whep;
 mod whip;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::header::{self, HeaderName, HeaderValue};
-use axum::http::{Method, StatusCode};
+use axum::http::StatusCode;
+use axum::http::header::HeaderName;
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-use tower_http::cors::{AllowOrigin, Any, CorsLayer};
+use tower_http::compression::CompressionLayer;
+use tower_http::decompression::RequestDecompressionLayer;
 
+use crate::config::Action;
+use crate::gate::GateHandle;
 use crate::media::Engine;
 use crate::room::{Context, RoomsHandle};
 
-pub use auth::{AuthError, Verifier};
-pub(crate) use operators::{OPEN_METRICS, authorize};
+pub use auth::{AuthError, Callout, KeyKeeper, SetupError, Verifier};
+pub(crate) use guard::{Guard, authorize, observe};
+pub(crate) use operators::OPEN_METRICS;
 pub(crate) use pages::file;
 pub(crate) use problem::{Problem, not_found};
 pub(crate) use request::Asked;
+pub use serve::serve;
+pub use tls::{Certificate, TlsError};
 
 /// What every handler needs.
 #[derive(Debug, Clone)]
@@ -45,6 +55,10 @@ pub struct App {
     pub rooms: RoomsHandle,
     /// Who may do what.
     pub verifier: Arc<Verifier>,
+    /// Who is asked besides.
+    pub callout: Option<Arc<Callout>>,
+    /// Who is kept out and sent out.
+    pub gate: GateHandle,
 }
 
 impl App {
@@ -59,93 +73,46 @@ const NODE: HeaderName = HeaderName::from_static("headwater-node");
 const ORIGIN: HeaderName = HeaderName::from_static("headwater-origin");
 /// The header that says how many nodes lie between.
 const HOPS: HeaderName = HeaderName::from_static("headwater-hops");
-const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 const SDP: &str = "application/sdp";
 const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 
-/// How long a browser may remember what CORS allows.
-const CORS_MAX_AGE: Duration = Duration::from_secs(3600);
-
 /// The public listener's routes.
 pub fn public(app: App) -> Router {
-    let whip = whip::routes().route_layer(middleware::from_fn_with_state((app.clone(), "whip"), count));
-    let whep = whep::routes().route_layer(middleware::from_fn_with_state((app.clone(), "whep"), count));
-    let limit = app.ctx.config.limits.body_bytes;
-    Router::new()
+    let config = Arc::clone(&app.ctx.config);
+    let admit = |action| middleware::from_fn_with_state((app.clone(), action), auth::admit);
+    let whip = whip::routes()
+        .route_layer(admit(Action::Publish))
+        .route_layer(middleware::from_fn_with_state((app.clone(), "whip"), count));
+    let whep = whep::routes()
+        .route_layer(admit(Action::Watch))
+        .route_layer(middleware::from_fn_with_state((app.clone(), "whep"), count));
+    let routes = Router::new()
         .merge(whip)
         .merge(whep)
+        .merge(discover::routes())
         .merge(status::routes())
         .merge(pages::routes())
         .fallback(problem::not_found)
-        .layer(DefaultBodyLimit::max(limit))
-        .layer(cors(&app.ctx.config.http.cors_origins))
-        // Outside of CORS, which answers pre-flights itself.
-        .layer(middleware::from_fn(accept_post))
+        .layer(DefaultBodyLimit::max(config.limits.body_bytes))
+        .layer(RequestDecompressionLayer::new());
+    // From here on outwards: each sees what those before it answered.
+    routes
+        .layer(middleware::from_fn_with_state(config.limits.body_bytes, problem::explain))
+        .layer(CompressionLayer::new())
+        .layer(middleware::from_fn(discover::accepts))
+        .layer(middleware::from_fn_with_state(cors::Cors::new(&config.http.cors_origins), cors::cors))
+        .layer(middleware::from_fn_with_state(forwarded::Outside::new(&config.http), forwarded::arrive))
         .with_state(app)
-}
-
-/// Serves until `stop`, and then for half a second what is being answered.
-pub async fn serve(listener: TcpListener, routes: Router, stop: CancellationToken) {
-    let server = axum::serve(listener, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
-    let ended = async {
-        stop.cancelled().await;
-        // Connections that stay open without a request keep nothing from ending.
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    };
-    tokio::select! {
-        result = server => if let Err(error) = result {
-            tracing::error!(%error, "http listener failed");
-        },
-        () = ended => {}
-    }
 }
 
 /// The operators' listener's routes.
 pub fn operators(app: App) -> Router {
-    operators::routes(&app).fallback(problem::not_found).with_state(app)
-}
-
-fn cors(origins: &[String]) -> CorsLayer {
-    let origin = if origins.iter().any(|origin| origin == "*") {
-        AllowOrigin::from(Any)
-    } else {
-        AllowOrigin::list(origins.iter().filter_map(|origin| origin.parse().ok()))
-    };
-    CorsLayer::new()
-        .allow_origin(origin)
-        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PATCH, Method::DELETE])
-        .allow_headers([
-            header::AUTHORIZATION,
-            header::CONTENT_TYPE,
-            header::IF_MATCH,
-            header::ETAG,
-            HeaderName::from_static("prefer"),
-            HeaderName::from_static("traceparent"),
-        ])
-        .expose_headers([
-            header::LOCATION,
-            header::LINK,
-            header::ETAG,
-            header::RETRY_AFTER,
-            ACCEPT_POST,
-            ACCEPT_PATCH,
-            NODE,
-            ORIGIN,
-            HOPS,
-        ])
-        .max_age(CORS_MAX_AGE)
-}
-
-/// Tells what may be posted to an endpoint (RFC 9725 section 4.2).
-async fn accept_post(request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    let endpoint = path.starts_with("/whip/") || path.starts_with("/whep/");
-    let mut response = next.run(request).await;
-    if endpoint {
-        response.headers_mut().insert(ACCEPT_POST, HeaderValue::from_static(SDP));
-    }
-    response
+    let limit = app.ctx.config.limits.body_bytes;
+    operators::routes(&app)
+        .fallback(problem::not_found)
+        .layer(middleware::from_fn_with_state(limit, problem::explain))
+        .with_state(app)
 }
 
 async fn count(State((app, endpoint)): State<(App, &'static str)>, request: Request, next: Next) -> Response {

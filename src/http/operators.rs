@@ -1,19 +1,24 @@
-//! What operators see and do: health, metrics, rooms.
+//! What operators see and do: health, metrics, rooms, who is sent out and kept out.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
-use axum::middleware::{self, Next};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::App;
+use super::guard::{Guard, authorize, observe};
 use super::problem::Problem;
-use super::request::{bearer, names};
-use crate::config::Secret;
+use super::request::{Asked, names};
+use crate::gate::{GateError, Outcome};
+use crate::protocol::event::ViewerId;
+use crate::protocol::gate::{Bar, TokenKey, Whom};
+use crate::protocol::ids::RoomId;
 use crate::protocol::presence::Phase;
 use crate::room::{RoomError, RoomView};
 
@@ -21,31 +26,27 @@ use crate::room::{RoomError, RoomView};
 pub(crate) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 pub(super) fn routes(app: &App) -> Router<App> {
+    let config = &app.ctx.config.operators;
+    let guard = Guard::new(config.token.as_ref(), config.listen, "operators.listen");
     let api = Router::new()
         .route("/api/rooms", get(rooms))
         .route("/api/rooms/{room}", get(room))
-        .route("/api/rooms/{room}/streams/{stream}", delete(close))
+        .route("/api/rooms/{room}/streams/{stream}", delete(end_publisher))
         .route("/api/rooms/{room}/streams/{stream}/pause", post(pause))
         .route("/api/rooms/{room}/streams/{stream}/resume", post(resume))
+        .route("/api/rooms/{room}/viewers/{viewer}", delete(end_viewer))
+        .route("/api/bars", get(bars))
+        .route("/api/bars/{kind}/{token}", post(bar).delete(lift))
         .route("/api/fleet", get(fleet))
-        .route_layer(middleware::from_fn_with_state(app.ctx.config.operators.token.clone(), authorize));
+        .route_layer(middleware::from_fn_with_state(guard.clone(), authorize));
+    let figures = Router::new()
+        .route("/metrics", get(metrics))
+        .route_layer(middleware::from_fn_with_state(guard, observe));
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
+        .merge(figures)
         .merge(api)
-}
-
-/// Lets through who sends the operators' token, and everyone where there is none.
-pub(crate) async fn authorize(State(token): State<Option<Secret>>, request: Request, next: Next) -> Response {
-    let allowed = match &token {
-        Some(token) => bearer(request.headers()).is_some_and(|given| token.is(given)),
-        None => true,
-    };
-    if allowed {
-        return next.run(request).await;
-    }
-    Problem::new(StatusCode::UNAUTHORIZED, "send the operators' bearer token").into_response()
 }
 
 /// Whether the node takes publishers and viewers: it has started, neither drains nor has failed. What it
@@ -58,6 +59,7 @@ async fn ready(State(app): State<App>) -> Response {
         "directory": ctx.metrics.directory_ready.get() == 1,
         "joins": ctx.fleet().hears_itself(Instant::now()),
         "log": ctx.broker.is_connected() && ctx.metrics.log_ready.get() == 1,
+        "keys": app.verifier.has_keys(),
     });
     let status = if serving { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(body)).into_response()
@@ -79,13 +81,100 @@ async fn room(State(app): State<App>, Path(room): Path<String>) -> Result<Json<R
     app.rooms.inspect(room).await.map(Json).ok_or_else(missing)
 }
 
-async fn close(
+/// For how long a token is barred.
+#[derive(Debug, Deserialize)]
+struct For {
+    #[serde(default, rename = "for", with = "humantime_serde")]
+    bar_for: Option<Duration>,
+}
+
+/// Whether who is sent out is kept out, too.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Barring {
+    #[serde(default, with = "humantime_serde")]
+    bar_for: Option<Duration>,
+}
+
+async fn end_publisher(
     State(app): State<App>,
     Path((room, stream)): Path<(String, String)>,
-) -> Result<StatusCode, Problem> {
+    Asked(barring): Asked<Barring>,
+) -> Result<Json<Outcome>, Problem> {
     let (room, stream) = names(&room, Some(&stream))?;
-    app.rooms.close(room, stream).await.map_err(absent)?;
-    Ok(StatusCode::NO_CONTENT)
+    kick(&app, room, Whom::Publisher(stream), barring, "there is no such stream").await
+}
+
+async fn end_viewer(
+    State(app): State<App>,
+    Path((room, viewer)): Path<(String, String)>,
+    Asked(barring): Asked<Barring>,
+) -> Result<Json<Outcome>, Problem> {
+    let (room, _) = names(&room, None)?;
+    let wrong = "a viewer is named by the id that rooms and events give it";
+    let viewer = viewer.parse().map_err(|_| Problem::new(StatusCode::BAD_REQUEST, wrong))?;
+    kick(&app, room, Whom::Viewer(ViewerId(viewer)), barring, "there is no such viewer").await
+}
+
+/// Ends sessions wherever they are in the fleet.
+async fn kick(
+    app: &App,
+    room: RoomId,
+    whom: Whom,
+    barring: Barring,
+    missing: &str,
+) -> Result<Json<Outcome>, Problem> {
+    let outcome = app.gate.kick(room, whom, barring.bar_for).await?;
+    if !outcome.ended.is_empty() {
+        return Ok(Json(outcome));
+    }
+    let silent: Vec<_> = outcome.unanswered.iter().map(ToString::to_string).collect();
+    Err(match silent.as_slice() {
+        [] => Problem::new(StatusCode::NOT_FOUND, format!("{missing} on any node")),
+        silent => {
+            let detail = format!("{missing} on any node that answers; {} did not answer", silent.join(", "));
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+        }
+    })
+}
+
+async fn bars(State(app): State<App>) -> Json<Vec<Bar>> {
+    Json(app.gate.bars())
+}
+
+async fn bar(
+    State(app): State<App>,
+    Path((kind, token)): Path<(String, String)>,
+    Asked(time): Asked<For>,
+) -> Result<Json<Outcome>, Problem> {
+    let missing = || Problem::new(StatusCode::BAD_REQUEST, "say for how long, as ?for=10m");
+    let outcome = app.gate.bar(key(&kind, &token)?, time.bar_for.ok_or_else(missing)?).await?;
+    Ok(Json(outcome))
+}
+
+async fn lift(
+    State(app): State<App>,
+    Path((kind, token)): Path<(String, String)>,
+) -> Result<Json<Outcome>, Problem> {
+    Ok(Json(app.gate.lift(key(&kind, &token)?).await?))
+}
+
+fn key(kind: &str, token: &str) -> Result<TokenKey, Problem> {
+    let wrong =
+        "name a token as /api/bars/id/<its jti>, /api/bars/subject/<its sub> or /api/bars/name/<its name>";
+    TokenKey::of(kind, token).ok_or_else(|| Problem::new(StatusCode::BAD_REQUEST, wrong))
+}
+
+impl From<GateError> for Problem {
+    fn from(error: GateError) -> Self {
+        let status = match error {
+            GateError::Room(error) => return error.into(),
+            GateError::Full | GateError::Stopped => StatusCode::SERVICE_UNAVAILABLE,
+            GateError::NoBar => StatusCode::NOT_FOUND,
+            GateError::Duration => StatusCode::BAD_REQUEST,
+        };
+        Self::new(status, error.to_string())
+    }
 }
 
 async fn pause(app: State<App>, path: Path<(String, String)>) -> Result<StatusCode, Problem> {

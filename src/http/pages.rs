@@ -1,9 +1,11 @@
-//! The pages for people, embedded in the program.
+//! The pages for people, and `/headwater.js` for other people's pages, embedded in the program.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use axum::Router;
-use axum::extract::Path;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::http::header::{self, HeaderValue};
+use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
@@ -12,7 +14,9 @@ use super::problem::Problem;
 
 /// Scripts, styles and pictures come from this node alone; media and signalling may go to others.
 const POLICY: &str = "default-src 'self'; media-src 'self' blob: mediastream:; \
-    img-src 'self' data:; connect-src 'self' http: https:; frame-ancestors 'none'; base-uri 'none'";
+    img-src 'self' data:; connect-src 'self' http: https:; base-uri 'none'; frame-ancestors";
+
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 macro_rules! files {
     ($($name:literal),* $(,)?) => {
@@ -20,10 +24,13 @@ macro_rules! files {
     };
 }
 
-const PAGES: &[(&str, &str)] = files!["index.html", "publish.html", "watch.html"];
+const PAGES: &[(&str, &str)] =
+    files!["embed.html", "headwater.js", "index.html", "publish.html", "watch.html"];
 const ASSETS: &[(&str, &str)] = files![
     "app.css",
     "contours.svg",
+    "element.js",
+    "embed.js",
     "encodings.js",
     "favicon.svg",
     "format.js",
@@ -32,16 +39,20 @@ const ASSETS: &[(&str, &str)] = files![
     "icons.svg",
     "keep.js",
     "layers.js",
+    "live.js",
     "node.js",
+    "notes.js",
     "picture-worker.js",
     "picture.js",
     "place.js",
     "player.js",
     "problem.js",
     "publish.js",
+    "publisher.js",
     "quality.js",
     "sdp.js",
     "session.js",
+    "skin.js",
     "source.js",
     "sparkline.js",
     "stats.js",
@@ -54,27 +65,53 @@ const ASSETS: &[(&str, &str)] = files![
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
-        .route("/", get(|| page("index.html")))
-        .route("/publish", get(|| page("publish.html")))
-        .route("/watch", get(|| page("watch.html")))
+        .route("/", get(async |asked: HeaderMap| file(PAGES, "index.html", &asked)))
+        .route("/publish", get(async |asked: HeaderMap| file(PAGES, "publish.html", &asked)))
+        .route("/embed", get(async |asked: HeaderMap| file(PAGES, "embed.html", &asked)))
+        .route("/watch", get(watch))
+        .route("/headwater.js", get(async |asked: HeaderMap| open(PAGES, "headwater.js", &asked)))
         .route("/assets/{file}", get(asset))
 }
 
-async fn page(name: &'static str) -> Result<Response, Problem> {
-    file(PAGES, name)
+/// The watch page, which alone may stand in others' pages, where the configuration says so.
+async fn watch(State(app): State<App>, asked: HeaderMap) -> Result<Response, Problem> {
+    let mut response = file(PAGES, "watch.html", &asked)?;
+    let ancestors = &app.ctx.config.http.frame_ancestors;
+    if !ancestors.is_empty() {
+        set_policy(&mut response, &ancestors.join(" "));
+    }
+    Ok(response)
 }
 
-async fn asset(Path(name): Path<String>) -> Result<Response, Problem> {
-    file(ASSETS, &name)
+async fn asset(Path(name): Path<String>, asked: HeaderMap) -> Result<Response, Problem> {
+    open(ASSETS, &name, &asked)
 }
 
-/// The file of that name, as a browser takes it.
-pub(crate) fn file(files: &[(&str, &'static str)], name: &str) -> Result<Response, Problem> {
-    find(files, name).ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "there is nothing at this address"))
+/// A file that every page on the web may load: `/headwater.js` is nothing without its modules.
+fn open(files: &[(&str, &'static str)], name: &str, asked: &HeaderMap) -> Result<Response, Problem> {
+    let mut response = file(files, name, asked)?;
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
+    Ok(response)
 }
 
-fn find(files: &[(&str, &'static str)], name: &str) -> Option<Response> {
-    let (name, text) = files.iter().find(|(own, _)| *own == name)?;
+/// The file of that name, as a browser takes it; only that it has it already, where it does.
+pub(crate) fn file(
+    files: &[(&str, &'static str)],
+    name: &str,
+    asked: &HeaderMap,
+) -> Result<Response, Problem> {
+    let (name, text) = files
+        .iter()
+        .find(|(own, _)| *own == name)
+        .ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "there is nothing at this address"))?;
+    let tag = tag(text);
+    let mut response = if has(asked, &tag) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        (StatusCode::OK, *text).into_response()
+    };
     let content_type = match name.rsplit('.').next() {
         Some("html") => "text/html; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",
@@ -82,12 +119,39 @@ fn find(files: &[(&str, &'static str)], name: &str) -> Option<Response> {
         Some("svg") => "image/svg+xml",
         _ => "text/plain; charset=utf-8",
     };
-    let mut response = (StatusCode::OK, *text).into_response();
+    set_policy(&mut response, "'none'");
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    // The files change with the program: a browser asks again, so that pages and scripts fit.
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    Some(response)
+    // The files change with the program: a browser keeps them, but asks each time whether they are those still.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, no-cache"));
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        headers.insert(header::ETAG, tag);
+    }
+    Ok(response)
+}
+
+/// Names the pages that a page may stand in.
+fn set_policy(response: &mut Response, ancestors: &str) {
+    if let Ok(policy) = HeaderValue::from_str(&format!("{POLICY} {ancestors}")) {
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+}
+
+/// The same for the same text on every node. Weak, as a proxy may compress it (RFC 9110 section 8.8.1).
+fn tag(text: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    format!("W/\"{:016x}\"", hasher.finish())
+}
+
+/// Whether whoever asks has this already (RFC 9110 section 13.1.2).
+fn has(asked: &HeaderMap, tag: &str) -> bool {
+    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    asked
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|one| one.trim() == "*" || opaque(one) == opaque(tag))
 }

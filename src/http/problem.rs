@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use axum::body::to_bytes;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::http::header::{self, HeaderValue};
+use axum::http::header::{self, HeaderMap, HeaderValue};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::auth::AuthError;
 use super::sdp::SdpError;
 use crate::protocol::ids::NameError;
 use crate::room::RoomError;
@@ -28,6 +30,10 @@ struct Body<'a> {
     detail: &'a str,
 }
 
+const PROBLEM: &str = "application/problem+json";
+/// The most of a library's own words that is passed on, in bytes.
+const WORDS: usize = 4096;
+
 /// When to come back to a node that is full or busy.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -40,14 +46,12 @@ impl Problem {
     /// addresses and tokens.
     pub(super) fn told(&self) -> (&'static str, &str) {
         match self.status {
-            StatusCode::UNAUTHORIZED => ("unauthorized", "it has no valid bearer token"),
-            StatusCode::FORBIDDEN => ("forbidden", "its bearer token does not allow this"),
             StatusCode::UNPROCESSABLE_ENTITY => ("unsupported", &self.detail),
             _ => ("malformed", "its request can't be read"),
         }
     }
 
-    fn later(self, after: Duration) -> Self {
+    pub(super) fn later(self, after: Duration) -> Self {
         Self { retry_after: Some(after), ..self }
     }
 }
@@ -64,7 +68,7 @@ impl IntoResponse for Problem {
         let body = serde_json::to_string(&body).unwrap_or_default();
         let mut response = (self.status, body).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM));
         if let Some(after) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds(after)));
         }
@@ -85,13 +89,15 @@ impl From<RoomError> for Problem {
             RoomError::Unheard { retry_after } => {
                 problem(StatusCode::SERVICE_UNAVAILABLE).later(*retry_after)
             }
+            RoomError::Answered => problem(StatusCode::CONFLICT),
             RoomError::NoSession | RoomError::NoStream => problem(StatusCode::NOT_FOUND),
             RoomError::Unsupported(_) => problem(StatusCode::UNPROCESSABLE_ENTITY),
             RoomError::NoEtag => problem(StatusCode::PRECONDITION_REQUIRED),
             RoomError::StaleEtag => problem(StatusCode::PRECONDITION_FAILED),
-            RoomError::Role(_) => problem(StatusCode::FORBIDDEN),
+            RoomError::Role(_) | RoomError::Kicked => problem(StatusCode::FORBIDDEN),
             RoomError::Media(_) => problem(StatusCode::INTERNAL_SERVER_ERROR),
             RoomError::JoinTimeout
+            | RoomError::NeverConnected { .. }
             | RoomError::Draining
             | RoomError::Limit(_)
             | RoomError::Busy
@@ -108,16 +114,6 @@ impl From<SdpError> for Problem {
     }
 }
 
-impl From<AuthError> for Problem {
-    fn from(error: AuthError) -> Self {
-        let status = match error {
-            AuthError::Missing | AuthError::Invalid(_) => StatusCode::UNAUTHORIZED,
-            AuthError::Forbidden => StatusCode::FORBIDDEN,
-        };
-        Self::new(status, error.to_string())
-    }
-}
-
 impl From<NameError> for Problem {
     fn from(error: NameError) -> Self {
         Self::new(StatusCode::BAD_REQUEST, error.to_string())
@@ -126,4 +122,42 @@ impl From<NameError> for Problem {
 
 pub(crate) async fn not_found() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "there is nothing at this address")
+}
+
+/// Makes a problem of what was refused before a handler saw it: by method, size or encoding, or because a path
+/// or query can't be read.
+pub(super) async fn explain(State(limit): State<usize>, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let status = response.status();
+    let text = |headers: &HeaderMap, name| {
+        headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).unwrap_or_default().to_owned()
+    };
+    // What a handler says has a type of its own: a problem, or the description of a counter-offer.
+    let kind = text(response.headers(), header::CONTENT_TYPE);
+    if !status.is_client_error() || !(kind.is_empty() || kind.starts_with("text/plain")) {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let detail = match status {
+        StatusCode::METHOD_NOT_ALLOWED => {
+            "this address takes other methods: the Allow header names them".to_owned()
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            format!("the body is larger than the {limit} bytes of limits.body_bytes")
+        }
+        StatusCode::UNSUPPORTED_MEDIA_TYPE if parts.headers.contains_key(header::ACCEPT_ENCODING) => {
+            format!(
+                "send the body plain, or with Content-Encoding: {}",
+                text(&parts.headers, header::ACCEPT_ENCODING)
+            )
+        }
+        _ => {
+            let words = to_bytes(body, WORDS).await.unwrap_or_default();
+            String::from_utf8_lossy(&words).into_owned()
+        }
+    };
+    let (told, body) = Problem::new(status, detail).into_response().into_parts();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.extend(told.headers);
+    Response::from_parts(parts, body)
 }

@@ -1,18 +1,20 @@
 //! What WHIP and WHEP requests have in common.
 
 use axum::extract::{FromRequestParts, Query};
+use axum::http::StatusCode;
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use chrono::Utc;
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
 use super::sdp::LocalTransport;
-use super::{ACCEPT_PATCH, App, FRAGMENT, HOPS, NODE, ORIGIN, SDP};
+use super::{ACCEPT_PATCH, App, FRAGMENT, HOPS, NODE, ORIGIN, SDP, ice};
 use crate::media::TransportInfo;
 use crate::protocol::event::{About, Turned, What};
 use crate::protocol::ids::{NodeName, RoomId, SessionId, StreamName};
+use crate::room::COUNTER_OFFER;
 
 /// The bearer token of a request.
 pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -88,8 +90,6 @@ pub(super) struct Accepted<'a> {
     pub(super) app: &'a App,
     pub(super) status: StatusCode,
     pub(super) endpoint: &'static str,
-    pub(super) headers: &'a HeaderMap,
-    pub(super) uri: &'a Uri,
     pub(super) room: &'a RoomId,
     pub(super) stream: &'a StreamName,
     pub(super) session: SessionId,
@@ -103,16 +103,17 @@ impl IntoResponse for Accepted<'_> {
     fn into_response(self) -> Response {
         let me = &self.app.ctx.me.node;
         let origin = self.path.first().unwrap_or(me);
-        // Absolute, because clients differ in what they resolve a relative one against.
-        let location = format!(
-            "{}/{}/{}/{}/{}",
-            base(self.app, self.headers, self.uri),
-            self.endpoint,
-            self.room,
-            self.stream,
-            self.session
-        );
-        let mut response = (self.status, self.sdp).into_response();
+        // From the root of this node: what stands before it is added on the way out.
+        let location = format!("/{}/{}/{}/{}", self.endpoint, self.room, self.stream, self.session);
+        let now = Utc::now();
+        let content_type = match self.status {
+            StatusCode::NOT_ACCEPTABLE => {
+                let until = (now + COUNTER_OFFER).format("%a, %d %b %Y %H:%M:%S GMT");
+                format!("{SDP}; valid-until=\"{until}\"")
+            }
+            _ => SDP.to_owned(),
+        };
+        let mut response = (self.status, [(header::CONTENT_TYPE, content_type)], self.sdp).into_response();
         let headers = response.headers_mut();
         let mut set = |name: HeaderName, value: &str| {
             if let Ok(value) = HeaderValue::from_str(value) {
@@ -125,26 +126,9 @@ impl IntoResponse for Accepted<'_> {
         set(NODE, me.as_str());
         set(ORIGIN, origin.as_str());
         set(HOPS, &self.path.len().to_string());
-        for server in &self.app.ctx.config.webrtc.ice_servers {
-            set(header::LINK, &format!("<{server}>; rel=\"ice-server\""));
-        }
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(SDP));
+        ice::add_links(headers, &self.app.ctx.config.webrtc.ice_servers, now);
         response
     }
-}
-
-/// How the client reaches this node.
-fn base(app: &App, headers: &HeaderMap, uri: &Uri) -> String {
-    if let Some(url) = &app.ctx.config.http.public_url {
-        return url.as_str().trim_end_matches('/').to_owned();
-    }
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let scheme =
-        header("x-forwarded-proto").filter(|scheme| ["http", "https"].contains(scheme)).unwrap_or("http");
-    let authority = uri.authority().map(axum::http::uri::Authority::as_str);
-    let host = header("host").or(authority).map(str::to_owned);
-    let host = host.unwrap_or_else(|| app.ctx.config.http.listen.to_string());
-    format!("{scheme}://{host}")
 }
 
 pub(super) fn local(transport: &TransportInfo) -> LocalTransport {

@@ -9,8 +9,7 @@ use axum::routing::{MethodRouter, delete};
 
 use super::problem::Problem;
 use super::request::{is_type, names, text};
-use super::sdp::{Description, Fragment, counter_answer, restart_fragment};
-use super::whep::send_media;
+use super::sdp::{CounterAnswer, Description, Fragment, counter_answer, restart_fragment};
 use super::{ACCEPT_PATCH, App, FRAGMENT, SDP};
 use crate::protocol::ids::{RoomId, SessionId, StreamName};
 use crate::room::{Answered, Patch, Patched, RoomError};
@@ -83,9 +82,9 @@ async fn answer(
     sdp: &str,
 ) -> Result<Response, Problem> {
     let answer = Description::parse(sdp)?;
-    let sent = app.rooms.check(room.clone(), stream.clone(), session).await?;
-    let dtls = counter_answer(&answer, &send_media(sent))?.dtls;
-    let answered = Answered { dtls, ufrag: answer.ice()?.0.to_owned() };
+    let agreed = app.rooms.check(room.clone(), stream.clone(), session).await?;
+    let CounterAnswer { dtls, media } = counter_answer(&answer, &agreed)?;
+    let answered = Answered { dtls, ufrag: answer.ice()?.0.to_owned(), media };
     app.rooms.connect(room, stream, session, answered).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

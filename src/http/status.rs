@@ -33,19 +33,26 @@ async fn stream_status(
     let claims = claim.map(|notice| notice.claims).unwrap_or_default();
     let (fleet, now) = (app.ctx.fleet(), Instant::now());
     let holds = claims.iter().find(|claim| !fleet.is_absent(&claim.origin, now));
-    let hops = here.and_then(|here| here.hops);
+    let hops = here.as_ref().and_then(|here| here.hops);
     let shown = holds.or(claims.first());
     let me = &app.ctx.me;
+    let live = hops.is_some() || holds.is_some();
     Ok(Json(json!({
         "room": room,
         "stream": stream,
-        "live": hops.is_some() || holds.is_some(),
+        "live": live,
         // Published, but its origin can't be heard now.
         "unheard": !claims.is_empty() && holds.is_none(),
         "node": {"name": me.node, "region": me.region},
         "origin": shown.map(|claim| json!({"name": claim.origin.node, "region": claim.origin.region})),
         "hops": hops,
-        "viewers": here.map_or(0, |here| here.viewers),
+        // On all nodes; unknown where the stream is published and isn't watched here.
+        "viewers": if live { here.as_ref().and_then(|here| here.everywhere) } else { Some(0) },
+        "viewersHere": here.as_ref().map_or(0, |here| here.viewers),
+        // Its publisher is there, and sends nothing.
+        "muted": holds.is_some_and(|claim| !claim.flowing),
+        // What is wrong with what the publisher sends; known where it is published.
+        "warnings": here.map(|here| here.warnings).unwrap_or_default(),
         "since": shown.map(|claim| claim.started_at),
         "serverTime": Utc::now(),
     })))

@@ -1,24 +1,22 @@
 //! WHIP: how a publisher comes in (RFC 9725).
 
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use axum::{Extension, Router};
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::problem::Problem;
-use super::request::{Accepted, Asked, bearer, local, names, sdp_text, turn_away};
-use super::sdp::{Description, PublishMedia, answer_publish, publish_media};
+use super::request::{Accepted, Asked, local, names, sdp_text, turn_away};
+use super::sdp::{Description, answer_publish, publish_media, scale};
 use super::{App, session};
-use crate::config::Action;
-use crate::media::Offered;
 use crate::protocol::event::What;
-use crate::protocol::ids::{RoomId, SessionId, StreamName};
+use crate::protocol::ids::{SessionId, StreamName};
 use crate::protocol::rtp::ScalabilityMode;
-use crate::room::PublishRequest;
+use crate::room::{Pass, PublishRequest};
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -37,46 +35,45 @@ struct Options {
 async fn publish_main(
     state: State<App>,
     Path(room): Path<String>,
+    Extension(pass): Extension<Pass>,
     options: Asked<Options>,
-    uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    take(state, &room, None, options, &uri, &headers, &body).await
+    take(state, &room, None, pass, options, &headers, &body).await
 }
 
 async fn publish(
     state: State<App>,
     Path((room, stream)): Path<(String, String)>,
+    Extension(pass): Extension<Pass>,
     options: Asked<Options>,
-    uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    take(state, &room, Some(&stream), options, &uri, &headers, &body).await
+    take(state, &room, Some(&stream), pass, options, &headers, &body).await
 }
 
 async fn take(
     State(app): State<App>,
     room: &str,
     stream: Option<&str>,
+    pass: Pass,
     Asked(options): Asked<Options>,
-    uri: &Uri,
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<Response, Problem> {
     let (room, stream) = names(room, stream)?;
-    let (offer, media, request) = read(&app, &room, &stream, options, headers, body)
+    let (offer, mut request) = read(&app, &stream, options, headers, body)
         .inspect_err(|problem| turn_away(&app, &room, &stream, problem, What::PublisherRejected))?;
-    let session = request.session;
+    request.pass = pass;
+    let (session, media) = (request.session, request.offered.clone());
     let published = app.rooms.publish(room.clone(), request).await?;
     let sdp = answer_publish(&offer, &media, &local(&published.transport))?;
     let accepted = Accepted {
         app: &app,
         status: StatusCode::CREATED,
         endpoint: "whip",
-        headers,
-        uri,
         room: &room,
         stream: &stream,
         session,
@@ -87,38 +84,26 @@ async fn take(
     Ok(accepted.into_response())
 }
 
-/// The offer of someone who may publish.
+/// A publisher's offer.
 fn read(
     app: &App,
-    room: &RoomId,
     stream: &StreamName,
     options: Options,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<(Description, Vec<PublishMedia>, PublishRequest), Problem> {
-    app.verifier.check(bearer(headers), Action::Publish, room, stream)?;
+) -> Result<(Description, PublishRequest), Problem> {
     let offer = Description::parse(&sdp_text(headers, body)?)?;
     let mut media = publish_media(&offer, app.engine().capabilities())?;
     if let Some(mode) = options.scalability_mode {
-        scale(&mut media, &mode);
+        scale(&mut media, &mode)?;
     }
     let request = PublishRequest {
         session: SessionId(Uuid::new_v4()),
         stream: stream.clone(),
-        offered: media
-            .iter()
-            .map(|medium| Offered { kind: medium.kind, rtp_parameters: medium.rtp_parameters.clone() })
-            .collect(),
+        offered: media,
         dtls: offer.dtls()?,
         ufrag: offer.ice()?.0.to_owned(),
+        pass: Pass::default(),
     };
-    Ok((offer, media, request))
-}
-
-fn scale(media: &mut [PublishMedia], mode: &ScalabilityMode) {
-    for medium in media {
-        if let [encoding] = medium.rtp_parameters.encodings.as_mut_slice() {
-            encoding.scalability_mode = mode.clone();
-        }
-    }
+    Ok((offer, request))
 }

@@ -9,8 +9,9 @@ use mediasoup::producer::ProducerTraceEventData;
 use mediasoup_types::data_structures::{DtlsState, IceState};
 use tokio::sync::mpsc;
 
+use super::order::Order;
 use crate::protocol::ids::{ProducerId, SessionId};
-use crate::protocol::media::MediaEvent;
+use crate::protocol::media::{MediaEvent, ProducerFlow};
 use crate::telemetry::Metrics;
 
 /// Tells the room when a publisher or viewer connects and when its connection fails.
@@ -45,9 +46,28 @@ pub(super) fn watch_connection(
 #[derive(Debug, Default)]
 pub(super) struct Watched {
     /// Key frames that were asked for of this producer alone.
-    pub(super) requests: Arc<AtomicU64>,
+    pub(super) requests: AtomicU64,
+    /// Key frames that it brought.
+    key_frames: AtomicU64,
     /// Whether its first packet has arrived, where packets are traced.
-    pub(super) arrived: Arc<AtomicBool>,
+    pub(super) arrived: AtomicBool,
+    /// The order in which pictures come, while packets are traced.
+    order: Order,
+}
+
+impl Watched {
+    /// What was counted, beside bytes.
+    pub(super) fn flow(&self, bytes: u64) -> ProducerFlow {
+        let (inspected, out_of_order) = self.order.counted();
+        ProducerFlow {
+            bytes,
+            key_frames: self.key_frames.load(Ordering::Relaxed),
+            requests: self.requests.load(Ordering::Relaxed),
+            inspected,
+            out_of_order,
+            described: false,
+        }
+    }
 }
 
 /// Counts key frames and the requests for them, and tells the room of the first packet. That event is a hint:
@@ -58,21 +78,27 @@ pub(super) fn watch_producer(
     hop: &'static str,
     events: &mpsc::Sender<MediaEvent>,
     metrics: &Arc<Metrics>,
-) -> Watched {
+) -> Arc<Watched> {
     let requests = metrics.key_frame_requests.get_or_create_owned(&[("hop", hop)]);
     let key_frames = metrics.key_frames.get_or_create_owned(&[("hop", hop)]);
-    let watched = Watched::default();
-    let (counted, arrived) = (Arc::clone(&watched.requests), Arc::clone(&watched.arrived));
-    let events = events.clone();
+    let watched = Arc::new(Watched::default());
+    let (counts, events) = (Arc::clone(&watched), events.clone());
     producer
         .on_trace(move |trace| match trace {
-            ProducerTraceEventData::Rtp { .. } if !arrived.swap(true, Ordering::Relaxed) => {
-                let _ = events.try_send(MediaEvent::FirstPacket(id));
+            ProducerTraceEventData::Rtp { info, .. } => {
+                counts.order.see(info.ssrc, info.sequence_number, info.timestamp, info.is_rtx);
+                if !counts.arrived.swap(true, Ordering::Relaxed) {
+                    let _ = events.try_send(MediaEvent::FirstPacket(id));
+                }
             }
-            ProducerTraceEventData::KeyFrame { .. } => drop(key_frames.inc()),
+            ProducerTraceEventData::KeyFrame { info, .. } => {
+                counts.order.see(info.ssrc, info.sequence_number, info.timestamp, info.is_rtx);
+                counts.key_frames.fetch_add(1, Ordering::Relaxed);
+                key_frames.inc();
+            }
             ProducerTraceEventData::Pli { .. } | ProducerTraceEventData::Fir { .. } => {
                 requests.inc();
-                counted.fetch_add(1, Ordering::Relaxed);
+                counts.requests.fetch_add(1, Ordering::Relaxed);
             }
             _ => {}
         })

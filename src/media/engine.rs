@@ -13,9 +13,9 @@ use mediasoup::prelude::{
 use mediasoup::worker::{CreateRouterError, CreateWebRtcServerError, WorkerLogLevel};
 use tokio::sync::mpsc;
 
-use super::layout::Layout;
-use super::{MediaError, codecs};
-use crate::config::{Config, Pipe, Timeouts, WebRtc};
+use super::announced::{AnnouncedError, Told};
+use super::{MediaError, buffers, codecs};
+use crate::config::{Announced, Config, Pipe, WebRtc};
 use crate::telemetry::Metrics;
 
 /// The workers, their listeners and what they are set up with. Dropped last, off the runtime:
@@ -29,9 +29,9 @@ pub struct Engine {
     /// Workers started so far.
     started: AtomicU64,
     deaths: mpsc::Sender<WorkerId>,
+    told: ArcSwap<Told>,
     pub(super) webrtc: WebRtc,
     pub(super) pipe: Pipe,
-    pub(super) timeouts: Timeouts,
     pub(super) key_frame_delay_ms: u32,
     pub(super) max_layouts: usize,
     spread_slack: usize,
@@ -84,6 +84,9 @@ pub enum EngineError {
         /// Why.
         source: CreateWebRtcServerError,
     },
+    /// It isn't known what to tell of the listeners.
+    #[error(transparent)]
+    Announced(#[from] AnnouncedError),
     /// The codecs are refused.
     #[error("media.codecs: {0}")]
     Codecs(#[from] CreateRouterError),
@@ -100,6 +103,8 @@ impl Engine {
         metrics: &Arc<Metrics>,
         deaths: mpsc::Sender<WorkerId>,
     ) -> Result<Self, EngineError> {
+        let told = Told::look_up(&config.webrtc, &config.pipe).await?;
+        buffers::check(config);
         let manager = WorkerManager::new();
         let count = match config.media.workers {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -130,14 +135,38 @@ impl Engine {
             capabilities,
             started,
             deaths,
+            told: ArcSwap::from_pointee(told),
             webrtc: config.webrtc.clone(),
             pipe: config.pipe.clone(),
-            timeouts: config.timeouts.clone(),
             key_frame_delay_ms: u32::try_from(config.media.key_frame_delay.as_millis()).unwrap_or(u32::MAX),
             max_layouts: config.limits.payload_layouts,
             spread_slack: config.media.spread_slack,
             metrics: Arc::clone(metrics),
         })
+    }
+
+    /// What is told of the listeners now.
+    pub fn told(&self) -> Told {
+        **self.told.load()
+    }
+
+    /// Whether that may change: it hangs on host names.
+    pub fn tells_names(&self) -> bool {
+        let announced = [&self.webrtc.announced, &self.pipe.announced];
+        announced.into_iter().flatten().any(Announced::has_names)
+    }
+
+    /// Looks the host names up again; who comes from here on is told what they have now.
+    ///
+    /// # Errors
+    /// [`AnnouncedError`] with the key; what was told before stays.
+    pub async fn look_up_again(&self) -> Result<(), AnnouncedError> {
+        let told = Told::look_up(&self.webrtc, &self.pipe).await?;
+        if told != self.told() {
+            tracing::info!(?told, "announced addresses have changed");
+            self.told.store(Arc::new(told));
+        }
+        Ok(())
     }
 
     /// What every room's home router can take and send.
@@ -207,18 +236,19 @@ impl Engine {
     }
 
     pub(super) async fn home_router(&self, worker: WorkerId) -> Result<Router, MediaError> {
-        self.router(worker, self.codecs.clone()).await
+        self.router(worker, self.codecs()).await
     }
 
-    pub(super) async fn layout_router(
+    /// The codecs of home routers, as they number them.
+    pub(super) fn codecs(&self) -> Vec<RtpCodecCapability> {
+        self.codecs.clone()
+    }
+
+    pub(super) async fn router(
         &self,
         worker: WorkerId,
-        layout: Option<&Layout>,
+        codecs: Vec<RtpCodecCapability>,
     ) -> Result<Router, MediaError> {
-        self.router(worker, layout.map_or_else(|| self.codecs.clone(), Layout::codecs)).await
-    }
-
-    async fn router(&self, worker: WorkerId, codecs: Vec<RtpCodecCapability>) -> Result<Router, MediaError> {
         let worker = self.slot(worker)?.worker.clone();
         worker
             .create_router(RouterOptions::new(codecs))
@@ -306,13 +336,14 @@ fn listen_infos(webrtc: &WebRtc, port: Option<u16>) -> WebRtcServerListenInfos {
         protocols.iter().map(|protocol| ListenInfo {
             protocol: *protocol,
             ip: *ip,
-            announced_address: webrtc.announced.clone(),
+            // Told by us, who can look it up again.
+            announced_address: None,
             expose_internal_ip: false,
             port,
             port_range: None,
             flags: None,
-            send_buffer_size: None,
-            recv_buffer_size: None,
+            send_buffer_size: buffers::asked(webrtc.send_buffer).filter(|_| *protocol == Protocol::Udp),
+            recv_buffer_size: buffers::asked(webrtc.receive_buffer).filter(|_| *protocol == Protocol::Udp),
         })
     });
     // The configuration has at least one address.

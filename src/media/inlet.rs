@@ -2,16 +2,17 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use mediasoup::prelude::{ProduceError, Producer, ProducerOptions, Transport};
 use mediasoup::producer::ProducerTraceEventType;
 use tokio::sync::mpsc;
 
-use super::callbacks::watch_producer;
+use super::callbacks::{Watched, watch_producer};
+use super::codecs::for_worker;
 use super::engine::{Engine, worker_error};
 use super::pipe::Pipe;
-use super::{MediaError, MediaEvent, Piped, native};
+use super::{MediaError, MediaEvent, Piped, ProducerFlow, native};
 use crate::protocol::ids::ProducerId;
 use crate::protocol::rtp::MediaKind;
 
@@ -26,8 +27,10 @@ pub(super) struct Inlet {
 #[derive(Debug)]
 struct Received {
     producer: Producer,
-    /// Whether its first packet has arrived; none once that was seen, and where it isn't asked for (audio).
-    arrived: Option<Arc<AtomicBool>>,
+    /// What is counted of it; none of audio.
+    watched: Option<Arc<Watched>>,
+    /// Whether it was seen that its first packet has arrived, which isn't asked for of audio.
+    seen: bool,
 }
 
 /// What a pipe has brought so far.
@@ -35,8 +38,8 @@ struct Received {
 pub(super) struct Brought {
     pub(super) packets: u64,
     pub(super) lost: u64,
-    /// Bytes, by producer.
-    pub(super) bytes: Vec<(ProducerId, u64)>,
+    /// By producer.
+    pub(super) producers: Vec<(ProducerId, ProducerFlow)>,
 }
 
 /// What is traced of a video producer for its metrics: rare events only.
@@ -59,22 +62,25 @@ impl Inlet {
         if self.producers.contains_key(&id) {
             return self.set_paused(id, piped.paused).await;
         }
-        let mut options =
-            ProducerOptions::new_pipe_transport(native(id)?, piped.kind, piped.rtp_parameters.clone());
+        let mut options = ProducerOptions::new_pipe_transport(
+            native(id)?,
+            piped.kind,
+            for_worker(piped.rtp_parameters.clone()),
+        );
         options.paused = piped.paused;
         options.key_frame_request_delay = engine.key_frame_delay_ms;
         let producer = self.pipe.transport.produce(options).await.map_err(|error| match error {
             ProduceError::Request(error) => worker_error(error),
             other => MediaError::Unsupported(other.to_string()),
         })?;
-        let mut arrived = None;
+        let mut watched = None;
         if piped.kind == MediaKind::Video {
-            arrived = Some(watch_producer(&producer, id, "pipe", events, &engine.metrics).arrived);
+            watched = Some(watch_producer(&producer, id, "pipe", events, &engine.metrics));
             let mut traced = TRACED.to_vec();
             traced.push(ProducerTraceEventType::Rtp);
             producer.enable_trace_event(traced).await.map_err(worker_error)?;
         }
-        self.producers.insert(id, Received { producer, arrived });
+        self.producers.insert(id, Received { producer, watched, seen: false });
         Ok(())
     }
 
@@ -83,7 +89,7 @@ impl Inlet {
     pub(super) async fn first_packet_seen(&mut self, id: ProducerId) -> bool {
         let received = self.producers.get_mut(&id);
         let Some(received) = received.filter(|received| received.has_arrived()) else { return false };
-        received.arrived = None;
+        received.seen = true;
         let _ = received.producer.enable_trace_event(TRACED.to_vec()).await;
         true
     }
@@ -120,7 +126,7 @@ impl Inlet {
                 // Duplicates may make it negative.
                 brought.lost += u64::try_from(stat.packets_lost).unwrap_or(0);
             }
-            brought.bytes.push((*id, bytes));
+            brought.producers.push((*id, received.flow(bytes)));
         }
         brought
     }
@@ -128,7 +134,13 @@ impl Inlet {
 
 impl Received {
     fn has_arrived(&self) -> bool {
-        self.arrived.as_ref().is_some_and(|arrived| arrived.load(Ordering::Relaxed))
+        let watched = self.watched.as_ref().filter(|_| !self.seen);
+        watched.is_some_and(|watched| watched.arrived.load(Ordering::Relaxed))
+    }
+
+    fn flow(&self, bytes: u64) -> ProducerFlow {
+        let flow = ProducerFlow { bytes, ..ProducerFlow::default() };
+        self.watched.as_ref().map_or(flow, |watched| watched.flow(bytes))
     }
 }
 

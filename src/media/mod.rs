@@ -4,11 +4,15 @@
 //! them: every handle lives in exactly one map of it, and removing the entry is closing, because a
 //! mediasoup object ends with its last handle.
 
+mod adapt;
+mod announced;
+mod buffers;
 mod callbacks;
 mod codecs;
 mod engine;
 mod inlet;
 mod layout;
+mod order;
 mod outlet;
 mod pipe;
 mod room;
@@ -22,6 +26,7 @@ mod viewer;
 use crate::protocol::ids::ProducerId;
 
 pub use crate::protocol::media::*;
+pub use announced::{Addresses, AnnouncedError, Told};
 pub use engine::{Engine, EngineError, WorkerId};
 pub use room::RoomMedia;
 

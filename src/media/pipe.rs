@@ -9,13 +9,17 @@ use mediasoup::prelude::{
 };
 
 use super::engine::{Engine, worker_error};
-use super::{MediaError, PipeEnd};
+use super::{MediaError, PipeEnd, buffers};
 use crate::telemetry::Counted;
 
 /// A pipe transport. Dropping it closes it, once what it carries is dropped too.
 #[derive(Debug)]
 pub(super) struct Pipe {
     pub(super) transport: PipeTransport,
+    /// What the other end is told to send to.
+    told: IpAddr,
+    /// The address of its socket, whatever is announced.
+    listen: IpAddr,
     connected: bool,
     _counted: Option<[Counted; 2]>,
 }
@@ -32,40 +36,40 @@ impl Pipe {
         let config = &engine.pipe;
         let mut options = PipeTransportOptions::new(ListenInfo {
             ip: config.listen,
-            announced_address: config.announced.map(|ip| ip.to_string()),
             port_range: Some(config.ports.first..=config.ports.last),
+            send_buffer_size: buffers::asked(config.send_buffer),
+            recv_buffer_size: buffers::asked(config.receive_buffer),
             ..loopback(Protocol::Udp)
         });
         options.enable_srtp = srtp;
         options.enable_rtx = rtx;
         let pipes = engine.metrics.pipes.get_or_create_owned(&[("direction", direction)]);
         let counted = [Counted::new(&pipes), Counted::new(&engine.metrics.pipe_ports_used)];
-        Self::new(router, options, Some(counted)).await
+        Self::new(router, options, engine.told().pipe.of(config.listen), Some(counted)).await
     }
 
     /// An end that faces another router of this node: plain, because it never leaves the machine.
     pub(super) async fn open_local(router: &Router) -> Result<Self, MediaError> {
-        Self::new(router, PipeTransportOptions::new(loopback(Protocol::Udp)), None).await
+        let listen = loopback(Protocol::Udp);
+        let told = listen.ip;
+        Self::new(router, PipeTransportOptions::new(listen), told, None).await
     }
 
     async fn new(
         router: &Router,
         options: PipeTransportOptions,
+        told: IpAddr,
         counted: Option<[Counted; 2]>,
     ) -> Result<Self, MediaError> {
+        let listen = options.listen_info.ip;
         let transport = router.create_pipe_transport(options).await.map_err(worker_error)?;
-        Ok(Self { transport, connected: false, _counted: counted })
+        Ok(Self { transport, told, listen, connected: false, _counted: counted })
     }
 
     /// Where this end listens and sends from, and its key.
-    pub(super) fn end(&self) -> Result<PipeEnd, MediaError> {
-        let tuple = self.transport.tuple();
-        let ip = tuple.local_address().parse();
-        Ok(PipeEnd {
-            ip: ip.map_err(|_| MediaError::Worker("a pipe listens on no address".to_owned()))?,
-            port: tuple.local_port(),
-            srtp: self.transport.srtp_parameters(),
-        })
+    pub(super) fn end(&self) -> PipeEnd {
+        let port = self.transport.tuple().local_port();
+        PipeEnd { ip: self.told, port, srtp: self.transport.srtp_parameters() }
     }
 
     /// Connects to the other end. A pipe transport connects once: again is no error.
@@ -75,6 +79,10 @@ impl Pipe {
         }
         if self.transport.srtp_parameters().is_some() != to.srtp.is_some() {
             return Err(MediaError::SrtpMismatch);
+        }
+        if self.listen.is_ipv4() != to.ip.is_ipv4() {
+            // It would count as connected, and no packet would ever arrive.
+            return Err(MediaError::AddressFamily { own: self.listen, other: to.ip });
         }
         let remote =
             PipeTransportRemoteParameters { ip: to.ip, port: to.port, srtp_parameters: to.srtp.clone() };

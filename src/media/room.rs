@@ -2,22 +2,24 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
-use mediasoup::prelude::{Producer, Router, WebRtcTransport};
+use futures_util::future::join_all;
+use mediasoup::prelude::{Producer, Router, RtpCodecParameters, WebRtcTransport};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+use super::adapt::{self, Adaptation};
 use super::engine::{Engine, WorkerId};
 use super::inlet::{Inlet, set_paused};
-use super::layout::Layout;
 use super::outlet::Outlet;
 use super::pipe::Pipe;
 use super::spread::Spread;
 use super::uplink::{Uplink, describe};
 use super::viewer::Viewer;
 use super::{
-    Counts, Measured, MediaError, MediaEvent, Offered, PipeEnd, PipeFlow, Piped, ProducerInfo, Sent,
-    TransportInfo, ViewerFlow, Wanted, native, session,
+    Counts, Measured, MediaError, MediaEvent, Medium, PipeEnd, PipeFlow, Piped, ProducerInfo, TransportInfo,
+    ViewerFlow, layout, native, session,
 };
 use crate::protocol::ids::{PipeId, ProducerId, RouterId, SessionId};
 use crate::protocol::rtp::DtlsParameters;
@@ -34,6 +36,8 @@ pub struct RoomMedia {
     inlets: HashMap<PipeId, Inlet>,
     home: Router,
     worker: WorkerId,
+    /// Which viewers are looked at next.
+    turns: session::Turns,
     engine: Arc<Engine>,
     events: mpsc::Sender<MediaEvent>,
 }
@@ -54,6 +58,7 @@ impl RoomMedia {
             inlets: HashMap::new(),
             home,
             worker,
+            turns: session::Turns::default(),
             engine,
             events,
         })
@@ -77,37 +82,35 @@ impl RoomMedia {
     pub async fn publish(
         &mut self,
         session: SessionId,
-        offered: Vec<Offered>,
+        offered: Vec<Medium>,
         dtls: DtlsParameters,
     ) -> Result<(TransportInfo, Vec<ProducerInfo>), MediaError> {
         let uplink =
             Uplink::open(&self.home, self.worker, &self.engine, session, offered, dtls, &self.events).await?;
-        let answer = (uplink.info(), uplink.producers());
+        let answer = (uplink.info(&self.engine), uplink.producers());
         self.uplinks.insert(session, uplink);
         Ok(answer)
     }
 
-    /// Takes a viewer and sends it `sources` as far as it wants their kinds.
+    /// Takes a viewer and sends it `sources` as far as it takes them.
     ///
     /// Without `dtls` the viewer connects later, by [`RoomMedia::connect_viewer`].
     ///
     /// # Errors
-    /// [`MediaError::Unsupported`] if it can't decode a source; nothing is kept then.
+    /// [`MediaError::Unsupported`] if it can take nothing; nothing is kept then.
     pub async fn watch(
         &mut self,
         session: SessionId,
-        wanted: Vec<Wanted>,
+        wanted: Vec<Medium>,
         dtls: Option<DtlsParameters>,
         sources: &[ProducerInfo],
-    ) -> Result<(TransportInfo, Vec<Sent>), MediaError> {
-        let codecs: Vec<_> = sources
-            .iter()
-            .filter_map(|source| self.producer(source.id)?.rtp_parameters().codecs.first().cloned())
-            .collect();
-        let layout = Layout::of(&wanted, self.engine.capabilities(), &codecs);
+    ) -> Result<(TransportInfo, Vec<Medium>), MediaError> {
+        let codecs: Vec<_> =
+            sources.iter().filter_map(|source| Some((source.kind, self.codec_of(source.id)?))).collect();
+        layout::check(&wanted, &codecs, self.engine.capabilities())?;
         let worker = self.engine.worker_for_viewer(&self.workers())?;
-        let spread = self.spread_for(worker, layout).await?;
-        let opened = self.open_viewer(session, spread, worker, wanted, dtls, sources).await;
+        let (spread, media) = self.router_for(worker, &wanted, &codecs).await?;
+        let opened = self.open_viewer(session, spread, worker, media, dtls, sources).await;
         if opened.is_err() {
             self.viewers.remove(&session);
             self.close_if_unused(spread);
@@ -120,31 +123,51 @@ impl RoomMedia {
         session: SessionId,
         spread: Option<usize>,
         worker: WorkerId,
-        wanted: Vec<Wanted>,
+        media: Vec<Medium>,
         dtls: Option<DtlsParameters>,
         sources: &[ProducerInfo],
-    ) -> Result<(TransportInfo, Vec<Sent>), MediaError> {
-        let transport =
-            session::open(self.router(spread), worker, &self.engine, session, &self.events).await?;
+    ) -> Result<(TransportInfo, Vec<Medium>), MediaError> {
+        let router = self.router(spread);
+        let estimate = adapt::has_estimate(&media, &router.rtp_capabilities());
+        let adaptation = (!estimate).then(|| Adaptation::new(self.engine.webrtc.initial_bitrate));
+        let transport = session::open(router, worker, &self.engine, session, estimate, &self.events).await?;
         if let Some(dtls) = dtls {
             session::connect(&transport, dtls).await?;
         }
-        let viewer = Viewer::new(transport, spread, wanted, self.engine.share_load(worker));
+        let viewer = Viewer::new(transport, spread, media, adaptation, self.engine.share_load(worker));
         self.viewers.insert(session, viewer);
+        self.turns.add(session);
         self.show(session, sources).await?;
         let viewer = self.viewers.get(&session).ok_or(MediaError::UnknownSession)?;
-        Ok((session::info(&viewer.transport), viewer.sent()))
+        Ok((session::info(&viewer.transport, &self.engine), viewer.media.clone()))
     }
 
     /// Sends a viewer these sources, in place of what it was sent on the same sections before.
     ///
     /// # Errors
-    /// [`MediaError::Unsupported`] if it can't decode one of them.
+    /// [`MediaError::Unsupported`] if its session can't carry one of them, though another session might.
     pub async fn show(&mut self, session: SessionId, sources: &[ProducerInfo]) -> Result<(), MediaError> {
-        let viewer = self.viewers.get_mut(&session).ok_or(MediaError::UnknownSession)?;
         for source in sources {
-            let wanted = viewer.wanted.iter().find(|wanted| wanted.kind == source.kind);
-            let Some(mid) = wanted.map(|wanted| wanted.mid.clone()) else { continue };
+            let codec = self.codec_of(source.id).ok_or(MediaError::UnknownProducer)?;
+            let viewer = self.viewers.get(&session).ok_or(MediaError::UnknownSession)?;
+            let capabilities = self.router(viewer.spread).rtp_capabilities();
+            let Some(medium) = viewer.media.iter().find(|medium| medium.kind == source.kind) else {
+                continue;
+            };
+            if viewer.turned_down.contains(&medium.mid) {
+                continue;
+            }
+            if !layout::carries(medium, &codec, &capabilities) {
+                if medium.agreed.codecs.is_empty() && !layout::takes(medium, &codec) {
+                    continue;
+                }
+                return Err(MediaError::Unsupported(format!(
+                    "m-line {} can't carry {}, which the stream has become: connect again",
+                    medium.mid, source.mime_type
+                )));
+            }
+            let mid = medium.mid.clone();
+            let viewer = self.viewers.get_mut(&session).ok_or(MediaError::UnknownSession)?;
             let spread = viewer.spread.and_then(|index| self.spreads.get_mut(index)?.as_mut());
             match spread {
                 Some(spread) => {
@@ -159,26 +182,44 @@ impl RoomMedia {
         Ok(())
     }
 
-    /// The router for a worker and layout: an index of the spreads; none is the home router.
-    async fn spread_for(
+    /// The codec of a producer of the home router.
+    fn codec_of(&self, producer: ProducerId) -> Option<RtpCodecParameters> {
+        self.producer(producer)?.rtp_parameters().codecs.first().cloned()
+    }
+
+    /// The router on a worker that numbers the sources as the viewer does (an index of the spreads; none is
+    /// the home router), and what it and the viewer have in common.
+    async fn router_for(
         &mut self,
         worker: WorkerId,
-        layout: Option<Layout>,
-    ) -> Result<Option<usize>, MediaError> {
-        if worker == self.worker && layout.is_none() {
-            return Ok(None);
+        wanted: &[Medium],
+        sources: &[layout::Source],
+    ) -> Result<(Option<usize>, Vec<Medium>), MediaError> {
+        let home = self.engine.capabilities();
+        let at_home = layout::fit(wanted, sources, home, home);
+        if let Some(agreed) = &at_home
+            && worker == self.worker
+        {
+            return Ok((None, agreed.clone()));
         }
-        let fits = |spread: &Option<Spread>| {
-            spread.as_ref().is_some_and(|spread| spread.worker == worker && spread.layout == layout)
-        };
-        if let Some(index) = self.spreads.iter().position(fits) {
-            return Ok(Some(index));
+        let spreads = self.spreads.iter().enumerate().filter_map(|(index, s)| Some((index, s.as_ref()?)));
+        let mut here = spreads.filter(|(_, spread)| spread.worker == worker);
+        let served = here.clone().find_map(|(index, spread)| {
+            let agreed = layout::fit(wanted, sources, &spread.router.rtp_capabilities(), home)?;
+            Some((Some(index), agreed))
+        });
+        if let Some(served) = served {
+            return Ok(served);
         }
-        let on_worker = self.spreads.iter().flatten().filter(|spread| spread.worker == worker).count();
-        if on_worker >= self.engine.max_layouts {
+        if here.by_ref().count() >= self.engine.max_layouts {
             return Err(MediaError::TooManyLayouts);
         }
-        let spread = Spread::open(&self.home, &self.engine, worker, layout).await?;
+        let codecs = match at_home {
+            Some(_) => self.engine.codecs(),
+            None => layout::number(wanted, sources, home)?,
+        };
+        let spread = Spread::open(&self.home, &self.engine, worker, codecs).await?;
+        let agreed = layout::agree(wanted, sources, &spread.router.rtp_capabilities());
         let free = self.spreads.iter().position(Option::is_none).unwrap_or(self.spreads.len());
         if free == self.spreads.len() {
             self.spreads.push(None);
@@ -186,7 +227,7 @@ impl RoomMedia {
         if let Some(place) = self.spreads.get_mut(free) {
             *place = Some(spread);
         }
-        Ok(Some(free))
+        Ok((Some(free), agreed))
     }
 
     fn router(&self, spread: Option<usize>) -> &Router {
@@ -194,18 +235,25 @@ impl RoomMedia {
         spread.map_or(&self.home, |spread| &spread.router)
     }
 
-    /// Tells a viewer's connection who may connect (the answer to a counter-offer).
+    /// Tells a viewer's connection who may connect, and sends no more than what it `accepted` (the answer to a
+    /// counter-offer).
     ///
     /// # Errors
     /// [`MediaError::UnknownSession`], [`MediaError::Worker`] (also if it is connected already).
-    pub async fn connect_viewer(&self, session: SessionId, dtls: DtlsParameters) -> Result<(), MediaError> {
-        let viewer = self.viewers.get(&session).ok_or(MediaError::UnknownSession)?;
+    pub async fn connect_viewer(
+        &mut self,
+        session: SessionId,
+        dtls: DtlsParameters,
+        accepted: Vec<Medium>,
+    ) -> Result<(), MediaError> {
+        let viewer = self.viewers.get_mut(&session).ok_or(MediaError::UnknownSession)?;
+        viewer.narrow(accepted);
         session::connect(&viewer.transport, dtls).await
     }
 
-    /// What a viewer is sent, by section; nothing for a publisher.
-    pub fn sent_to_viewer(&self, session: SessionId) -> Vec<Sent> {
-        self.viewers.get(&session).map(Viewer::sent).unwrap_or_default()
+    /// A viewer's m-lines with what was agreed of them; nothing for a publisher.
+    pub fn agreed_with(&self, session: SessionId) -> Vec<Medium> {
+        self.viewers.get(&session).map(|viewer| viewer.media.clone()).unwrap_or_default()
     }
 
     /// New ICE credentials for a publisher's or viewer's connection.
@@ -213,7 +261,8 @@ impl RoomMedia {
     /// # Errors
     /// [`MediaError::UnknownSession`], [`MediaError::Worker`].
     pub async fn restart_ice(&self, session: SessionId) -> Result<TransportInfo, MediaError> {
-        session::restart_ice(self.connection(session).ok_or(MediaError::UnknownSession)?).await
+        let connection = self.connection(session).ok_or(MediaError::UnknownSession)?;
+        session::restart_ice(connection, &self.engine).await
     }
 
     /// Whether a publisher's or viewer's connection stands; none while it is being made.
@@ -270,7 +319,7 @@ impl RoomMedia {
     pub async fn open_outlet(&mut self, pipe: PipeId) -> Result<PipeEnd, MediaError> {
         let settings = &self.engine.pipe;
         let own = Pipe::open(&self.home, &self.engine, "out", settings.srtp, settings.rtx).await?;
-        let end = own.end()?;
+        let end = own.end();
         self.outlets.insert(pipe, Outlet::new(own));
         Ok(end)
     }
@@ -309,10 +358,10 @@ impl RoomMedia {
     /// [`MediaError::NoPorts`], [`MediaError::Worker`].
     pub async fn open_inlet(&mut self, pipe: PipeId, srtp: bool, rtx: bool) -> Result<PipeEnd, MediaError> {
         if let Some(inlet) = self.inlets.get(&pipe) {
-            return inlet.pipe.end();
+            return Ok(inlet.pipe.end());
         }
         let own = Pipe::open(&self.home, &self.engine, "in", srtp, rtx).await?;
-        let end = own.end()?;
+        let end = own.end();
         self.inlets.insert(pipe, Inlet::new(own));
         Ok(end)
     }
@@ -426,6 +475,31 @@ impl RoomMedia {
         }
     }
 
+    /// Chooses the layers of viewers without a bandwidth estimate, of each about once a second. `may_try` tells
+    /// whether they may try higher ones now: those of a room together, as each needs a key frame of everybody's.
+    pub async fn adapt(&mut self, may_try: bool) {
+        let now = Instant::now();
+        let due: Vec<_> = self
+            .viewers
+            .iter()
+            .filter_map(|(session, viewer)| Some((*session, viewer.adapts_from(now)?)))
+            .collect();
+        let mut rates = HashMap::new();
+        for (_, home) in &due {
+            if !rates.contains_key(home)
+                && let Some(producer) = self.producer(*home)
+            {
+                rates.insert(*home, adapt::rates(producer).await);
+            }
+        }
+        let due: HashMap<_, _> = due.into_iter().collect();
+        let looks = self.viewers.iter_mut().filter_map(|(session, viewer)| {
+            let home = *due.get(session)?;
+            Some(viewer.adapt(home, rates.get(&home)?, may_try, &self.engine.metrics, now))
+        });
+        join_all(looks).await;
+    }
+
     /// Asks for a key frame of a producer of the home router, for all that it is sent to.
     async fn request_key_frames(&self, producer: ProducerId) {
         for outlet in self.outlets.values() {
@@ -440,13 +514,20 @@ impl RoomMedia {
     }
 
     /// What flows now through publishers and pipes.
-    pub async fn measure(&self) -> Measured {
+    pub async fn measure(&mut self) -> Measured {
         let mut measured = Measured::default();
         for (session, uplink) in &self.uplinks {
-            if let Some(flow) = uplink.flow().await {
+            if let Some((flow, passing, producers)) = uplink.flow().await {
                 measured.uplinks.insert(*session, flow);
+                measured.sessions.insert(*session, passing);
+                measured.producers.extend(producers);
             }
-            measured.producers.extend(uplink.bytes().await);
+        }
+        for session in self.turns.take(|session| self.viewers.contains_key(session)) {
+            let Some(viewer) = self.viewers.get(&session) else { continue };
+            if let Some(flow) = session::flow(&viewer.transport).await {
+                measured.sessions.insert(session, flow);
+            }
         }
         for (pipe, outlet) in &self.outlets {
             if let Some(stat) = outlet.pipe.stats().await {
@@ -471,16 +552,23 @@ impl RoomMedia {
                 };
                 measured.inlets.insert(*pipe, flow);
             }
-            measured.producers.extend(brought.bytes);
+            measured.producers.extend(brought.producers);
         }
         measured
+    }
+
+    /// Looks at each packet of a publisher's videos, or no more.
+    pub async fn inspect(&self, session: SessionId, on: bool) {
+        if let Some(uplink) = self.uplinks.get(&session) {
+            uplink.inspect(on).await;
+        }
     }
 
     /// What a viewer is sent now.
     pub async fn viewer_flow(&self, session: SessionId) -> Option<ViewerFlow> {
         let viewer = self.viewers.get(&session)?;
         let (bitrate, estimate) = viewer.bitrates().await.unwrap_or_default();
-        Some(ViewerFlow { bitrate, estimate, layer: viewer.layer() })
+        Some(ViewerFlow { bitrate, estimate, layer: viewer.layer(), adapted: viewer.adapted() })
     }
 
     #[cfg(test)]

@@ -4,13 +4,12 @@
 
 use std::collections::HashMap;
 
-use mediasoup::prelude::Router;
+use mediasoup::prelude::{Router, RtpCodecCapability};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::engine::{Engine, WorkerId};
 use super::inlet::Inlet;
-use super::layout::Layout;
 use super::outlet::Outlet;
 use super::pipe::Pipe;
 use super::{MediaError, MediaEvent, Piped};
@@ -25,7 +24,6 @@ pub(super) struct Spread {
     inlet: Inlet,
     pub(super) router: Router,
     pub(super) worker: WorkerId,
-    pub(super) layout: Option<Layout>,
 }
 
 impl Spread {
@@ -33,15 +31,15 @@ impl Spread {
         home: &Router,
         engine: &Engine,
         worker: WorkerId,
-        layout: Option<Layout>,
+        codecs: Vec<RtpCodecCapability>,
     ) -> Result<Self, MediaError> {
-        let router = engine.layout_router(worker, layout.as_ref()).await?;
+        let router = engine.router(worker, codecs).await?;
         let mut here = Pipe::open_local(home).await?;
         let mut there = Pipe::open_local(&router).await?;
-        here.connect(&there.end()?).await?;
-        there.connect(&here.end()?).await?;
+        here.connect(&there.end()).await?;
+        there.connect(&here.end()).await?;
         let (outlet, inlet) = (Outlet::new(here), Inlet::new(there));
-        Ok(Self { stands_for: HashMap::new(), outlet, inlet, router, worker, layout })
+        Ok(Self { stands_for: HashMap::new(), outlet, inlet, router, worker })
     }
 
     /// The producer here that stands for one of the home router's; it is piped over if it isn't yet.

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use mediasoup::prelude::{
     ProduceError, Producer, ProducerOptions, Router, Transport, TransportGeneric, WebRtcTransport,
@@ -11,9 +10,13 @@ use mediasoup::producer::ProducerTraceEventType;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::callbacks::watch_producer;
+use super::callbacks::{Watched, watch_producer};
+use super::codecs::for_worker;
 use super::engine::{Engine, WorkerId, worker_error};
-use super::{MediaError, MediaEvent, Offered, ProducerInfo, TransportInfo, UplinkFlow, session};
+use super::{
+    MediaError, MediaEvent, Medium, ProducerFlow, ProducerInfo, SessionFlow, TransportInfo, UplinkFlow,
+    session,
+};
 use crate::protocol::ids::{ProducerId, SessionId};
 use crate::protocol::rtp::{DtlsParameters, MediaKind};
 
@@ -21,8 +24,8 @@ use crate::protocol::rtp::{DtlsParameters, MediaKind};
 #[derive(Debug)]
 pub(super) struct Uplink {
     producers: HashMap<ProducerId, Producer>,
-    /// Key frames that the publisher was asked for, by producer.
-    key_frame_requests: Vec<Arc<AtomicU64>>,
+    /// What is counted of its videos.
+    watched: HashMap<ProducerId, Arc<Watched>>,
     pub(super) transport: WebRtcTransport,
 }
 
@@ -32,13 +35,13 @@ impl Uplink {
         worker: WorkerId,
         engine: &Engine,
         session: SessionId,
-        offered: Vec<Offered>,
+        offered: Vec<Medium>,
         dtls: DtlsParameters,
         events: &mpsc::Sender<MediaEvent>,
     ) -> Result<Self, MediaError> {
-        let transport = session::open(router, worker, engine, session, events).await?;
+        let transport = session::open(router, worker, engine, session, true, events).await?;
         session::connect(&transport, dtls).await?;
-        let mut uplink = Self { producers: HashMap::new(), key_frame_requests: Vec::new(), transport };
+        let mut uplink = Self { producers: HashMap::new(), watched: HashMap::new(), transport };
         for medium in offered {
             uplink.produce(medium, engine, events).await?;
         }
@@ -47,11 +50,11 @@ impl Uplink {
 
     async fn produce(
         &mut self,
-        medium: Offered,
+        medium: Medium,
         engine: &Engine,
         events: &mpsc::Sender<MediaEvent>,
     ) -> Result<(), MediaError> {
-        let mut options = ProducerOptions::new(medium.kind, medium.rtp_parameters);
+        let mut options = ProducerOptions::new(medium.kind, for_worker(medium.agreed));
         options.key_frame_request_delay = engine.key_frame_delay_ms;
         let producer = self.transport.produce(options).await.map_err(|error| match error {
             ProduceError::Request(error) => worker_error(error),
@@ -60,20 +63,15 @@ impl Uplink {
         let id = ProducerId(Uuid::from(producer.id()));
         if medium.kind == MediaKind::Video {
             let watched = watch_producer(&producer, id, "publisher", events, &engine.metrics);
-            self.key_frame_requests.push(watched.requests);
-            let traced = vec![
-                ProducerTraceEventType::KeyFrame,
-                ProducerTraceEventType::Pli,
-                ProducerTraceEventType::Fir,
-            ];
-            producer.enable_trace_event(traced).await.map_err(worker_error)?;
+            self.watched.insert(id, watched);
+            producer.enable_trace_event(TRACED.to_vec()).await.map_err(worker_error)?;
         }
         self.producers.insert(id, producer);
         Ok(())
     }
 
-    pub(super) fn info(&self) -> TransportInfo {
-        session::info(&self.transport)
+    pub(super) fn info(&self, engine: &Engine) -> TransportInfo {
+        session::info(&self.transport, engine)
     }
 
     pub(super) fn producers(&self) -> Vec<ProducerInfo> {
@@ -86,26 +84,55 @@ impl Uplink {
         self.producers.get(&id)
     }
 
-    /// Bytes received so far, by producer.
-    pub(super) async fn bytes(&self) -> Vec<(ProducerId, u64)> {
-        let mut bytes = Vec::with_capacity(self.producers.len());
-        for (id, producer) in &self.producers {
-            let stats = producer.get_stats().await.unwrap_or_default();
-            bytes.push((*id, stats.iter().map(|stat| stat.byte_count).sum()));
+    /// Looks at each packet of its videos, or no more: every look costs.
+    pub(super) async fn inspect(&self, on: bool) {
+        let mut traced = TRACED.to_vec();
+        traced.extend(on.then_some(ProducerTraceEventType::Rtp));
+        for producer in self.watched.keys().filter_map(|id| self.producers.get(id)) {
+            let _ = producer.enable_trace_event(traced.clone()).await;
         }
-        bytes
     }
 
-    /// What comes from the publisher now.
-    pub(super) async fn flow(&self) -> Option<UplinkFlow> {
+    /// What comes from the publisher now: all of it, over its connection, and of each producer.
+    pub(super) async fn flow(&self) -> Option<(UplinkFlow, SessionFlow, Vec<(ProducerId, ProducerFlow)>)> {
+        let (mut packets, mut producers) = (0, Vec::with_capacity(self.producers.len()));
+        for (id, producer) in &self.producers {
+            let stats = producer.get_stats().await.unwrap_or_default();
+            packets += stats.iter().map(|stat| stat.packet_count).sum::<u64>();
+            let bytes = stats.iter().map(|stat| stat.byte_count).sum();
+            let watched = self.watched.get(id);
+            let flow = watched.map_or(ProducerFlow { bytes, ..ProducerFlow::default() }, |it| it.flow(bytes));
+            producers.push((*id, ProducerFlow { described: is_described(producer), ..flow }));
+        }
         let stat = self.transport.get_stats().await.ok()?.pop()?;
-        let requests = self.key_frame_requests.iter().map(|requests| requests.load(Ordering::Relaxed));
-        Some(UplinkFlow {
+        let media = stat.rtp_bytes_received + stat.rtx_bytes_received + packets * SRTP_TAG;
+        let flow = UplinkFlow {
             bytes: stat.rtp_bytes_received,
             bitrate: stat.rtp_recv_bitrate,
-            key_frame_requests: requests.sum(),
-        })
+            key_frame_requests: producers.iter().map(|(_, flow)| flow.requests).sum(),
+            strays: stat.bytes_received.saturating_sub(media),
+        };
+        let session = SessionFlow { received: stat.bytes_received, sent: stat.rtp_bytes_sent };
+        Some((flow, session, producers))
     }
+}
+
+/// What is traced of a video all the time: rare events only.
+const TRACED: [ProducerTraceEventType; 3] =
+    [ProducerTraceEventType::KeyFrame, ProducerTraceEventType::Pli, ProducerTraceEventType::Fir];
+
+/// The most that encryption adds to a packet, in bytes (RFC 7714 section 14.2).
+const SRTP_TAG: u64 = 16;
+
+/// Whether a video's description carries its parameter sets (RFC 6184 section 8.1).
+fn is_described(producer: &Producer) -> bool {
+    let codecs = &producer.rtp_parameters().codecs;
+    codecs.first().is_some_and(|codec| match codec {
+        mediasoup::prelude::RtpCodecParameters::Video { parameters, .. } => {
+            parameters.get("sprop-parameter-sets").is_some()
+        }
+        mediasoup::prelude::RtpCodecParameters::Audio { .. } => false,
+    })
 }
 
 /// A producer as the room and other nodes know it.

@@ -1,15 +1,19 @@
 //! A viewer: its connection and what is sent on it.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use mediasoup::prelude::{
     ConsumeError, Consumer, ConsumerOptions, Router, Transport, TransportGeneric, WebRtcTransport,
 };
 
+use super::adapt::{Adaptation, Rate};
 use super::engine::LoadShare;
-use super::layout::{consumable, offered_type};
-use super::{MediaError, Sent, Wanted};
+use super::layout::{consumable, written_mid};
+use super::{MediaError, Medium};
 use crate::protocol::ids::ProducerId;
+use crate::protocol::media::Adapted;
+use crate::telemetry::Metrics;
 
 /// A viewer's connection and what it is sent. Dropping it closes both.
 #[derive(Debug)]
@@ -19,7 +23,12 @@ pub(super) struct Viewer {
     pub(super) transport: WebRtcTransport,
     /// The router that serves it: an index into the room's spreads; none is the home router.
     pub(super) spread: Option<usize>,
-    pub(super) wanted: Vec<Wanted>,
+    /// Its m-lines, with what was agreed of each.
+    pub(super) media: Vec<Medium>,
+    /// The m-lines of our own description that it turned down.
+    pub(super) turned_down: Vec<String>,
+    /// The choice of its layers; none where the connection's estimate makes it.
+    adaptation: Option<Adaptation>,
     _load: Option<LoadShare>,
 }
 
@@ -27,10 +36,19 @@ impl Viewer {
     pub(super) fn new(
         transport: WebRtcTransport,
         spread: Option<usize>,
-        wanted: Vec<Wanted>,
+        media: Vec<Medium>,
+        adaptation: Option<Adaptation>,
         load: Option<LoadShare>,
     ) -> Self {
-        Self { consumers: HashMap::new(), transport, spread, wanted, _load: load }
+        Self {
+            consumers: HashMap::new(),
+            transport,
+            spread,
+            media,
+            turned_down: Vec::new(),
+            adaptation,
+            _load: load,
+        }
     }
 
     /// Sends `local`, the producer of the viewer's router that stands for `home`, on a section.
@@ -49,38 +67,69 @@ impl Viewer {
         }
         // The section's former consumer goes first: one MID has one sender at a time.
         self.consumers.remove(mid);
-        let wanted = self.wanted.iter().find(|wanted| wanted.mid == mid);
-        let wanted = wanted.ok_or(MediaError::UnknownSession)?;
-        let capabilities = consumable(&wanted.capabilities, &router.rtp_capabilities());
-        let mut options = ConsumerOptions::new(local, capabilities);
-        options.mid = Some(mid.to_owned());
+        let medium = self.media.iter().find(|medium| medium.mid == mid);
+        let medium = medium.ok_or(MediaError::UnknownSession)?;
+        let mut options = ConsumerOptions::new(local, consumable(medium, &router.rtp_capabilities()));
+        options.mid = written_mid(mid);
         let consumer = self.transport.consume(options).await.map_err(|error| match error {
             ConsumeError::ProducerNotFound(_) => MediaError::UnknownProducer,
             ConsumeError::Request(error) => super::engine::worker_error(error),
             other => MediaError::Unsupported(format!("the viewer can't take this stream: {other}")),
         })?;
-        // The router was chosen for what the stream was then; another codec may be numbered otherwise.
-        let codec = consumer.rtp_parameters().codecs.first();
-        if codec.is_none_or(|codec| offered_type(&wanted.capabilities, codec) != Some(codec.payload_type())) {
-            let why = "the stream changed to a codec that the viewer numbers differently; connect again";
-            return Err(MediaError::Unsupported(why.to_owned()));
+        if let Some(adaptation) = &mut self.adaptation {
+            adaptation.begin(&consumer).await;
         }
         self.consumers.insert(mid.to_owned(), (home, consumer));
         Ok(())
     }
 
+    /// Keeps of what was agreed what the viewer has accepted; nothing goes out on an m-line that it turned down.
+    pub(super) fn narrow(&mut self, accepted: Vec<Medium>) {
+        for medium in accepted {
+            let carried = self.consumers.get(&medium.mid).and_then(|(_, consumer)| {
+                let sent = consumer.rtp_parameters().codecs.first()?.payload_type();
+                Some(medium.agreed.codecs.iter().any(|codec| codec.payload_type() == sent))
+            });
+            if carried == Some(false) {
+                self.consumers.remove(&medium.mid);
+            }
+            if medium.agreed.codecs.is_empty() {
+                self.turned_down.push(medium.mid);
+            } else if let Some(own) = self.media.iter_mut().find(|own| own.mid == medium.mid) {
+                *own = medium;
+            }
+        }
+    }
+
+    /// The producer of the home router whose layers are to be chosen now.
+    pub(super) fn adapts_from(&self, now: Instant) -> Option<ProducerId> {
+        let adaptation = self.adaptation.as_ref()?;
+        self.consumers.values().find(|(_, consumer)| adaptation.is_due(consumer, now)).map(|(home, _)| *home)
+    }
+
+    /// Chooses the layers of what comes from `home`, whose layers arrive at these rates.
+    pub(super) async fn adapt(
+        &mut self,
+        home: ProducerId,
+        rates: &[Rate],
+        may_try: bool,
+        metrics: &Metrics,
+        now: Instant,
+    ) {
+        let Some(adaptation) = &mut self.adaptation else { return };
+        if let Some((_, consumer)) = self.consumers.values().find(|(sent, _)| *sent == home) {
+            adaptation.look(consumer, rates, may_try, metrics, now).await;
+        }
+    }
+
+    /// How its layers are chosen, where there are several and the choice is ours.
+    pub(super) fn adapted(&self) -> Option<Adapted> {
+        self.adaptation.as_ref().filter(|_| self.layer().is_some())?.seen()
+    }
+
     /// Stops sending what comes from a producer of the home router.
     pub(super) fn stop_sending(&mut self, home: ProducerId) {
         self.consumers.retain(|_, (sent, _)| *sent != home);
-    }
-
-    pub(super) fn sent(&self) -> Vec<Sent> {
-        let of = |wanted: &Wanted| Sent {
-            mid: wanted.mid.clone(),
-            kind: wanted.kind,
-            rtp_parameters: self.consumers.get(&wanted.mid).map(|(_, c)| c.rtp_parameters().clone()),
-        };
-        self.wanted.iter().map(of).collect()
     }
 
     /// Asks for a key frame of whatever comes from a producer of the home router.

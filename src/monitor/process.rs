@@ -80,7 +80,7 @@ impl Monitor {
             config: Arc::new(config),
             stop: stop.clone(),
         };
-        tracker.spawn(http::serve(listener, api::routes(api), stop.clone()));
+        tracker.spawn(http::serve(listener, api::routes(api), None, stop.clone()));
         tracing::info!(%address, "monitor started");
         Ok(Self { broker, address, stop, tracker, recorded })
     }

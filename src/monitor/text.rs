@@ -29,6 +29,14 @@ pub fn of(event: &Event) -> String {
             let (gap, viewers) = (milliseconds(it.gap_ms), count(it.viewers, "viewer"));
             format!("{node} has stream {} back for {viewers} after {gap}.", it.stream)
         }
+        What::StreamWarning(it) => {
+            let (kind, detail) = (it.kind.as_str(), trimmed(&it.detail));
+            format!("{node} warns of stream {} ({kind}): {detail}.", it.stream)
+        }
+        What::StreamCleared(it) => {
+            let (kind, lasted) = (it.kind.as_str(), milliseconds(it.duration_ms));
+            format!("{node} warns of stream {} no more ({kind}): it lasted {lasted}.", it.stream)
+        }
         What::PublisherRejected(it) => turned(node.as_str(), "publisher", it),
         What::PipeOpening(it) => {
             format!("{node} is opening a pipe to {} (attempt {}, hop {}).", it.to.node, it.attempt, it.hop)
@@ -76,6 +84,16 @@ pub fn of(event: &Event) -> String {
         What::NodeSummary(it) => format!("{node} has {}.", load(it)),
         What::NodeLost(it) => format!("{node} has not heard from {} for too long.", it.lost.node),
         What::LimitHit(it) => format!("{node} reached its limit {} {}.", it.limit, times(it.times)),
+        What::TokenBarred(it) => {
+            let token = it.token.as_ref().map_or_else(String::new, |token| format!(" {}", trimmed(token)));
+            let (by, until) = (&it.by, it.until.format("%Y-%m-%d %H:%M:%S UTC"));
+            match it.lifted {
+                true => format!("{node} was told by an operator to let the token of {by}{token} in again."),
+                false => format!(
+                    "{node} was told by an operator to keep the token of {by}{token} out until {until}."
+                ),
+            }
+        }
         What::WorkerDied(it) => format!("{node} lost its media worker {}.", it.worker),
         What::EventsDropped(it) => {
             format!("{node} could not keep {} events while the bus was away.", it.count)
@@ -90,7 +108,9 @@ pub(crate) fn advice(event: &Event) -> String {
         What::StreamEnded(it) => match it.reason {
             EndReason::Media => format!("Look at the log of {node} for why its media worker failed."),
             EndReason::Lost => format!("Look at whether {node} runs and reaches the bus."),
-            EndReason::Silent => "Look at whether the publisher still sends media.".to_owned(),
+            EndReason::Silent => {
+                "Have the publisher connect again: what it sends doesn't fit its description.".to_owned()
+            }
             _ => format!("Look at the network between the publisher and {node}."),
         },
         What::PublisherRejected(it) | What::ViewerRejected(it) if it.reason == "limit" => {
@@ -148,7 +168,11 @@ fn left(node: &str, it: &ViewerLeft) -> String {
         LeaveReason::Left => "left",
         LeaveReason::Disconnected => "lost its connection",
         LeaveReason::NeverConnected => "never connected",
+        LeaveReason::Starved => "was ended as its media doesn't come to this node",
+        LeaveReason::StreamChanged => "has to connect again as the stream changed",
         LeaveReason::Stopped => "had to go as the node stops",
+        LeaveReason::Kicked => "was sent out by an operator",
+        LeaveReason::Expired => "had to go as its token expired",
         LeaveReason::Unknown => "is gone",
     };
     let (stayed, viewers) = (milliseconds(it.duration_ms), count(it.viewers, "viewer"));
@@ -182,9 +206,10 @@ fn why_over(reason: EndReason) -> &'static str {
     match reason {
         EndReason::Unpublished => "its publisher said so",
         EndReason::Disconnected => "its publisher's connection failed",
-        EndReason::Silent => "its publisher sent nothing for too long",
+        EndReason::Silent => "its publisher sent nothing that can be used for too long",
         EndReason::Replaced => "another publisher took its name",
         EndReason::Closed => "an operator closed it",
+        EndReason::Expired => "the publisher's token expired",
         EndReason::Drained => "the node is on its way out",
         EndReason::Media => "the media worker failed",
         EndReason::Lost => "the node was lost",

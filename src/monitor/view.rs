@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::claim::{ClaimedProducer, EndReason};
-use crate::protocol::event::{Event, Quality};
+use crate::protocol::event::{Event, Quality, Warning};
 use crate::protocol::ids::{Incarnation, NodeName, PipeId, PublicationId, Region, RoomId, StreamName};
 use crate::protocol::presence::{Load, Role};
 
@@ -328,6 +328,12 @@ pub struct StreamTree {
     pub producers: Vec<ClaimedProducer>,
     /// Bits per second that its publisher sends.
     pub bitrate: u64,
+    /// Whether it is live, its publisher is connected, and no media comes from it.
+    #[serde(default)]
+    pub muted: bool,
+    /// What is wrong with what its publisher sends now.
+    #[serde(default)]
+    pub warnings: Vec<Warning>,
     /// Its viewers on all nodes.
     pub viewers: u32,
     /// Hops of the deepest node that it has reached.

@@ -1,5 +1,6 @@
 //! A node: assembled, supervised, drained, and taken apart in reverse order.
 
+mod announced;
 mod phase;
 mod supervise;
 mod workers;
@@ -18,7 +19,8 @@ use uuid::Uuid;
 use crate::broker::{Broker, ConnectError};
 use crate::config::{Config, ConfigError};
 use crate::fleet::{Ended, Fleet, FleetConfig, Heartbeat, Profile, fleet};
-use crate::http::{self, App, Verifier};
+use crate::gate::Gate;
+use crate::http::{self, App, Callout, Certificate, TlsError, Verifier};
 use crate::media::{Engine, EngineError};
 use crate::protocol::claim::EndReason;
 use crate::protocol::ids::{Incarnation, Peer};
@@ -75,9 +77,12 @@ pub enum StartError {
     /// The broker.
     #[error(transparent)]
     Broker(#[from] ConnectError),
-    /// The key of signed tokens.
-    #[error("auth.jwt.key: {0}")]
-    Auth(#[from] jsonwebtoken::errors::Error),
+    /// The certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Who may publish and watch can't be decided.
+    #[error(transparent)]
+    Auth(#[from] http::SetupError),
 }
 
 impl Node {
@@ -99,12 +104,20 @@ impl Node {
         let operators = address(&operators_listener, config.operators.listen);
 
         let metrics = Arc::new(Metrics::new());
-        let verifier = Arc::new(Verifier::new(&config.auth)?);
+        let certificate = match &config.http.tls {
+            Some(files) => Some(Certificate::load(files, &metrics).await?),
+            None => None,
+        };
+        let scheme = if certificate.is_some() { "https" } else { "http" };
+        let (verifier, keys) = Verifier::new(&config.auth, &metrics)?;
         let (dead, deaths) = mpsc::channel(16);
         let engine = Arc::new(Engine::start(&config, &metrics, dead).await?);
         let broker = Broker::connect(&config, &me, &metrics).await?;
         // Before the first sign of life, so that no one asks a node that doesn't hear yet.
         let (requests, hearing) = (broker.take_requests().await?, broker.hear().await?);
+        let at_gate = broker.hear_gate().await?;
+        let callout = config.auth.callout.as_ref();
+        let callout = callout.map(|callout| Callout::new(callout, &broker, &metrics)).transpose()?;
 
         let (events, recording_events) = broker.recorder(&config.events);
         let (recording, recorded) = (TaskTracker::new(), CancellationToken::new());
@@ -115,8 +128,11 @@ impl Node {
         let (telling, phase) = watch::channel(Phase::Starting);
         let (news, news_inbox) = mpsc::channel(NEWS);
         let (view, fleet_seen) = watch::channel(Arc::new(Fleet::new(me.clone(), config.timeouts.presence)));
-        let public_url =
-            config.http.public_url.as_ref().map_or_else(|| format!("http://{public}"), ToString::to_string);
+        let public_url = config
+            .http
+            .public_url
+            .as_ref()
+            .map_or_else(|| format!("{scheme}://{public}"), ToString::to_string);
         let (directory, mut fleet_task) = fleet(FleetConfig {
             broker: broker.clone(),
             heartbeat: Heartbeat {
@@ -159,7 +175,15 @@ impl Node {
         let phases = phase::tell(wanted_seen, serving_seen, ctx.broker.connected(), telling, phase::ALONE);
         supervisor.must_run_on("the node's phase", phases);
         supervisor.must_run_on("the rooms", rooms.run(commands, remote_inbox));
-        supervisor.must_run_on("the requests of other nodes", requests.read(remote, news.clone(), tracker));
+        supervisor
+            .must_run_on("the requests of other nodes", requests.read(remote, news.clone(), tracker.clone()));
+        let (gate, gate_handle) = Gate::new(Arc::clone(&ctx), handle.clone());
+        let (gate_news, gate_inbox) = mpsc::channel(INBOX);
+        supervisor.must_run_on("the gate", gate.run(gate_inbox));
+        supervisor.must_run_on("what is said to the gate", at_gate.read(gate_news, tracker));
+        if let Some(keys) = keys {
+            supervisor.must_run_on("the keys of signed tokens", keys.run());
+        }
         supervisor.must_run_on("the hearing of the fleet", hearing.read(news));
         let (failing, fleet_stop, name) = (supervisor.clone(), stop.clone(), ctx.me.node.clone());
         supervisor.must_run("the fleet", async move {
@@ -173,18 +197,30 @@ impl Node {
         });
         let replacing = workers::replace(Arc::clone(&ctx), handle.clone(), deaths, stop.clone());
         supervisor.must_run("the replacement of media workers", replacing);
-        let app = App { ctx: Arc::clone(&ctx), rooms: handle.clone(), verifier };
+        let app = App {
+            ctx: Arc::clone(&ctx),
+            rooms: handle.clone(),
+            verifier: Arc::new(verifier),
+            callout: callout.map(Arc::new),
+            gate: gate_handle,
+        };
         let routes = http::public(app.clone());
-        supervisor.must_run("http.listen", http::serve(public_listener, routes, stop.clone()));
+        let served = certificate.as_ref().map(Certificate::served);
+        supervisor.must_run("http.listen", http::serve(public_listener, routes, served, stop.clone()));
+        if let Some(certificate) = certificate {
+            supervisor.must_run_on("the certificate", certificate.follow(Arc::clone(&ctx.metrics)));
+        }
         let routes = http::operators(app);
-        supervisor.must_run("operators.listen", http::serve(operators_listener, routes, stop.clone()));
+        supervisor.must_run("operators.listen", http::serve(operators_listener, routes, None, stop.clone()));
+        supervisor.must_run_on("the announced addresses", announced::follow(Arc::clone(&ctx)));
         tracing::info!(node = %ctx.me.node, region = %ctx.me.region, %public, %operators, "node started");
         Ok(Self { ctx, rooms: handle, wanted, supervisor, stop, recorded, recording, public, operators })
     }
 
     /// Where publishers and viewers reach the node on this machine.
     pub fn public_url(&self) -> String {
-        format!("http://{}", self.public)
+        let scheme = if self.ctx.config.http.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.public)
     }
 
     /// Where operators reach the node on this machine.

@@ -69,6 +69,8 @@ pub enum EndReason {
     Replaced,
     /// An operator ended it.
     Closed,
+    /// The publisher's token, or what it was allowed, has expired.
+    Expired,
     /// The origin drained.
     Drained,
     /// The media worker failed.
@@ -138,6 +140,7 @@ impl EndReason {
             Self::Silent => "silent",
             Self::Replaced => "replaced",
             Self::Closed => "closed",
+            Self::Expired => "expired",
             Self::Drained => "drained",
             Self::Media => "media",
             Self::Lost => "lost",

@@ -1,6 +1,8 @@
-//! When two descriptions of a codec mean the same codec, by the rules of mediasoup's `ortc`.
+//! When two descriptions of a codec mean the same codec, and how near their profiles are.
 
 use std::num::{NonZeroU8, NonZeroU32};
+
+use h264_profile_level_id::{Profile, ProfileLevelId};
 
 use crate::protocol::rtp::{
     MimeType, MimeTypeAudio, MimeTypeVideo, RtpCodecCapability, RtpCodecCapabilityFinalized,
@@ -41,47 +43,136 @@ macro_rules! codec_from {
 
 codec_from!(RtpCodecParameters, RtpCodecCapability, RtpCodecCapabilityFinalized);
 
-/// Whether media encoded as `a` is what a decoder of `b` accepts.
+/// Whether a router that carries `a` carries `b`: the same codec, as far as it matters to who forwards it.
 ///
-/// Compares mime type, clock rate and channels, and where the codec has them the packetization
-/// mode and profile of H264 (RFC 6184 section 8.1; levels may differ), the profile of VP9
-/// (RFC 9628 section 7) and of AV1, and the streams of multichannel Opus. RTX equals any RTX of
-/// its clock rate: compare what `apt` points to as well.
+/// Compares mime type, clock rate and channels, the packetization mode of H264 (RFC 6184 section 8.1) and the
+/// streams of multichannel Opus. A profile is a property of what is sent: any can be forwarded. RTX equals any
+/// RTX of its clock rate: compare what `apt` points to as well.
 #[must_use]
 pub fn same_codec<'a, 'b>(a: impl Into<Codec<'a>>, b: impl Into<Codec<'b>>) -> bool {
     let (a, b) = (a.into(), b.into());
-    a.mime_type == b.mime_type
-        && a.clock_rate == b.clock_rate
-        && a.channels == b.channels
+    a.same_kind(&b)
         && match a.mime_type {
-            MimeType::Audio(MimeTypeAudio::MultiChannelOpus) => {
-                a.parameters.get("num_streams") == b.parameters.get("num_streams")
-                    && a.parameters.get("coupled_streams") == b.parameters.get("coupled_streams")
-            }
-            MimeType::Video(MimeTypeVideo::H264) => {
-                a.number("packetization-mode") == b.number("packetization-mode")
-                    && h264_profile_level_id::is_same_profile(
-                        a.string("profile-level-id"),
-                        b.string("profile-level-id"),
-                    )
-                    .is_some()
-            }
-            MimeType::Video(MimeTypeVideo::Vp9) => a.number("profile-id") == b.number("profile-id"),
-            // mediasoup accepts any AV1 profile, but a decoder of profile 0 cannot show profile 1.
-            MimeType::Video(MimeTypeVideo::AV1) => a.number("profile") == b.number("profile"),
+            MimeType::Video(MimeTypeVideo::H264) => a.mode() == b.mode(),
             _ => true,
         }
 }
 
-impl<'a> Codec<'a> {
-    fn number(&self, name: &str) -> RtpCodecParametersParametersValue {
-        self.parameters.get(name).cloned().unwrap_or(RtpCodecParametersParametersValue::Number(0))
+/// How well a receiver of `offered` is served with `source`, best first; none where it is another codec.
+///
+/// The same profile is best, then one whose decoders take it, then any: players offer less than they decode.
+/// Single NAL units (packetization mode 0) are understood in mode 1 too, though not the other way round.
+#[must_use]
+pub fn suits<'a, 'b>(source: impl Into<Codec<'a>>, offered: impl Into<Codec<'b>>) -> Option<(Fit, bool)> {
+    let (source, offered) = (source.into(), offered.into());
+    if !source.same_kind(&offered) {
+        return None;
+    }
+    match source.mime_type {
+        MimeType::Video(MimeTypeVideo::H264) => {
+            let other_mode = source.mode() != offered.mode();
+            (!other_mode || (source.mode(), offered.mode()) == (Some(0), Some(1)))
+                .then(|| (source.h264_fit(&offered), other_mode))
+        }
+        MimeType::Video(MimeTypeVideo::Vp9) => Some((source.fit("profile-id", &offered), false)),
+        MimeType::Video(MimeTypeVideo::AV1) => Some((source.fit("profile", &offered), false)),
+        _ => Some((Fit::Same, false)),
+    }
+}
+
+/// How near a receiver's profile is to that of what is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fit {
+    /// The same one.
+    Same,
+    /// Another one, whose decoders take it.
+    Decodes,
+    /// Another one.
+    Other,
+}
+
+/// A codec as people name it: `H264 packetization-mode=1 profile-level-id=42e01f`.
+#[must_use]
+pub fn name<'a>(codec: impl Into<Codec<'a>>) -> String {
+    let codec = codec.into();
+    let mime_type = match codec.mime_type {
+        MimeType::Audio(audio) => audio.as_str(),
+        MimeType::Video(video) => video.as_str(),
+    };
+    let mut name = mime_type.split_once('/').map_or(mime_type, |(_, name)| name).to_owned();
+    for key in ["packetization-mode", "profile-level-id", "profile-id", "profile"] {
+        let value = match codec.parameters.get(key) {
+            Some(RtpCodecParametersParametersValue::Number(value)) => value.to_string(),
+            Some(RtpCodecParametersParametersValue::String(value)) => value.to_string(),
+            None => continue,
+        };
+        name.push_str(&format!(" {key}={value}"));
+    }
+    name
+}
+
+impl Codec<'_> {
+    /// The codec's mime type.
+    #[must_use]
+    pub fn mime_type(&self) -> MimeType {
+        self.mime_type
     }
 
-    fn string(&self, name: &str) -> Option<&'a str> {
+    fn same_kind(&self, other: &Codec<'_>) -> bool {
+        let same = |name| self.parameters.get(name) == other.parameters.get(name);
+        self.mime_type == other.mime_type
+            && self.clock_rate == other.clock_rate
+            && self.channels == other.channels
+            && (self.mime_type != MimeType::Audio(MimeTypeAudio::MultiChannelOpus)
+                || (same("num_streams") && same("coupled_streams")))
+    }
+
+    /// The packetization mode (RFC 6184 section 8.1); none where it is no number.
+    fn mode(&self) -> Option<u32> {
+        self.number("packetization-mode")
+    }
+
+    fn number(&self, name: &str) -> Option<u32> {
         match self.parameters.get(name) {
-            Some(RtpCodecParametersParametersValue::String(value)) => Some(value),
-            _ => None,
+            None => Some(0),
+            Some(RtpCodecParametersParametersValue::Number(value)) => Some(*value),
+            Some(RtpCodecParametersParametersValue::String(_)) => None,
+        }
+    }
+
+    /// By a profile that is a number, where a decoder of a higher one takes the lower ones.
+    fn fit(&self, name: &str, offered: &Codec<'_>) -> Fit {
+        match (self.number(name), offered.number(name)) {
+            (Some(sent), Some(taken)) if sent == taken => Fit::Same,
+            (Some(sent), Some(taken)) if sent < taken => Fit::Decodes,
+            _ => Fit::Other,
+        }
+    }
+
+    fn h264_fit(&self, offered: &Codec<'_>) -> Fit {
+        let rank = |profile| match profile {
+            Profile::ConstrainedBaseline => 0,
+            Profile::Baseline => 1,
+            Profile::Main => 2,
+            Profile::ConstrainedHigh => 3,
+            Profile::High => 4,
+            _ => 5,
+        };
+        match (self.h264_profile(), offered.h264_profile()) {
+            (Some(sent), Some(taken)) if sent == taken => Fit::Same,
+            (Some(sent), Some(taken)) if rank(sent) < rank(taken) => Fit::Decodes,
+            _ => Fit::Other,
+        }
+    }
+
+    /// Who says nothing means baseline (RFC 6184 section 8.1).
+    fn h264_profile(&self) -> Option<Profile> {
+        match self.parameters.get("profile-level-id") {
+            None => Some(Profile::Baseline),
+            Some(RtpCodecParametersParametersValue::String(value)) => {
+                value.parse::<ProfileLevelId>().ok().map(|id| id.profile())
+            }
+            Some(RtpCodecParametersParametersValue::Number(_)) => None,
         }
     }
 }
@@ -122,24 +213,32 @@ mod tests {
     }
 
     #[test]
-    fn h264_matches_on_profile_and_mode_but_not_on_level() {
-        assert!(same_codec(&h264("42e01f", 1), &h264("42c02a", 1)));
-        assert!(same_codec(&h264("42e01f", 1), &h264("4de01f", 1)));
-        assert!(!same_codec(&h264("42e01f", 1), &h264("42e01f", 0)));
-        assert!(!same_codec(&h264("42e01f", 1), &h264("4d001f", 1)));
-        assert!(!same_codec(&h264("42e01f", 1), &h264("nonsense", 1)));
-        let unsaid = video(MimeTypeVideo::H264, &[]);
-        assert!(same_codec(&unsaid, &h264("42e01f", 0)));
+    fn h264_is_h264_whatever_its_profile_in_one_packetization_mode() {
+        for profile in ["42c02a", "4de01f", "4D001F", "640c1f", "nonsense", ""] {
+            assert!(same_codec(&h264("42e01f", 1), &h264(profile, 1)), "{profile}");
+            assert!(!same_codec(&h264("42e01f", 1), &h264(profile, 0)), "{profile}");
+        }
+        assert!(same_codec(&video(MimeTypeVideo::H264, &[]), &h264("42e01f", 0)));
+        assert!(!same_codec(&h264("42e01f", 2), &h264("42e01f", 1)));
     }
 
     #[test]
-    fn vp9_and_av1_match_on_profile_where_none_means_zero() {
+    fn a_receiver_gets_the_nearest_profile() {
+        let fit = |source, offered| suits(&h264(source, 1), &h264(offered, 1)).map(|(fit, _)| fit);
+        assert_eq!(fit("42e01f", "42c02a"), Some(Fit::Same));
+        assert_eq!(fit("42e01f", "4de01f"), Some(Fit::Same));
+        assert_eq!(fit("42E01F", "42e01f"), Some(Fit::Same));
+        assert_eq!(fit("42e01f", "640028"), Some(Fit::Decodes));
+        assert_eq!(fit("640028", "42e01f"), Some(Fit::Other));
+        assert_eq!(fit("640028", "nonsense"), Some(Fit::Other));
+        assert_eq!(suits(&h264("42e01f", 0), &h264("42e01f", 1)), Some((Fit::Same, true)));
+        assert_eq!(suits(&h264("42e01f", 1), &h264("42e01f", 0)), None);
         let vp9 = |id: u32| video(MimeTypeVideo::Vp9, &[("profile-id", id.into())]);
-        assert!(same_codec(&video(MimeTypeVideo::Vp9, &[]), &vp9(0)));
-        assert!(!same_codec(&vp9(0), &vp9(2)));
+        assert_eq!(suits(&video(MimeTypeVideo::Vp9, &[]), &vp9(0)), Some((Fit::Same, false)));
+        assert_eq!(suits(&vp9(2), &vp9(0)), Some((Fit::Other, false)));
         let av1 = |id: u32| video(MimeTypeVideo::AV1, &[("profile", id.into())]);
-        assert!(same_codec(&video(MimeTypeVideo::AV1, &[]), &av1(0)));
-        assert!(!same_codec(&av1(0), &av1(1)));
+        assert_eq!(suits(&av1(0), &av1(1)), Some((Fit::Decodes, false)));
+        assert_eq!(suits(&av1(0), &vp9(0)), None);
     }
 
     #[test]

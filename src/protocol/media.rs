@@ -31,7 +31,17 @@ pub enum MediaError {
     /// The pipe is encrypted at one end only.
     #[error("pipe.srtp differs between the two nodes")]
     SrtpMismatch,
-    /// The viewers of the room use too many different sets of payload types.
+    /// One end of the pipe speaks IPv4, the other IPv6.
+    #[error(
+        "{own} can't reach {other}: give pipe.listen and pipe.announced of both nodes one address family"
+    )]
+    AddressFamily {
+        /// Our end.
+        own: IpAddr,
+        /// The other.
+        other: IpAddr,
+    },
+    /// The viewers of the room number their payload types in too many ways.
     #[error("limits.payload_layouts is reached")]
     TooManyLayouts,
     /// The worker refused or is gone.
@@ -50,35 +60,33 @@ pub struct TransportInfo {
     pub dtls: DtlsParameters,
 }
 
-/// One medium that a publisher offers.
-#[derive(Debug, Clone)]
-pub struct Offered {
-    /// Audio or video.
-    pub kind: MediaKind,
-    /// What it sends.
-    pub rtp_parameters: RtpParameters,
-}
-
-/// One medium that a viewer can take.
-#[derive(Debug, Clone)]
-pub struct Wanted {
-    /// The section of its description.
+/// One m-line of a publisher or viewer on its way from the offer to the answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Medium {
+    /// Its `a=mid`; empty where the only m-line has none.
     pub mid: String,
     /// Audio or video.
     pub kind: MediaKind,
-    /// What it can decode, with the payload types and extension ids that it chose.
-    pub capabilities: RtpCapabilities,
+    /// What a viewer takes, with the payload types and extension ids that it chose, in its order of
+    /// preference; nothing where a publisher sends.
+    pub takes: RtpCapabilities,
+    /// What a publisher sends; or what a viewer can be sent without another negotiation: the codec of now
+    /// first. Without codecs the two sides have nothing in common.
+    pub agreed: RtpParameters,
 }
 
-/// One medium as it is sent to a viewer; no parameters where the stream has none of its kind.
-#[derive(Debug, Clone)]
-pub struct Sent {
-    /// The section of its description.
-    pub mid: String,
-    /// Audio or video.
-    pub kind: MediaKind,
-    /// What is sent.
-    pub rtp_parameters: Option<RtpParameters>,
+impl Medium {
+    /// An m-line of a publisher.
+    #[must_use]
+    pub fn sent(mid: String, kind: MediaKind, agreed: RtpParameters) -> Self {
+        Self { mid, kind, takes: RtpCapabilities::default(), agreed }
+    }
+
+    /// An m-line of a viewer that nothing is agreed of yet.
+    #[must_use]
+    pub fn taken(mid: String, kind: MediaKind, takes: RtpCapabilities) -> Self {
+        Self { mid, kind, takes, agreed: RtpParameters::default() }
+    }
 }
 
 /// A producer in the room's home router.
@@ -141,8 +149,36 @@ pub struct Measured {
     pub outlets: HashMap<PipeId, PipeFlow>,
     /// By pipe that receives.
     pub inlets: HashMap<PipeId, PipeFlow>,
-    /// Bytes of media received so far, by producer, from publishers and pipes.
-    pub producers: HashMap<ProducerId, u64>,
+    /// By producer, from publishers and pipes.
+    pub producers: HashMap<ProducerId, ProducerFlow>,
+    /// By publisher and viewer; of viewers a share each time, all within some seconds.
+    pub sessions: HashMap<SessionId, SessionFlow>,
+}
+
+/// What arrives of a producer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ProducerFlow {
+    /// Bytes of media received so far.
+    pub bytes: u64,
+    /// Key frames so far, as far as they can be seen to be such.
+    pub key_frames: u64,
+    /// Key frames that were asked for so far.
+    pub requests: u64,
+    /// Packets that were looked at so far, which is done now and then.
+    pub inspected: u64,
+    /// How often among these a picture came that is to be shown before its predecessor.
+    pub out_of_order: u64,
+    /// Whether its description carries what its key frames should (H.264 `sprop-parameter-sets`).
+    pub described: bool,
+}
+
+/// What passes over the connection of a publisher or viewer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SessionFlow {
+    /// Bytes of anything received so far: media, reports, ICE checks.
+    pub received: u64,
+    /// Bytes of media sent so far.
+    pub sent: u64,
 }
 
 /// What comes from a publisher.
@@ -154,6 +190,9 @@ pub struct UplinkFlow {
     pub bitrate: u64,
     /// Key frames that it was asked for so far.
     pub key_frame_requests: u64,
+    /// Bytes received so far that are no media of its producers, about: little more than reports and checks
+    /// where all is well.
+    pub strays: u64,
 }
 
 /// What flows through one end of a pipe.
@@ -172,8 +211,49 @@ pub struct PipeFlow {
     pub lost: u64,
 }
 
+/// Layers of a video, each from 0; ordered by quality.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Layers {
+    /// The size of the picture.
+    pub spatial: u8,
+    /// The frame rate.
+    pub temporal: u8,
+}
+
+/// What the choice of a viewer's layers is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AdaptState {
+    /// Nothing was sent yet.
+    Waiting,
+    /// It has just changed.
+    Settling,
+    /// It is kept.
+    Steady,
+    /// It is kept, and the link does badly.
+    Strained,
+    /// A higher one is tried.
+    Trying,
+}
+
+/// A viewer's layers as they are chosen from its receiver reports.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Adapted {
+    /// The layers that are wanted; those that are sent follow with the next key frame.
+    pub preferred: Layers,
+    /// The best that the publisher sends now; none while nothing comes.
+    pub best: Option<Layers>,
+    /// What the choice is doing.
+    pub state: AdaptState,
+    /// The part of the packets that was lost lately (0 to 1).
+    pub loss: f64,
+    /// How long packets wait in front of its link; none where it doesn't tell.
+    pub queue: Option<std::time::Duration>,
+}
+
 /// What a viewer is sent now.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct ViewerFlow {
     /// Bits of media per second.
     pub bitrate: u64,
@@ -181,6 +261,8 @@ pub struct ViewerFlow {
     pub estimate: Option<u64>,
     /// The spatial layer of its video, where there are several.
     pub layer: Option<u8>,
+    /// How its layers are chosen; none where there is one, or where the estimate chooses.
+    pub adapted: Option<Adapted>,
 }
 
 /// What media tells its room.

@@ -3,12 +3,14 @@
 //! Every message travels as MessagePack inside a [`codec::Message`] that carries the protocol's
 //! version. The subjects they travel on are built and parsed in [`subjects`] alone.
 
+pub mod admission;
 pub mod claim;
 pub mod codec;
 pub mod codec_match;
 pub mod directory;
 pub mod edge;
 pub mod event;
+pub mod gate;
 pub mod ids;
 pub mod media;
 pub mod origin;

@@ -1,6 +1,6 @@
 //! What an edge says to whoever has the stream (origin or relay), on `room.<room>.origin.<node>`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,9 @@ pub struct Join {
     pub number: u64,
     /// The streams it wants, all of them each time.
     pub streams: BTreeSet<StreamName>,
+    /// How many watch each of them at the edge and at the nodes that pull from it; absent is 0.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub viewers: BTreeMap<StreamName, u32>,
     /// The pipe that the edge has; none where it needs one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pipe: Option<PipeHeld>,
@@ -76,6 +79,9 @@ pub struct CarriedStream {
     pub publication: PublicationId,
     /// The nodes from the origin to this one.
     pub path: Vec<NodeName>,
+    /// How many watch it on all nodes, as far as the node knows.
+    #[serde(default)]
+    pub viewers: u32,
     /// Its producers.
     pub producers: Vec<CarriedProducer>,
 }

@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
-use super::{claim, directory, edge, event, origin, presence, refusal};
+use super::{admission, claim, directory, edge, event, gate, origin, presence, refusal};
 
 /// Every message's file name and schema.
 pub fn all() -> Vec<(&'static str, Value)> {
@@ -25,6 +25,14 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("claim", of::<claim::Claim>()),
         ("getClaims", of::<directory::GetClaims>()),
         ("getClaims.reply", of::<directory::Claims>()),
+        ("authorize", of::<admission::Authorize>()),
+        ("authorize.reply", of::<admission::Verdict>()),
+        ("kick", of::<gate::Kick>()),
+        ("kick.reply", of::<gate::Kicked>()),
+        ("setBars", of::<gate::SetBars>()),
+        ("getBars", of::<gate::GetBars>()),
+        ("getBars.reply", of::<gate::BarsPage>()),
+        ("bars", of::<gate::BarsDigest>()),
         ("presence", of::<presence::Presence>()),
         ("event", of::<event::Event>()),
         ("refusal", of::<refusal::Refusal>()),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::admission::Action;
 use super::event::About;
 use super::ids::{NodeName, RoomId, StreamName};
 
@@ -29,6 +30,10 @@ pub enum Subject {
     Presence(NodeName),
     /// `node.<node>.directory`
     Directory(NodeName),
+    /// `node.<node>.gate`
+    Gate(NodeName),
+    /// `node.<node>.bars`
+    Bars(NodeName),
     /// `room.<room>.event.<node>`
     RoomEvent(RoomId, NodeName),
     /// `node.<node>.event`
@@ -85,6 +90,26 @@ impl Subjects {
     /// Where a node is asked for claims.
     pub fn directory(&self, node: &NodeName) -> String {
         self.under(format_args!("node.{node}.directory"))
+    }
+
+    /// Where a service is asked whether a session may start.
+    pub fn authorize(&self, action: Action) -> String {
+        self.under(format_args!("auth.{}", action.as_str()))
+    }
+
+    /// Where a node is asked to send someone out, and told of bars.
+    pub fn gate(&self, node: &NodeName) -> String {
+        self.under(format_args!("node.{node}.gate"))
+    }
+
+    /// Where a node sums up the bars that it knows.
+    pub fn bars(&self, node: &NodeName) -> String {
+        self.under(format_args!("node.{node}.bars"))
+    }
+
+    /// Where all nodes sum up their bars.
+    pub fn all_bars(&self) -> String {
+        self.under(format_args!("node.*.bars"))
     }
 
     /// Where a node gives its sign of life.
@@ -153,6 +178,8 @@ impl Subjects {
             ("room", room, "event") => Subject::RoomEvent(room.parse().ok()?, tokens.next()?.parse().ok()?),
             ("node", node, "presence") => Subject::Presence(node.parse().ok()?),
             ("node", node, "directory") => Subject::Directory(node.parse().ok()?),
+            ("node", node, "gate") => Subject::Gate(node.parse().ok()?),
+            ("node", node, "bars") => Subject::Bars(node.parse().ok()?),
             ("node", node, "event") => Subject::NodeEvent(node.parse().ok()?),
             _ => return None,
         };
@@ -211,6 +238,8 @@ mod tests {
                 subjects.parse(&subjects.presence(&node)),
                 Some(Subject::Presence(node.clone()))
             );
+            prop_assert_eq!(subjects.parse(&subjects.gate(&node)), Some(Subject::Gate(node.clone())));
+            prop_assert_eq!(subjects.parse(&subjects.bars(&node)), Some(Subject::Bars(node.clone())));
             let about = About::Room(room2.clone());
             prop_assert_eq!(
                 subjects.parse(&subjects.event(&about, &node)),

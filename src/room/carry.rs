@@ -9,8 +9,9 @@ use tracing::Instrument;
 
 use super::context::Context;
 use super::core::{Change, Done, Effect, Failure, Figure, Input, Offer, Tell, ToldOf};
-use super::message::{Message, Seat};
+use super::message::Message;
 use super::replies::Replies;
+use super::seats::{Seat, Seats};
 use crate::broker::CallError;
 use crate::media::{Piped, RoomMedia};
 use crate::protocol::edge::{ClosePipeProducer, CreatePipeProducer, PausePipeProducer, ResumePipeProducer};
@@ -25,13 +26,20 @@ pub(super) struct Carrier {
     pub(super) media: RoomMedia,
     /// Where jobs report back.
     inbox: mpsc::Sender<Message>,
-    /// What the node counts for each session.
+    /// The node's places, and those that its sessions have.
+    places: Seats,
     seats: HashMap<SessionId, Seat>,
 }
 
 impl Carrier {
-    pub(super) fn new(id: RoomId, ctx: Arc<Context>, media: RoomMedia, inbox: mpsc::Sender<Message>) -> Self {
-        Self { id, ctx, media, inbox, seats: HashMap::new() }
+    pub(super) fn new(
+        id: RoomId,
+        ctx: Arc<Context>,
+        media: RoomMedia,
+        places: Seats,
+        inbox: mpsc::Sender<Message>,
+    ) -> Self {
+        Self { id, ctx, media, inbox, places, seats: HashMap::new() }
     }
 
     pub(super) fn seat(&mut self, session: SessionId, seat: Option<Seat>) {
@@ -70,6 +78,11 @@ impl Carrier {
             }
             Effect::Claim(claim) => self.ctx.directory.claim(*claim).await,
             Effect::Answer(ticket, answer) => return replies.answer(ticket, answer, &self.media),
+            Effect::Seat(session) => {
+                let seat = self.seats.get_mut(&session);
+                let seated = seat.is_none_or(|seat| self.places.connected(seat));
+                return Some(Input::Done(Done::Seated(session, seated)));
+            }
             Effect::Release(session) => drop(self.seats.remove(&session)),
             Effect::Record(what) => self.record(what),
             Effect::RecordOften(reason, what) => self.ctx.events.record_often(self.about(), reason, what),
@@ -86,6 +99,7 @@ impl Carrier {
         let media = &mut self.media;
         match effect {
             Effect::CloseUplink(session) => media.unpublish(session),
+            Effect::Inspect(session, on) => media.inspect(session, on).await,
             Effect::StopSending(pipe, id) => media.stop_sending(pipe, id),
             Effect::CloseOutlet(pipe) => media.close_outlet(pipe),
             Effect::StopReceiving(pipe, id) => media.stop_receiving(pipe, id),
@@ -111,8 +125,8 @@ impl Carrier {
                 Done::ViewerShown(session, producers.iter().map(|producer| producer.id).collect(), result)
             }
             Effect::CloseViewer(session) => Done::ViewerClosed(session, media.unwatch(session).await),
-            Effect::ConnectViewer(ticket, session, dtls, ufrag) => {
-                Done::ViewerConnected(ticket, session, ufrag, media.connect_viewer(session, dtls).await)
+            Effect::ConnectViewer(ticket, session, dtls, accepted) => {
+                Done::ViewerConnected(ticket, session, media.connect_viewer(session, dtls, accepted).await)
             }
             Effect::RestartIce(ticket, session, ufrag) => {
                 Done::IceRestarted(ticket, session, ufrag, media.restart_ice(session).await)
@@ -250,6 +264,9 @@ impl Carrier {
                 if let Some(took) = took {
                     metrics.pipe_setup_seconds.observe(took.as_secs_f64());
                 }
+            }
+            Figure::Warning(kind) => {
+                metrics.stream_warnings.get_or_create(&[("kind", kind.as_str())]).inc();
             }
             Figure::RefusedPeer(reason) => {
                 metrics.refused_peers.get_or_create(&[("reason", reason)]).inc();

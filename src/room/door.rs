@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinError, JoinSet};
 use tracing::Instrument;
 
@@ -14,14 +14,15 @@ use super::context::Context;
 use super::core::RoomView;
 use super::error::RoomError;
 use super::handle::RoomsHandle;
-use super::message::{Message, Seat};
+use super::message::Message;
+use super::seats::{Past, Seats, Session};
 use super::task;
 use crate::broker::Inbound;
 use crate::media::WorkerId;
 use crate::protocol::claim::EndReason;
 use crate::protocol::event::{About, Turned, What};
-use crate::protocol::ids::RoomId;
-use crate::telemetry::Counted;
+use crate::protocol::gate::{EndedSession, TokenKey, Whom};
+use crate::protocol::ids::{RoomId, StreamName};
 
 /// How long a room may take to show itself.
 pub(super) const INSPECTION: Duration = Duration::from_secs(1);
@@ -33,6 +34,7 @@ const HELD: usize = 256;
 pub(super) enum Command {
     To(RoomId, Box<Message>),
     All(oneshot::Sender<Vec<RoomView>>),
+    KickAll(TokenKey, oneshot::Sender<Vec<EndedSession>>),
     WorkerDied(WorkerId),
     Stop(EndReason, oneshot::Sender<()>),
 }
@@ -44,9 +46,8 @@ pub struct Rooms {
     rooms: HashMap<RoomId, Entry>,
     tasks: JoinSet<Vec<Message>>,
     rooms_of_tasks: HashMap<Id, RoomId>,
-    /// Places for viewers and publishers: taken here, before anything is begun for them.
-    viewers: Arc<Semaphore>,
-    streams: Arc<Semaphore>,
+    seats: Seats,
+    past: Past,
     stopping: Option<oneshot::Sender<()>>,
 }
 
@@ -66,11 +67,10 @@ impl Rooms {
     pub fn new(ctx: Arc<Context>) -> (Self, RoomsHandle, RoomsInbox) {
         let limits = &ctx.config.limits;
         let (commands, inbox) = mpsc::channel(limits.inbox);
-        let places = |limit: usize| Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)));
-        let (viewers, streams) = (places(limits.viewers), places(limits.streams));
+        let (seats, past) = Seats::new(limits, &ctx.metrics);
         let (rooms, rooms_of_tasks) = (HashMap::new(), HashMap::new());
         let tasks = JoinSet::new();
-        let door = Self { ctx, rooms, tasks, rooms_of_tasks, viewers, streams, stopping: None };
+        let door = Self { ctx, rooms, tasks, rooms_of_tasks, seats, past, stopping: None };
         (door, RoomsHandle::new(commands), RoomsInbox(inbox))
     }
 
@@ -101,6 +101,7 @@ impl Rooms {
         match command {
             Command::To(room, message) => self.deliver(room, *message),
             Command::All(answer) => self.inspect_all(answer),
+            Command::KickAll(token, answer) => self.kick_all(&token, answer),
             Command::WorkerDied(worker) => self.tell_all(|| Message::WorkerDied(worker)),
             Command::Stop(reason, done) => {
                 self.tell_all(|| Message::Stop(reason));
@@ -111,9 +112,17 @@ impl Rooms {
 
     /// Brings a message to its room, which is opened for it where that makes sense.
     fn deliver(&mut self, room: RoomId, message: Message) {
+        self.past.note(Instant::now());
         let mut message = message;
-        if let Err(limit) = self.seat(&mut message) {
+        if let Err(limit) = self.seat(&room, &mut message) {
             return self.turn_away(room, message, limit);
+        }
+        if let Message::End(session, stream, _) = &message
+            && self.past.has(&room, stream, *session)
+            && let Message::End(.., reply) = message
+        {
+            // It is over, as was asked.
+            return drop(reply.send(Ok(())));
         }
         match self.rooms.get_mut(&room) {
             Some(entry) => match entry.inbox.try_send(message) {
@@ -129,28 +138,23 @@ impl Rooms {
         }
     }
 
-    /// Gives a publisher or viewer its seat: counted before anything is begun, so that a limit holds however
-    /// many come at once.
-    fn seat(&self, message: &mut Message) -> Result<(), &'static str> {
-        let metrics = &self.ctx.metrics;
-        let take = |places: &Arc<Semaphore>, gauge| {
-            let permit = Arc::clone(places).try_acquire_owned().ok()?;
-            Some(Seat::new(permit, Counted::new(gauge)))
-        };
+    /// Gives a publisher or viewer its seat.
+    fn seat(&self, room: &RoomId, message: &mut Message) -> Result<(), &'static str> {
+        let session = |id, stream: &StreamName| Session { id, room: room.clone(), stream: stream.clone() };
         match message {
-            Message::Publish(_, seat @ None, _) => {
-                *seat = take(&self.streams, &metrics.streams);
-                seat.as_ref().map(|_| ()).ok_or("streams")
+            Message::Publish(request, seat @ None, _) => {
+                *seat = Some(self.seats.publisher(session(request.session, &request.stream))?);
             }
-            Message::Watch(_, seat @ None, _) => {
-                *seat = take(&self.viewers, &metrics.viewers);
-                if seat.is_none() {
-                    metrics.joins.get_or_create(&[("result", "limit")]).inc();
+            Message::Watch(request, seat @ None, _) => {
+                let taken = self.seats.viewer(session(request.session, &request.stream));
+                if taken.is_err() {
+                    self.ctx.metrics.joins.get_or_create(&[("result", "limit")]).inc();
                 }
-                seat.as_ref().map(|_| ()).ok_or("viewers")
+                *seat = Some(taken?);
             }
-            _ => Ok(()),
+            _ => {}
         }
+        Ok(())
     }
 
     /// Refuses who found no seat, and says so: by the node, as a stranger's room may not be one.
@@ -179,7 +183,7 @@ impl Rooms {
         let (sender, inbox) = mpsc::channel(self.ctx.config.limits.inbox);
         // A span of its own: a room outlives the request that opened it.
         let span = tracing::info_span!(parent: None, "room", node = %self.ctx.me.node, room = %room);
-        let task = task::run(room.clone(), Arc::clone(&self.ctx), sender.clone(), inbox);
+        let task = task::run(room.clone(), Arc::clone(&self.ctx), self.seats.clone(), sender.clone(), inbox);
         let id = self.tasks.spawn(task.instrument(span)).id();
         self.rooms_of_tasks.insert(id, room.clone());
         // A fresh inbox has room for one message.
@@ -230,6 +234,24 @@ impl Rooms {
         self.ctx.tracker.spawn(async move {
             let views = future::join_all(views).await;
             let _ = answer.send(views.into_iter().filter_map(|view| view.ok().flatten()).collect());
+        });
+    }
+
+    /// Has every room end what came with a token. All are told, however long their answers take.
+    fn kick_all(&self, token: &TokenKey, answer: oneshot::Sender<Vec<EndedSession>>) {
+        let asked = self.rooms.values().map(|entry| {
+            let (answer, ended) = oneshot::channel();
+            let inbox = entry.inbox.clone();
+            let kick = Message::Kick(Whom::Token(token.clone()), answer);
+            async move {
+                inbox.send(kick).await.ok()?;
+                ended.await.ok()?.ok()
+            }
+        });
+        let asked: Vec<_> = asked.collect();
+        self.ctx.tracker.spawn(async move {
+            let ended = future::join_all(asked).await;
+            let _ = answer.send(ended.into_iter().flatten().flatten().collect());
         });
     }
 

@@ -39,6 +39,15 @@ pub enum RoomError {
         /// When it may be taken over again.
         retry_after: Duration,
     },
+    /// A publisher's connection was not made.
+    #[error(
+        "its connection was not made within {}: can it reach what webrtc.announced (or webrtc.listen) names?",
+        humantime::format_duration(Duration::from_secs(.after.as_secs().max(1)))
+    )]
+    NeverConnected {
+        /// For how long it was waited for.
+        after: Duration,
+    },
     /// The node takes nothing new.
     #[error("the node is draining; use another")]
     Draining,
@@ -54,6 +63,9 @@ pub enum RoomError {
     /// The viewer can't decode the stream, or the publisher's media don't fit.
     #[error("{0}")]
     Unsupported(String),
+    /// An operator ended it.
+    #[error("an operator ended this session")]
+    Kicked,
     /// There is no such session (any more).
     #[error("there is no such session")]
     NoSession,
@@ -63,6 +75,9 @@ pub enum RoomError {
     /// The `If-Match` header names another ICE session.
     #[error("If-Match names another ICE session than the current one")]
     StaleEtag,
+    /// The session has its description already.
+    #[error("this session was answered already, by another description; start a new one")]
+    Answered,
     /// There is no such stream here.
     #[error("there is no such stream on this node")]
     NoStream,
@@ -94,14 +109,17 @@ impl RoomError {
             Self::AlreadyPublished { .. } => "already_published",
             Self::TakenOver { .. } => "taken_over",
             Self::Unheard { .. } => "unheard",
+            Self::NeverConnected { .. } => "never_connected",
             Self::Draining => "draining",
             Self::Role(_) => "role",
             Self::Limit(_) => "limit",
             Self::Busy => "busy",
             Self::Unsupported(_) => "unsupported",
+            Self::Kicked => "kicked",
             Self::NoSession => "no_session",
             Self::NoEtag => "no_etag",
             Self::StaleEtag => "stale_etag",
+            Self::Answered => "answered",
             Self::NoStream => "no_stream",
             Self::Media(_) => "media",
             Self::Stopped => "stopped",

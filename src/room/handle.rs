@@ -6,8 +6,9 @@ use super::core::{Answered, Patch, PublishRequest, RoomView, StreamHereView, Wat
 use super::door::{Command, INSPECTION};
 use super::error::RoomError;
 use super::message::{Message, Patched, Published, Watching};
-use crate::media::{Sent, WorkerId};
+use crate::media::{Medium, WorkerId};
 use crate::protocol::claim::EndReason;
+use crate::protocol::gate::{EndedSession, TokenKey, Whom};
 use crate::protocol::ids::{RoomId, SessionId, StreamName};
 
 /// A handle to the rooms of a node.
@@ -82,7 +83,7 @@ impl RoomsHandle {
         room: RoomId,
         stream: StreamName,
         session: SessionId,
-    ) -> Result<Vec<Sent>, RoomError> {
+    ) -> Result<Vec<Medium>, RoomError> {
         self.ask(room, |answer| Message::Check(session, stream, answer)).await
     }
 
@@ -94,12 +95,22 @@ impl RoomsHandle {
         self.ask(room, |answer| Message::SetPaused(stream, paused, answer)).await
     }
 
-    /// Ends a stream that is published on this node.
+    /// Ends sessions of a room on this node, as an operator wants it; answers which.
     ///
     /// # Errors
-    /// [`RoomError::NoStream`].
-    pub async fn close(&self, room: RoomId, stream: StreamName) -> Result<(), RoomError> {
-        self.ask(room, |answer| Message::Close(stream, answer)).await
+    /// [`RoomError::Busy`], [`RoomError::Stopped`].
+    pub async fn kick(&self, room: RoomId, whom: Whom) -> Result<Vec<EndedSession>, RoomError> {
+        match self.ask(room, |answer| Message::Kick(whom, answer)).await {
+            Err(RoomError::NoSession) => Ok(Vec::new()),
+            other => other,
+        }
+    }
+
+    /// Ends all sessions of this node that came with a token; answers which.
+    pub async fn kick_all(&self, token: TokenKey) -> Vec<EndedSession> {
+        let (answer, ended) = oneshot::channel();
+        let _ = self.commands.send(Command::KickAll(token, answer)).await;
+        ended.await.unwrap_or_default()
     }
 
     /// A room as it is now; none if this node doesn't carry it.

@@ -1,14 +1,16 @@
 //! What may be said to a room, and where the answers go.
 
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 use super::core::{Answered, Done, Patch, PublishRequest, RoomView, StreamHereView, WatchRequest};
 use super::error::RoomError;
+use super::seats::Seat;
 use crate::broker::InboundBody;
-use crate::media::{Sent, TransportInfo, WorkerId};
+use crate::media::{Medium, TransportInfo, WorkerId};
 use crate::protocol::claim::EndReason;
+use crate::protocol::gate::{EndedSession, Whom};
 use crate::protocol::ids::{NodeName, SessionId, StreamName};
-use crate::telemetry::{Counted, Trace};
+use crate::telemetry::Trace;
 
 /// Where an answer goes.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, RoomError>>;
@@ -25,8 +27,8 @@ pub struct Published {
 pub struct Watching {
     /// Our end of the connection.
     pub transport: TransportInfo,
-    /// What is sent.
-    pub sent: Vec<Sent>,
+    /// Its m-lines, with what was agreed of each.
+    pub media: Vec<Medium>,
     /// The nodes from the origin to this one, without this one; empty at the origin.
     pub path: Vec<NodeName>,
 }
@@ -38,19 +40,6 @@ pub enum Patched {
     Trickled,
     /// It restarted ICE: our new credentials.
     Restarted(TransportInfo),
-}
-
-/// A place among those that the node has for publishers or viewers; given back when dropped.
-#[derive(Debug)]
-pub(super) struct Seat {
-    _permit: OwnedSemaphorePermit,
-    _counted: Counted,
-}
-
-impl Seat {
-    pub(super) fn new(permit: OwnedSemaphorePermit, counted: Counted) -> Self {
-        Self { _permit: permit, _counted: counted }
-    }
 }
 
 /// What may be said to a room.
@@ -66,12 +55,12 @@ pub(super) enum Message {
     Connect(SessionId, StreamName, Answered, Reply<()>),
     /// A publisher or viewer trickles candidates or restarts ICE.
     Patch(SessionId, StreamName, Patch, Reply<Patched>),
-    /// Whether a session is there, and what it is sent.
-    Check(SessionId, StreamName, Reply<Vec<Sent>>),
+    /// Whether a session is there, and what was agreed with it.
+    Check(SessionId, StreamName, Reply<Vec<Medium>>),
     /// An operator pauses or resumes a stream.
     SetPaused(StreamName, bool, Reply<()>),
-    /// An operator ends a stream.
-    Close(StreamName, Reply<()>),
+    /// An operator ends sessions.
+    Kick(Whom, Reply<Vec<EndedSession>>),
     /// Someone looks at all of it.
     Inspect(oneshot::Sender<RoomView>),
     /// Someone looks at a stream.
@@ -109,10 +98,10 @@ impl Message {
             Self::Watch(_, _, reply) => drop(reply.send(Err(error))),
             Self::Patch(_, _, _, reply) => drop(reply.send(Err(error))),
             Self::Check(_, _, reply) => drop(reply.send(Err(error))),
-            Self::End(_, _, reply)
-            | Self::Connect(_, _, _, reply)
-            | Self::SetPaused(_, _, reply)
-            | Self::Close(_, reply) => drop(reply.send(Err(error))),
+            Self::End(_, _, reply) | Self::Connect(_, _, _, reply) | Self::SetPaused(_, _, reply) => {
+                drop(reply.send(Err(error)))
+            }
+            Self::Kick(_, reply) => drop(reply.send(Err(error))),
             Self::Inspect(_) | Self::Status(..) | Self::WorkerDied(_) | Self::Stop(_) | Self::Done(_) => {}
         }
     }

@@ -13,12 +13,13 @@ mod error;
 mod handle;
 mod message;
 mod replies;
+mod seats;
 mod task;
 
 pub use context::Context;
 pub use core::{
-    Answered, ChildView, ParentView, Patch, ProducerView, PublishRequest, RoomView, StreamHereView,
-    StreamView, ViewerView, WatchRequest,
+    Answered, COUNTER_OFFER, ChildView, ParentView, Pass, Patch, ProducerView, Proof, PublishRequest,
+    RoomView, StreamHereView, StreamView, ViewerView, WatchRequest,
 };
 pub use door::{Rooms, RoomsInbox};
 pub use error::RoomError;

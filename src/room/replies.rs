@@ -8,8 +8,9 @@ use super::core::{Answer, Input, PublishRequest, Ticket, WatchRequest};
 use super::error::RoomError;
 use super::message::{Message, Patched, Published, Reply, Watching};
 use crate::broker::InboundBody;
-use crate::media::{RoomMedia, Sent};
+use crate::media::{Medium, RoomMedia};
 use crate::protocol::edge::{Done, EdgeReply};
+use crate::protocol::gate::EndedSession;
 use crate::protocol::ids::SessionId;
 use crate::protocol::origin::{OriginReply, OriginRequest};
 use crate::protocol::refusal::Refusal;
@@ -26,7 +27,8 @@ enum Waiting {
     Publish(SessionId, Reply<Published>),
     Watch(SessionId, Reply<Watching>),
     Done(Reply<()>),
-    Check(Reply<Vec<Sent>>),
+    Check(Reply<Vec<Medium>>),
+    Kick(Reply<Vec<EndedSession>>),
     Patch(Reply<Patched>),
     Edge(oneshot::Sender<Result<EdgeReply, Refusal>>),
     Origin(oneshot::Sender<Result<OriginReply, Refusal>>),
@@ -65,7 +67,7 @@ impl Replies {
             Message::SetPaused(stream, paused, reply) => {
                 Input::SetPaused(self.ticket(Waiting::Done(reply)), stream, paused)
             }
-            Message::Close(stream, reply) => Input::Close(self.ticket(Waiting::Done(reply)), stream),
+            Message::Kick(whom, reply) => Input::Kick(self.ticket(Waiting::Kick(reply)), whom),
             Message::Remote(InboundBody::Edge(request, reply), _) => {
                 Input::Edge(self.ticket(Waiting::Edge(reply)), request)
             }
@@ -107,8 +109,8 @@ impl Replies {
                 let gone = reply.send(Ok(Published { transport })).is_err();
                 gone.then_some(Input::Disconnected(session))
             }
-            (Waiting::Watch(session, reply), Answer::Watching(transport, sent, path)) => {
-                let gone = reply.send(Ok(Watching { transport, sent, path })).is_err();
+            (Waiting::Watch(session, reply), Answer::Watching(transport, media, path)) => {
+                let gone = reply.send(Ok(Watching { transport, media, path })).is_err();
                 gone.then_some(Input::Disconnected(session))
             }
             (Waiting::Publish(_, reply), Answer::Refused(error)) => refused(reply, error),
@@ -116,8 +118,9 @@ impl Replies {
             (Waiting::Done(reply), Answer::Refused(error)) => refused(reply, error),
             (Waiting::Check(reply), Answer::Refused(error)) => refused(reply, error),
             (Waiting::Patch(reply), Answer::Refused(error)) => refused(reply, error),
+            (Waiting::Kick(reply), Answer::Kicked(ended)) => done(reply, ended),
             (Waiting::Done(reply), Answer::Done) => done(reply, ()),
-            (Waiting::Check(reply), Answer::Here(session)) => done(reply, media.sent_to_viewer(session)),
+            (Waiting::Check(reply), Answer::Here(session)) => done(reply, media.agreed_with(session)),
             (Waiting::Patch(reply), Answer::Patched(transport)) => {
                 done(reply, transport.map_or(Patched::Trickled, Patched::Restarted))
             }

@@ -15,6 +15,7 @@ use super::core::{Core, Input, Mint, Moment};
 use super::error::RoomError;
 use super::message::Message;
 use super::replies::Replies;
+use super::seats::Seats;
 use crate::fleet::Notice;
 use crate::media::{MediaEvent, RoomMedia, ViewerFlow, WorkerId};
 use crate::protocol::claim::EndReason;
@@ -25,6 +26,8 @@ use crate::protocol::ids::{RoomId, RouterId};
 const LOOK: Duration = Duration::from_millis(250);
 /// Media is measured with every second look, and sessions whose event was lost are looked for with every eighth.
 const MEASURE: u32 = 2;
+/// Viewers of the room try higher layers with every eighth.
+const TRY: u32 = 8;
 const SESSIONS: u32 = 8;
 /// Events of media that may wait; a lost one is found by the looks.
 const EVENTS: usize = 256;
@@ -33,6 +36,7 @@ const EVENTS: usize = 256;
 pub(super) async fn run(
     id: RoomId,
     ctx: Arc<Context>,
+    seats: Seats,
     sender: mpsc::Sender<Message>,
     mut inbox: mpsc::Receiver<Message>,
 ) -> Vec<Message> {
@@ -55,7 +59,7 @@ pub(super) async fn run(
         }
     };
     tracing::info!("room opened");
-    let mut room = deciding.open(media, sender);
+    let mut room = deciding.open(media, seats, sender);
     room.hear(first).await;
     let mut look = tokio::time::interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -151,10 +155,10 @@ impl Deciding {
         None
     }
 
-    fn open(self, media: RoomMedia, sender: mpsc::Sender<Message>) -> Room {
+    fn open(self, media: RoomMedia, seats: Seats, sender: mpsc::Sender<Message>) -> Room {
         let Self { id, ctx, mut core, mint } = self;
         core.has_router(media.router_id());
-        let carrier = Carrier::new(id, Arc::clone(&ctx), media, sender);
+        let carrier = Carrier::new(id, Arc::clone(&ctx), media, seats, sender);
         Room { core, ctx, mint, replies: Replies::default(), carrier, looks: 0 }
     }
 }
@@ -217,6 +221,7 @@ impl Room {
     async fn look(&mut self) {
         self.looks = self.looks.wrapping_add(1);
         self.carrier.media.look().await;
+        self.carrier.media.adapt(self.looks.is_multiple_of(TRY)).await;
         for ticket in self.replies.hung_up() {
             self.handle(Input::HungUp(ticket)).await;
         }

@@ -40,6 +40,10 @@ pub struct Metrics {
     pub rooms: Gauge,
     /// Streams published here.
     pub streams: Gauge,
+    /// Publishers that were answered and have not connected.
+    pub connecting: Gauge,
+    /// Warnings of what publishers send, by `kind`.
+    pub stream_warnings: Family<One, Counter>,
     /// Viewers connected or connecting.
     pub viewers: Gauge,
     /// Pipes, by `direction` (`in`, `out`).
@@ -66,6 +70,9 @@ pub struct Metrics {
     pub key_frame_requests: Family<One, Counter>,
     /// Key frames received, by `hop`.
     pub key_frames: Family<One, Counter>,
+    /// Changes of viewers' layers that receiver reports led to, by `direction` (`up`: a higher one is tried,
+    /// `back`: that failed, `down`: the link got worse, `follow`: the publisher's layers changed).
+    pub layer_switches: Family<One, Counter>,
     /// HTTP answers, by `endpoint` and `status`.
     pub http_answers: Family<Two, Counter>,
     /// Whether NATS is connected.
@@ -86,8 +93,24 @@ pub struct Metrics {
     pub log_ready: Gauge,
     /// Events, by `result` (`stored`, `dropped`).
     pub events: Family<One, Counter>,
+    /// Whether the certificate served is the one in the files; 0 without `http.tls` too.
+    pub tls_current: Gauge,
+    /// When the certificate's validity ends, in seconds since 1970; 0 without `http.tls`.
+    pub tls_expires: Gauge,
+    /// Whether the announced host names could be looked up when they last were; 1 where there are none.
+    pub announced_current: Gauge,
     /// Messages waiting in the node's inbox.
     pub inbox_depth: Gauge,
+    /// Questions whether a session may start, by `result` (`allowed`, `denied`, `timeout`, `failed`, `busy`).
+    pub callouts: Family<One, Counter>,
+    /// Fetches of the signing keys, by `result` (`ok`, `failed`).
+    pub jwks_fetches: Family<One, Counter>,
+    /// When the signing keys were last fetched, in seconds since 1970; 0 for never.
+    pub jwks_fetched: Gauge,
+    /// Tokens that are kept out.
+    pub bars: Gauge,
+    /// Sessions that operators ended by asking this node, by `who` (`publisher`, `viewer`).
+    pub kicks: Family<One, Counter>,
     /// Media workers that died.
     pub workers_died: Counter,
     /// Processor time of the process, in parts of all cores.
@@ -113,6 +136,8 @@ impl Metrics {
             registry: Registry::with_prefix("headwater"),
             rooms: Gauge::default(),
             streams: Gauge::default(),
+            connecting: Gauge::default(),
+            stream_warnings: Family::default(),
             viewers: Gauge::default(),
             pipes: Family::default(),
             pipe_ports_used: Gauge::default(),
@@ -126,6 +151,7 @@ impl Metrics {
             reply_seconds: Family::new_with_constructor(seconds),
             key_frame_requests: Family::default(),
             key_frames: Family::default(),
+            layer_switches: Family::default(),
             http_answers: Family::default(),
             nats_connected: Gauge::default(),
             nats_connects: Counter::default(),
@@ -136,7 +162,15 @@ impl Metrics {
             name_shared: Gauge::default(),
             log_ready: Gauge::default(),
             events: Family::default(),
+            tls_current: Gauge::default(),
+            tls_expires: Gauge::default(),
+            announced_current: Gauge::default(),
             inbox_depth: Gauge::default(),
+            callouts: Family::default(),
+            jwks_fetches: Family::default(),
+            jwks_fetched: Gauge::default(),
+            bars: Gauge::default(),
+            kicks: Family::default(),
             workers_died: Counter::default(),
             cpu: Gauge::default(),
         };
@@ -147,6 +181,8 @@ impl Metrics {
         let r = &mut self.registry;
         r.register("rooms", "Rooms carried", self.rooms.clone());
         r.register("streams", "Streams published here", self.streams.clone());
+        r.register("connecting", "Publishers that have not connected yet", self.connecting.clone());
+        r.register("stream_warnings", "Warnings of what publishers send", self.stream_warnings.clone());
         r.register("viewers", "Viewers connected or connecting", self.viewers.clone());
         r.register("pipes", "Pipes to and from other nodes", self.pipes.clone());
         r.register("pipe_ports_used", "Pipe ports in use", self.pipe_ports_used.clone());
@@ -165,6 +201,7 @@ impl Metrics {
         r.register_with_unit("reply", "Time until a reply", Unit::Seconds, self.reply_seconds.clone());
         r.register("key_frame_requests", "Key-frame requests sent upstream", self.key_frame_requests.clone());
         r.register("key_frames", "Key frames received", self.key_frames.clone());
+        r.register("layer_switches", "Changes of layers by receiver reports", self.layer_switches.clone());
         r.register("http_answers", "Answers to publishers and viewers", self.http_answers.clone());
         r.register("nats_connected", "Whether NATS is connected", self.nats_connected.clone());
         r.register("nats_connects", "Times that NATS was connected", self.nats_connects.clone());
@@ -179,7 +216,25 @@ impl Metrics {
         r.register("name_shared", "Whether another process has this node's name", self.name_shared.clone());
         r.register("log_ready", "Whether events are stored in the log", self.log_ready.clone());
         r.register("events", "Events stored in the log, or dropped", self.events.clone());
+        r.register("tls_current", "Whether the certificate in the files is served", self.tls_current.clone());
+        r.register(
+            "tls_expires",
+            "When the certificate ends, in seconds since 1970",
+            self.tls_expires.clone(),
+        );
+        let help = "Whether announced host names could be looked up";
+        r.register("announced_current", help, self.announced_current.clone());
         r.register("inbox_depth", "Messages waiting in the node's inbox", self.inbox_depth.clone());
+        r.register("callouts", "Questions whether a session may start", self.callouts.clone());
+        r.register("jwks_fetches", "Fetches of the signing keys", self.jwks_fetches.clone());
+        r.register_with_unit(
+            "jwks_fetched",
+            "When the signing keys were last fetched, since 1970",
+            Unit::Seconds,
+            self.jwks_fetched.clone(),
+        );
+        r.register("bars", "Tokens that are kept out", self.bars.clone());
+        r.register("kicks", "Sessions that operators ended by this node", self.kicks.clone());
         r.register("workers_died", "Media workers that died", self.workers_died.clone());
         r.register("cpu_ratio", "Processor time, in parts of all cores", self.cpu.clone());
         self

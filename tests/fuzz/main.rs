@@ -2,6 +2,9 @@
 //!
 //! `FUZZ_SECONDS` sets the time (5), `FUZZ_SEED` repeats a run.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods, missing_docs)]
+#![allow(clippy::panic)]
+
+mod offers;
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +18,6 @@ use headwater::protocol::presence::Presence;
 use headwater::protocol::rtp::RtpCapabilitiesFinalized;
 
 const GOLDEN: &str = include_str!("../integration/golden.txt");
-const OFFERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/sdp/offers");
 
 /// A small generator (xorshift64*): a run must be repeatable by its seed.
 struct Dice(u64);
@@ -62,14 +64,6 @@ fn messages() -> Vec<Vec<u8>> {
     GOLDEN.lines().map(hex).collect()
 }
 
-fn offers() -> Vec<Vec<u8>> {
-    let files = std::fs::read_dir(OFFERS).unwrap().map(|file| file.unwrap().path());
-    files
-        .filter(|path| path.extension().is_some_and(|e| e == "sdp"))
-        .map(|path| std::fs::read(path).unwrap())
-        .collect()
-}
-
 fn read_message(bytes: &[u8]) {
     const LIMIT: usize = 65536;
     let _ = codec::decode::<Addressed<EdgeRequest>>(bytes, LIMIT);
@@ -91,12 +85,16 @@ fn read_offer(bytes: &[u8]) {
     }
 }
 
-fn run(what: &str, samples: &[Vec<u8>], read: fn(&[u8])) {
+fn begin(what: &str) -> (Dice, Instant, Duration) {
     let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
     let seed = number("FUZZ_SEED").unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0) | 1;
-    let time = Duration::from_secs(number("FUZZ_SECONDS").unwrap_or(5));
     println!("{what}: FUZZ_SEED={seed}");
-    let (mut dice, started, mut runs) = (Dice(seed), Instant::now(), 0_u64);
+    (Dice(seed), Instant::now(), Duration::from_secs(number("FUZZ_SECONDS").unwrap_or(5)))
+}
+
+fn run(what: &str, samples: &[Vec<u8>], read: fn(&[u8])) {
+    let (mut dice, started, time) = begin(what);
+    let mut runs = 0_u64;
     while started.elapsed() < time {
         let mut bytes = samples[dice.roll() % samples.len()].clone();
         dice.damage(&mut bytes);
@@ -114,5 +112,25 @@ fn damaged_messages_never_panic() {
 
 #[test]
 fn damaged_session_descriptions_never_panic() {
-    run("session descriptions", &offers(), read_offer);
+    run("session descriptions", &offers::recorded(), read_offer);
+}
+
+#[tokio::test]
+async fn damaged_offers_are_refused_or_answered_by_a_real_worker() {
+    let samples = offers::recorded();
+    let mut stages = [
+        offers::Stage::open(include_str!("../../src/http/sdp/offers/chromium-publish.sdp")).await,
+        offers::Stage::open(include_str!("../../src/http/sdp/offers/gstreamer-publish.sdp")).await,
+    ];
+    let (mut dice, started, time) = begin("offers");
+    let (mut runs, mut taken) = (0_u64, 0);
+    while started.elapsed() < time {
+        let sample = samples[dice.roll() % samples.len()].clone();
+        let text = offers::damage_lines(&mut dice, &sample, &samples);
+        let number = dice.roll() % stages.len();
+        taken += stages[number].negotiate(&text).await;
+        runs += 1;
+    }
+    println!("offers: {runs} runs, {taken} taken");
+    assert!(taken > 100, "only {taken} of {runs} were taken");
 }

@@ -240,6 +240,7 @@ async fn who_is_turned_away_at_the_door_is_told_without_what_was_sent() {
     let mut settings = config("guarded", "west", &nats.url());
     settings.events.summary = Duration::from_secs(1);
     settings.auth.tokens = vec![StaticToken {
+        name: None,
         token: "hunter2".into(),
         actions: vec![Action::Publish],
         room: None,

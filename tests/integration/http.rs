@@ -50,7 +50,8 @@ async fn a_whip_session_from_offer_to_end() {
     let created = post(&endpoint, PUBLISH).await;
     assert_eq!(created.status(), 201);
     let location = header(&created, "location");
-    assert!(location.starts_with("http://"), "absolute: {location}");
+    assert!(location.starts_with("/whip/news/main/"), "good for whatever way the client came: {location}");
+    let location = format!("{}{location}", node.public_url());
     assert!(!header(&created, "etag").is_empty());
     assert_eq!(header(&created, "content-type"), "application/sdp");
     assert!(header(&created, "access-control-expose-headers").to_lowercase().contains("location"));
@@ -87,7 +88,7 @@ async fn a_whip_session_from_offer_to_end() {
 
     assert_eq!(send("PATCH", &location, &[("content-type", "text/plain")], "x").await.status(), 415);
     assert_eq!(send("DELETE", &location, &[], "").await.status(), 200);
-    assert_eq!(send("DELETE", &location, &[], "").await.status(), 404);
+    assert_eq!(send("DELETE", &location, &[], "").await.status(), 200, "once more is no fault");
     assert_eq!(send("PATCH", &location, &[("content-type", FRAGMENT)], &trickle).await.status(), 404);
 }
 
@@ -99,6 +100,7 @@ async fn strict_etags_are_asked_for_where_configured() {
     let node = start(settings).await;
     let created = post(&format!("{}/whip/news", node.public_url()), PUBLISH).await;
     let (location, etag) = (header(&created, "location"), header(&created, "etag"));
+    let location = format!("{}{location}", node.public_url());
     let trickle = "m=audio 9 RTP/AVP 0\r\na=mid:0\r\na=end-of-candidates\r\n";
     assert_eq!(send("PATCH", &location, &[("content-type", FRAGMENT)], trickle).await.status(), 428);
     let right = [("content-type", FRAGMENT), ("if-match", etag.as_str())];
@@ -132,11 +134,9 @@ async fn bad_requests_are_told_what_to_do() {
         if status == 409 {
             assert!(!header(&response, "retry-after").is_empty(), "{what}");
         }
-        if status != 413 {
-            let problem = problem(response).await;
-            assert_eq!(problem["status"], status, "{what}");
-            assert!(problem["detail"].as_str().unwrap().len() > 10, "{what}: {problem}");
-        }
+        let problem = problem(response).await;
+        assert_eq!(problem["status"], status, "{what}");
+        assert!(problem["detail"].as_str().unwrap().len() > 10, "{what}: {problem}");
     }
     assert!(crate::support::fleet::room(&node, "news").await.is_none_or(|view| view.counts.transports == 0));
 }
@@ -183,7 +183,7 @@ async fn a_viewer_may_ask_for_a_counter_offer() {
     let headers = [("content-type", "application/sdp"), ("prefer", "counter-offer")];
     let countered = send("POST", &format!("{}/whep/news", node.public_url()), &headers, WATCH).await;
     assert_eq!(countered.status(), 406);
-    assert_eq!(header(&countered, "content-type"), "application/sdp");
+    assert!(header(&countered, "content-type").starts_with("application/sdp; valid-until="));
     assert!(!header(&countered, "location").is_empty());
     let offer = countered.text().await.unwrap();
     assert!(offer.contains("a=sendonly") && offer.contains("transport-wide-cc"), "{offer}");
@@ -195,6 +195,7 @@ async fn static_tokens_allow_what_they_say() {
     let nats = NatsServer::start().await;
     let mut settings = config("origin", "west", &nats.url());
     let token = |text: &str, actions, room: Option<&str>| StaticToken {
+        name: None,
         token: text.into(),
         actions,
         room: room.map(|room| room.parse().unwrap()),
@@ -330,7 +331,7 @@ async fn operators_see_health_metrics_and_rooms_and_may_pause_and_end() {
     paused(false).await;
     crate::support::fleet::plays_on(&viewer).await;
 
-    assert_eq!(send("DELETE", &stream, &allowed, "").await.status(), 204);
+    assert_eq!(send("DELETE", &stream, &allowed, "").await.status(), 200);
     eventually(SOON, "the stream is over at the edge", || async {
         crate::support::fleet::room(&edge, "news").await.is_some_and(|view| view.streams.is_empty())
     })

@@ -6,13 +6,14 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use headwater::client::{Clip, PublishOptions, Publisher};
 use headwater::config::PortRange;
+use headwater::protocol::event::{Event, What};
 
 use crate::support::chaos::ChaosProxy;
-use crate::support::child::free_port;
+use crate::support::events::told;
 use crate::support::fleet::{
     SOON, acquainted, config, heard_of, http, knock, metric, node, plays, post, publish, room, start, watch,
 };
-use crate::support::nats::NatsServer;
+use crate::support::nats::{NatsServer, free_port};
 use crate::support::wait::eventually;
 
 const OFFER: &str = include_str!("../../src/http/sdp/offers/chromium-publish.sdp");
@@ -68,17 +69,28 @@ async fn a_publisher_that_never_connects_is_dropped_and_was_never_live() {
         .await
         .unwrap();
     assert_eq!(response.status(), 201);
-    assert_eq!(metric(&origin, "headwater_streams").await, 1.0);
-    eventually(SOON, "it is dropped", || async { metric(&origin, "headwater_streams").await == 0.0 }).await;
+    assert_eq!(metric(&origin, "headwater_connecting").await, 1.0);
+    assert_eq!(metric(&origin, "headwater_streams").await, 0.0, "it is no stream yet");
+    eventually(SOON, "it is dropped", || async { metric(&origin, "headwater_connecting").await == 0.0 })
+        .await;
+    eventually(SOON, "it is told", || async {
+        let events = told(&origin, "news").await;
+        let named = |event: &Event| match &event.what {
+            What::PublisherRejected(turned) => turned.reason == "never_connected",
+            _ => false,
+        };
+        if events.iter().any(named) { Ok(()) } else { Err(events) }
+    })
+    .await;
     assert_eq!(metric(&origin, "headwater_claims_total{result=\"sent\"}").await, 0.0);
     eventually(SOON, "the room ends", || async { room(&origin, "news").await.is_none() }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_publisher_that_sends_nothing_is_ended() {
+async fn a_publisher_that_vanishes_is_ended() {
     let nats = NatsServer::start().await;
     let mut settings = config("origin", "west", &nats.url());
-    settings.timeouts.publisher_silence = Duration::from_secs(1);
+    settings.timeouts.ice_consent = Duration::from_secs(10);
     let origin = start(settings).await;
     let mut options =
         PublishOptions::new(format!("{}/whip/news", origin.public_url()), Arc::new(Clip::builtin()));
@@ -91,7 +103,25 @@ async fn a_publisher_that_sends_nothing_is_ended() {
     .await;
     // Dropped without a word: nothing more is sent, and no one says goodbye.
     drop(publisher);
-    eventually(SOON, "it is ended", || async { metric(&origin, "headwater_streams").await == 0.0 }).await;
+    eventually(2 * SOON, "it is ended", || async { metric(&origin, "headwater_streams").await == 0.0 }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn publishers_that_do_not_connect_keep_nobody_out() {
+    let nats = NatsServer::start().await;
+    let mut settings = config("origin", "west", &nats.url());
+    settings.limits.streams_per_room = 4;
+    settings.limits.streams = 4;
+    let origin = start(settings).await;
+    for number in 0..12 {
+        let (status, _) = post(&format!("{}/whip/news/half-{number}", origin.public_url()), OFFER).await;
+        assert_eq!(status, 201, "{number}");
+    }
+    assert!(metric(&origin, "headwater_connecting").await <= 4.0, "the oldest gave way");
+    let _publisher = publish(&origin, "news").await;
+    let viewer = watch(&origin, "news").await;
+    plays(&viewer, 3).await;
+    assert_eq!(metric(&origin, "headwater_streams").await, 1.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,14 +173,14 @@ async fn of_thirty_cold_joins_at_once_no_more_get_in_than_may() {
 }
 
 /// A viewer's offer of Opus and of this video codec, numbered from this payload type on.
-fn offer_of(codec: &str, payload_type: usize) -> String {
+fn offer_of(audio: &str, video: &str, payload_type: usize) -> String {
     let mut kind = None;
     let mut lines = Vec::new();
     for line in include_str!("../../src/http/sdp/offers/chromium-watch.sdp").lines() {
         if let Some(media) = line.strip_prefix("m=") {
             let (number, name, first) = match media.starts_with("audio") {
-                true => (payload_type, "opus/48000/2", "audio"),
-                false => (payload_type + 1, codec, "video"),
+                true => (payload_type, audio, "audio"),
+                false => (payload_type + 1, video, "video"),
             };
             kind = Some(format!("a=rtpmap:{number} {name}"));
             lines.push(format!("m={first} 9 UDP/TLS/RTP/SAVPF {number}"));
@@ -175,14 +205,13 @@ async fn offers_that_come_to_nothing_leave_nothing() {
     let before = room(&origin, "news").await.unwrap().counts;
     let url = format!("{}/whep/news", origin.public_url());
     for payload_type in (40..80).step_by(2) {
-        // Its sound could be served, by a router that numbers it so; its picture can't.
-        let (status, _) = post(&url, &offer_of("VP9/90000", payload_type)).await;
+        let (status, _) = post(&url, &offer_of("G722/8000", "VP9/90000", payload_type)).await;
         assert_eq!(status, 422, "{payload_type}");
     }
     let after = room(&origin, "news").await.unwrap().counts;
     assert_eq!((before.routers, before.producers), (after.routers, after.producers), "{after:?}");
     // And whoever numbers payload types in a way of its own still gets in.
-    let (status, _) = post(&url, &offer_of("VP8/90000", 100)).await;
+    let (status, _) = post(&url, &offer_of("opus/48000/2", "VP8/90000", 100)).await;
     assert_eq!(status, 201);
     plays(&watch(&origin, "news").await, 3).await;
 }

@@ -82,6 +82,7 @@ async fn late_and_unknown_messages_change_nothing() {
         token: unknown_token(),
         number: 1,
         streams: ["main".parse().unwrap()].into(),
+        viewers: [].into(),
         pipe: None,
     };
     let answer = stranger.ask_origin::<Joined>(edge.peer(), join).await;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::support::browser::Browser;
 use crate::support::fleet::{SOON, heard_of, node, publish, room};
 use crate::support::nats::NatsServer;
+use crate::support::player::PLAIN_PLAYER;
 use crate::support::wait::eventually;
 
 const MEDIA: Duration = Duration::from_secs(30);
@@ -67,27 +68,6 @@ async fn a_browser_publishes_layers_and_they_cross_the_pipe() {
     assert_eq!(video.encodings, 3, "{view:?}");
 }
 
-/// A player that knows nothing of us: an offer, an answer, and no more (as many WHEP players do).
-const PLAIN_PLAYER: &str = r"
-    window.play = async (url) => {
-        const pc = new RTCPeerConnection();
-        pc.addTransceiver('audio', { direction: 'recvonly' });
-        pc.addTransceiver('video', { direction: 'recvonly' });
-        const video = document.createElement('video');
-        video.muted = true; video.autoplay = true; document.body.append(video);
-        const stream = new MediaStream();
-        pc.ontrack = ({ track }) => { stream.addTrack(track); video.srcObject = stream; };
-        await pc.setLocalDescription();
-        const answer = await fetch(url, {
-            method: 'POST', body: pc.localDescription.sdp, headers: { 'Content-Type': 'application/sdp' },
-        });
-        if (answer.status !== 201) throw new Error(await answer.text());
-        await pc.setRemoteDescription({ type: 'answer', sdp: await answer.text() });
-        window.frames_ = () => video.getVideoPlaybackQuality().totalVideoFrames;
-    };
-    undefined
-";
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plain_whep_player_watches_and_goes_on_with_the_next_publication() {
     let nats = NatsServer::start().await;
@@ -98,7 +78,7 @@ async fn a_plain_whep_player_watches_and_goes_on_with_the_next_publication() {
     let browser = Browser::start().await;
     let page = browser.page(&edge.public_url()).await;
     let _: () = page.eval(PLAIN_PLAYER).await;
-    let _: () = page.eval(&format!("window.play('{}/whep/show')", edge.public_url())).await;
+    let _: String = page.eval(&format!("window.play('{}/whep/show')", edge.public_url())).await;
     page.wait_for("window.frames_() > 20", MEDIA).await;
     first.stop().await.unwrap();
     eventually(SOON, "the stream ends at the edge", || async {
@@ -129,7 +109,7 @@ async fn every_codec_crosses_the_pipe() {
         // A player that numbers payload types in its own way gets it as well.
         let page = browser.page(&edge.public_url()).await;
         let _: () = page.eval(PLAIN_PLAYER).await;
-        let _: () = page.eval(&format!("window.play('{}/whep/{codec}')", edge.public_url())).await;
+        let _: String = page.eval(&format!("window.play('{}/whep/{codec}')", edge.public_url())).await;
         page.wait_for("window.frames_() > 10", MEDIA).await;
     }
 }

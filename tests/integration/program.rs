@@ -5,10 +5,10 @@ use std::process::Output;
 
 use tokio::process::Command;
 
-use crate::support::child::{ChildNode, free_port};
+use crate::support::child::ChildNode;
 use crate::support::fleet::{SOON, acquainted, heard_of, node, plays, publish, watch};
 use crate::support::monitors;
-use crate::support::nats::NatsServer;
+use crate::support::nats::{NatsServer, free_port};
 use crate::support::wait::eventually;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_headwater");

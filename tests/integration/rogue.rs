@@ -35,11 +35,12 @@ fn permissions() -> String {
                 publish: [
                     "room.*.edge.*", "room.*.origin.*", "room.*.stream.*.{name}", "node.{name}.presence",
                     "node.*.directory", "room.*.event.{name}", "node.{name}.event",
+                    "node.*.gate", "node.{name}.bars", "auth.publish", "auth.watch",
                     "$JS.API.STREAM.INFO.HEADWATER_EVENTS", "$JS.API.STREAM.CREATE.HEADWATER_EVENTS"
                 ]
                 subscribe: [
                     "room.*.edge.{name}", "room.*.origin.{name}", "room.*.stream.*.*", "node.*.presence",
-                    "node.{name}.directory", "_INBOX_{name}.>", "$SRV.>"
+                    "node.{name}.directory", "node.{name}.gate", "node.*.bars", "_INBOX_{name}.>", "$SRV.>"
                 ]
                 allow_responses: {{ max: 1, expires: "10s" }}
             }} }}"#
@@ -171,6 +172,7 @@ async fn leaves_for_nobody_else(rogue: &Rogue, edge: &Node, origin: &Node) {
         token: Token(Uuid::new_v4()),
         number: 1,
         streams: ["main".parse().unwrap()].into(),
+        viewers: [].into(),
         pipe: None,
     };
     let _ = rogue.ask_origin::<Joined>(origin.peer(), join).await;

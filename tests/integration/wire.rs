@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use headwater::protocol::admission::{Action, Authorize, Opaque, Verdict};
 use headwater::protocol::claim::{Claim, ClaimedProducer, EndReason, StreamState};
 use headwater::protocol::codec::{self, Addressed, Reply};
 use headwater::protocol::directory::{Claims, GetClaims, Place, Whose};
@@ -11,7 +12,11 @@ use headwater::protocol::edge::{
     Done, EdgeReply, EdgeRequest, GetRemoteRouterInfo, PausePipeProducer, RemotePipeTransport,
     RemoteRouterInfo, ResumePipeProducer,
 };
-use headwater::protocol::event::{About, Event};
+use headwater::protocol::event::{About, Event, ViewerId};
+use headwater::protocol::gate::{
+    Bar, BarsDigest, BarsPage, EndedSession, GateReply, GateRequest, GetBars, Kick, Kicked, SetBars,
+    TokenKey, Whom,
+};
 use headwater::protocol::ids::{Incarnation, Peer, PipeId, ProducerId, PublicationId, RouterId, Token};
 use headwater::protocol::origin::{
     CarriedProducer, CarriedStream, Join, Joined, Leave, OriginReply, OriginRequest, PipeHeld,
@@ -90,11 +95,17 @@ fn origin(request: impl Into<OriginRequest>) -> String {
     addressed::<OriginRequest>(request.into())
 }
 
+fn gate(request: GateRequest) -> String {
+    addressed::<GateRequest>(request)
+}
+
 fn events() -> impl Iterator<Item = (&'static str, String)> {
     one_of_each(&peer(), uuid).into_iter().map(|what| {
         let name = what.name();
         let subject = match name.split_once('.') {
-            Some(("node" | "limit" | "worker" | "events", _)) => About::Node("west-1".parse().unwrap()),
+            Some(("node" | "limit" | "worker" | "events" | "token", _)) => {
+                About::Node("west-1".parse().unwrap())
+            }
             _ => About::Room("ch-11".parse().unwrap()),
         };
         let time = "2026-01-02T03:04:05.678Z".parse().unwrap();
@@ -134,6 +145,19 @@ fn messages() -> BTreeMap<&'static str, String> {
         }],
         path: Vec::new(),
         started_at: "2026-01-02T03:04:05Z".parse().unwrap(),
+    };
+    let bar = Bar {
+        token: TokenKey::Id("t-42".to_owned()),
+        until: "2026-01-02T03:04:05Z".parse().unwrap(),
+        lifted: false,
+        version: 1,
+    };
+    let ended = EndedSession {
+        node: "west-1".parse().unwrap(),
+        room_id: room(),
+        stream: "main".parse().unwrap(),
+        viewer: Some(ViewerId(uuid(9))),
+        token: Some(bar.token.clone()),
     };
     let place = || Place { room_id: room(), stream: "main".parse().unwrap(), origin: Incarnation(uuid(1)) };
     let requests = BTreeMap::from([
@@ -218,6 +242,7 @@ fn messages() -> BTreeMap<&'static str, String> {
                 token,
                 number: 1,
                 streams: ["main".parse().unwrap()].into(),
+                viewers: [("main".parse().unwrap(), 40)].into(),
                 pipe: Some(PipeHeld {
                     pipe_id: pipe,
                     revision: 6,
@@ -235,6 +260,7 @@ fn messages() -> BTreeMap<&'static str, String> {
                     stream: "main".parse().unwrap(),
                     publication,
                     path: Vec::new(),
+                    viewers: 1_000,
                     producers: vec![carried],
                 }],
             })),
@@ -261,6 +287,37 @@ fn messages() -> BTreeMap<&'static str, String> {
                 next: Some(place()),
             }),
         ),
+        (
+            "authorize",
+            hex(&Authorize {
+                node: "west-1".parse().unwrap(),
+                action: Action::Publish,
+                room_id: room(),
+                stream: "main".parse().unwrap(),
+                claims: serde_json::json!({"sub": "ada", "actions": ["publish"]}).as_object().cloned(),
+                token_name: Some("desk".to_owned()),
+                token: Some(Opaque("opaque".to_owned())),
+                address: Some(ip),
+                user_agent: Some("OBS".to_owned()),
+            }),
+        ),
+        (
+            "authorize.reply",
+            hex(&Verdict {
+                allow: false,
+                reason: Some("not paid".to_owned()),
+                expires_at: Some("2026-01-02T03:04:05Z".parse().unwrap()),
+            }),
+        ),
+        ("kick", gate(GateRequest::Kick(Kick { room_id: room(), whom: Whom::Viewer(ViewerId(uuid(9))) }))),
+        ("kick.reply", reply(GateReply::Kicked(Kicked { ended: vec![ended] }))),
+        ("setBars", gate(GateRequest::SetBars(SetBars { bars: vec![bar.clone()] }))),
+        ("getBars", gate(GateRequest::GetBars(GetBars { after: Some(bar.token.clone()) }))),
+        (
+            "getBars.reply",
+            reply(GateReply::Bars(BarsPage { next: Some(bar.token.clone()), bars: vec![bar] })),
+        ),
+        ("bars", hex(&BarsDigest { from: peer(), count: 3, digest: 0x0123_4567_89ab_cdef })),
         (
             "presence",
             hex(&Presence {

@@ -72,6 +72,9 @@ impl Flow {
     }
 }
 
+/// Bytes of the checks and reports that come from whoever lives, whether it is muted or not.
+const CHECK: u64 = 20;
+
 impl World {
     /// A pipe end of its own port; others are told where it is, which may be wrong.
     pub fn pipe_end(&mut self, mid: Mid, pid: Pid, id: &RoomId, room: &Room, pipe: PipeId) -> PipeEnd {
@@ -103,8 +106,16 @@ impl World {
                 if room.media.dead {
                     continue;
                 }
-                for uplink in room.media.uplinks.values_mut() {
+                for (session, viewer) in &mut room.media.viewers {
+                    if self.clients[viewer.client].has(*session) {
+                        viewer.received += CHECK;
+                    }
+                }
+                for (session, uplink) in &mut room.media.uplinks {
                     let client = &self.clients[uplink.client];
+                    if client.has(*session) {
+                        uplink.received += CHECK;
+                    }
                     if uplink.up != Some(true) || !client.is_up() {
                         continue;
                     }

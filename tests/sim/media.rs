@@ -8,7 +8,8 @@ use std::time::Duration;
 use headwater::protocol::edge::CreatePipeProducer;
 use headwater::protocol::ids::{PipeId, ProducerId, RoomId, SessionId};
 use headwater::protocol::media::{
-    Measured, MediaError, PipeEnd, PipeFlow, Piped, ProducerInfo, Sent, TransportInfo, UplinkFlow,
+    Measured, MediaError, Medium, PipeEnd, PipeFlow, Piped, ProducerFlow, ProducerInfo, SessionFlow,
+    TransportInfo, UplinkFlow,
 };
 use headwater::protocol::rtp::{
     DtlsParameters, DtlsRole, IceParameters, MediaKind, MimeTypeAudio, MimeTypeVideo, RtpCodecParameters,
@@ -40,6 +41,8 @@ pub struct Uplink {
     pub up: Option<bool>,
     pub bytes: u64,
     pub bitrate: u64,
+    /// Anything that arrived on its connection: media, or but checks.
+    pub received: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -56,6 +59,8 @@ pub struct Watcher {
     pub shows: BTreeMap<MediaKind, ProducerId>,
     pub up: Option<bool>,
     pub bytes: u64,
+    /// Anything that arrived on its connection.
+    pub received: u64,
 }
 
 #[derive(Debug)]
@@ -233,7 +238,8 @@ impl RoomMedia {
     ) -> Result<(TransportInfo, Vec<ProducerInfo>), MediaError> {
         self.alive()?;
         let infos = producers.iter().map(|own| info(own.id, own.codec, own.paused)).collect();
-        self.uplinks.insert(session, Uplink { client, producers, up: None, bytes: 0, bitrate: 0 });
+        self.uplinks
+            .insert(session, Uplink { client, producers, up: None, bytes: 0, bitrate: 0, received: 0 });
         Ok((transport(session), infos))
     }
 
@@ -248,9 +254,9 @@ impl RoomMedia {
         session: SessionId,
         client: ClientId,
         sources: &[ProducerInfo],
-    ) -> Result<(TransportInfo, Vec<Sent>), MediaError> {
+    ) -> Result<(TransportInfo, Vec<Medium>), MediaError> {
         self.alive()?;
-        let viewer = Watcher { client, shows: BTreeMap::new(), up: None, bytes: 0 };
+        let viewer = Watcher { client, shows: BTreeMap::new(), up: None, bytes: 0, received: 0 };
         self.viewers.insert(session, viewer);
         if let Err(error) = self.show(session, sources) {
             self.viewers.remove(&session);
@@ -394,10 +400,19 @@ impl RoomMedia {
         if self.dead {
             return measured;
         }
+        // Audio and video, each with a key frame all the time.
+        let brought =
+            |bytes: u64| ProducerFlow { bytes, key_frames: bytes / VIDEO, ..ProducerFlow::default() };
         for (session, uplink) in &self.uplinks {
-            let flow = UplinkFlow { bytes: uplink.bytes, bitrate: uplink.bitrate, key_frame_requests: 0 };
-            measured.uplinks.insert(*session, flow);
-            measured.producers.extend(uplink.producers.iter().map(|own| (own.id, own.bytes)));
+            let passing = SessionFlow { received: uplink.received, sent: 0 };
+            measured.sessions.insert(*session, passing);
+            let bytes = UplinkFlow { bytes: uplink.bytes, bitrate: uplink.bitrate, ..UplinkFlow::default() };
+            measured.uplinks.insert(*session, bytes);
+            measured.producers.extend(uplink.producers.iter().map(|own| (own.id, brought(own.bytes))));
+        }
+        for (session, viewer) in &self.viewers {
+            let passing = SessionFlow { received: viewer.received, sent: viewer.bytes };
+            measured.sessions.insert(*session, passing);
         }
         for (pipe, outlet) in &self.outlets {
             let flow = PipeFlow {
@@ -412,7 +427,9 @@ impl RoomMedia {
             let flow =
                 PipeFlow { bytes_received: inlet.bytes, bitrate: inlet.bitrate, ..PipeFlow::default() };
             measured.inlets.insert(*pipe, flow);
-            measured.producers.extend(inlet.producers.iter().map(|(id, received)| (*id, received.bytes)));
+            measured
+                .producers
+                .extend(inlet.producers.iter().map(|(id, received)| (*id, brought(received.bytes))));
         }
         measured
     }

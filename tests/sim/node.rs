@@ -76,6 +76,8 @@ impl Machine {
         config.node.roles.clone_from(&plan.roles);
         config.media.takeover_pause = plan.takeover_pause;
         config.timeouts.drain = Duration::from_secs(10);
+        // What is left is looked for soon after the end of a story.
+        config.timeouts.ice_consent = Duration::from_secs(15);
         Self {
             mid,
             name: config.node.name.clone(),

@@ -316,7 +316,8 @@ impl World {
             Effect::Summarize(summary, _) => {
                 self.record(pid, id, headwater::protocol::event::What::RoomSummary(summary));
             }
-            Effect::Release(_) | Effect::LimitHit(_) | Effect::Count(_) => {}
+            Effect::Seat(session) => return Some(Input::Done(Done::Seated(session, true))),
+            Effect::Inspect(..) | Effect::Release(_) | Effect::LimitHit(_) | Effect::Count(_) => {}
             media => return self.carry_media(pid, id, room, media).map(Input::Done),
         }
         None

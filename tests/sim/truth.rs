@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use headwater::protocol::claim::{Claim, EndReason};
-use headwater::protocol::event::What;
+use headwater::protocol::event::{StreamEnded, What};
 use headwater::protocol::ids::{Incarnation, ProducerId, PublicationId, RoomId, StreamName};
 use headwater::room::core::Effect;
 
@@ -157,6 +157,7 @@ impl World {
                 }
             }
             What::StreamEnded(it) => {
+                self.ends_a_living(id, room, it);
                 self.tell(|| {
                     format!("{} ends {}/{}: {}", self.nodes[pid].name(), id, it.stream, it.reason.as_str())
                 });
@@ -165,6 +166,24 @@ impl World {
                 own.filter(|own| own.id == it.publication).for_each(|own| own.ended = Some(now));
             }
             _ => {}
+        }
+    }
+
+    /// A publisher is ended for its connection: then that must be gone, however long it is muted.
+    fn ends_a_living(&mut self, id: &RoomId, room: &Room, it: &StreamEnded) {
+        if !matches!(it.reason, EndReason::Disconnected | EndReason::Silent) {
+            return;
+        }
+        let stream = (id.clone(), it.stream.clone());
+        let Some(client) =
+            self.truth.live(&stream).find(|own| own.id == it.publication).map(|own| own.client)
+        else {
+            return;
+        };
+        let mut sessions = room.media.uplinks.iter().filter(|(_, uplink)| uplink.client == client);
+        if sessions.any(|(session, _)| self.clients[client].has(*session)) {
+            let why = format!("{id}/{} is ended though its publisher is connected", it.stream);
+            self.breaks("stays", why);
         }
     }
 

@@ -8,7 +8,7 @@ use headwater::protocol::media::{MediaError, ProducerInfo, TransportInfo};
 use headwater::protocol::presence::Role;
 use headwater::protocol::rtp::MediaKind;
 use headwater::room::RoomError;
-use headwater::room::core::{Input, PublishRequest, WatchRequest};
+use headwater::room::core::{Input, Pass, PublishRequest, WatchRequest};
 
 use crate::media::{Codec, Produced, RoomMedia, dtls};
 use crate::plan;
@@ -80,6 +80,11 @@ impl Client {
         matches!(self.state, Where::Up(..))
     }
 
+    /// Whether this is the session that it has.
+    pub fn has(&self, session: SessionId) -> bool {
+        matches!(self.state, Where::Up(_, _, own) if own == session)
+    }
+
     pub fn pid(&self) -> Option<Pid> {
         match self.state {
             Where::Asking(pid) => pid,
@@ -125,11 +130,12 @@ impl World {
         }
     }
 
-    /// The server finds out: by the farewell of its DTLS, or because consent is no longer given.
+    /// The server finds out: by the farewell of its DTLS, or because nothing arrives any more.
     fn vanish_after(&mut self, pid: Pid, room: RoomId, life: u64, session: SessionId) {
-        let says_so = self.dice.chance(70);
-        let after = if says_so { self.dice.millis(10, 100) } else { self.dice.millis(19_000, 21_000) };
-        self.later(after, Event::Vanishes(pid, room, life, session));
+        if self.dice.chance(70) {
+            let after = self.dice.millis(10, 100);
+            self.later(after, Event::Vanishes(pid, room, life, session));
+        }
     }
 
     fn try_after(&mut self, id: ClientId, after: Duration) {
@@ -179,8 +185,14 @@ impl World {
         }
         let (room, stream) = (client.room.clone(), client.stream.clone());
         let knock = if client.publishes {
-            let request =
-                PublishRequest { session, stream, offered: Vec::new(), dtls: dtls(), ufrag: String::new() };
+            let request = PublishRequest {
+                session,
+                stream,
+                offered: Vec::new(),
+                dtls: dtls(),
+                ufrag: String::new(),
+                pass: Pass::default(),
+            };
             Knock::Publish(request, id, epoch)
         } else {
             let request = WatchRequest {
@@ -190,6 +202,7 @@ impl World {
                 dtls: Some(dtls()),
                 ufrag: String::new(),
                 trace: crate::room::trace(),
+                pass: Pass::default(),
             };
             Knock::Watch(request, id, epoch)
         };
@@ -216,6 +229,12 @@ impl World {
         client.epoch += 1;
         client.state = Where::Connecting(pid, life, session);
         let (room, epoch) = (client.room.clone(), client.epoch);
+        if client.publishes && self.dice.chance(3) {
+            // Its packets don't get through: it never connects, and tries anew after a while.
+            let after = self.dice.millis(2_000, 20_000);
+            self.later(after, Event::Loses(id, epoch));
+            return true;
+        }
         let after = self.dice.millis(40, 400);
         self.later(after, Event::Connects(pid, room, life, session, id, epoch));
         true

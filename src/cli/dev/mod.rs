@@ -1,6 +1,5 @@
 //! `headwater dev`: a whole fleet on this machine.
 
-mod nats;
 mod table;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
@@ -11,12 +10,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use super::nats::NatsServer;
 use super::{elapsed, interrupted, quiet_log};
 use crate::client::{Clip, Player, PublishOptions, Publisher, WatchOptions};
 use crate::config::{Config, Storage};
 use crate::monitor::Monitor;
 use crate::node::Node;
-use nats::NatsChild;
 use table::Table;
 
 /// Flags of `headwater dev`.
@@ -56,9 +55,13 @@ impl Args {
         let (nats, url) = match &self.nats {
             Some(url) => (None, url.clone()),
             None => {
-                let child = NatsChild::start(self.nats_server.as_deref(), self.store.as_deref()).await?;
-                let url = child.url();
-                (Some(child), url)
+                let program = self.nats_server.as_deref();
+                let server = match &self.store {
+                    Some(store) => NatsServer::start(program, store, NatsServer::any_port()?).await?,
+                    None => NatsServer::start_temporary(program).await?,
+                };
+                let url = server.url();
+                (Some(server), url)
             }
         };
         let mut nodes = Vec::new();
@@ -73,7 +76,9 @@ impl Args {
             node.stop().await;
         }
         monitor.stop().await;
-        drop(nats);
+        if let Some(nats) = nats {
+            nats.stop().await;
+        }
         result
     }
 

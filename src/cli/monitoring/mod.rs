@@ -57,7 +57,7 @@ impl Connect {
     }
 }
 
-fn address(text: &str) -> Result<Url, String> {
+pub(super) fn address(text: &str) -> Result<Url, String> {
     match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
         _ => Err("it must begin with http:// or https://".to_owned()),

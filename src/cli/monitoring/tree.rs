@@ -86,7 +86,13 @@ fn stream(stream: &StreamTree, now: DateTime<Utc>) -> Vec<Line> {
     let head = Line::default()
         .with(Tone::Strong, stream.stream.to_string())
         .with(Tone::Plain, format!("  {}", words.join("  ")));
-    let mut lines = vec![head];
+    let muted = if stream.muted { "  muted: no media comes from its publisher" } else { "" };
+    let mut lines = vec![head.with(Tone::Warning, muted)];
+    for warning in &stream.warnings {
+        let since = format!("  for {}  ", age(warning.since, now));
+        let line = Line::default().with(Tone::Warning, format!("! {}", warning.kind.as_str()));
+        lines.push(line.with(Tone::Faint, since).with(Tone::Plain, plain(&warning.detail)));
+    }
     if let Some(tree) = &stream.tree {
         branch(&mut lines, tree, &Place::root());
     }
@@ -197,6 +203,7 @@ mod tests {
     use super::super::line::plain;
     use super::super::sample;
     use super::*;
+    use crate::protocol::event::{Warning, WarningKind};
 
     fn drawn(view: &RoomView) -> String {
         plain(&room(view, sample::now()))
@@ -218,6 +225,19 @@ west-1  origin  in west  2.1 Mbit/s  3 viewers
             text.starts_with("demo  live  10 viewers, 1 waiting\n40 viewers joined, 30 left, 12 at most;"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_muted_stream_and_what_its_publisher_does_wrong_stand_with_it() {
+        let mut view = sample::room();
+        let stream = &mut view.streams[0];
+        stream.muted = true;
+        let (kind, detail) = (WarningKind::NoKeyFrame, "no key frame came".to_owned());
+        stream.warnings =
+            vec![Warning { kind, since: sample::now() - chrono::TimeDelta::minutes(2), detail }];
+        let text = drawn(&view);
+        assert!(text.contains("video/VP8 ×3  muted: no media comes from its publisher\n"), "{text}");
+        assert!(text.contains("\n! no_key_frame  for 2m  no key frame came\nwest-1  origin"), "{text}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
-// How the video of a publisher is encoded: codec order, layers, bitrates.
+// How the media of a publisher is encoded: codec order, layers, bitrates.
 
 const SMALLEST_BITRATE = 80_000;
+const USUAL_BITRATE = 2_500_000;
 
 /** Share of the whole bitrate and the scale of each simulcast layer, lowest first as browsers expect. */
 const LAYERS = [
@@ -16,29 +17,34 @@ export function codecs() {
   return [...new Set(all.map(({ mimeType }) => mimeType.split('/')[1]))].filter((name) => !helpers.test(name));
 }
 
-/** `sendEncodings` for a whole bitrate in bits per second. */
+/** `sendEncodings` for a whole bitrate in bits per second; what is not given is the browser's choice. */
 export function encodings({ simulcast, codec, bitrate, fps }) {
-  if (!simulcast) return [{ maxBitrate: bitrate, maxFramerate: fps }];
+  const rate = fps ? { maxFramerate: fps } : {};
+  if (!simulcast) return [{ ...(bitrate ? { maxBitrate: bitrate } : {}), ...rate }];
   // VP9 and AV1 would make spatial layers of one stream unless told that each encoding stands alone.
   const alone = ['VP9', 'AV1'].includes(codec) ? { scalabilityMode: 'L1T1' } : {};
   return LAYERS.map(({ rid, scaleResolutionDownBy, share }) => ({
     rid,
     scaleResolutionDownBy,
-    maxBitrate: Math.max(SMALLEST_BITRATE, Math.round(bitrate * share)),
-    maxFramerate: fps,
+    maxBitrate: Math.max(SMALLEST_BITRATE, Math.round((bitrate ?? USUAL_BITRATE) * share)),
+    ...rate,
     ...alone,
   }));
 }
 
-/** Adds the tracks of a stream to a peer connection, ready to offer. */
-export function send(pc, stream, { simulcast, codec, bitrate, fps }) {
+/** Whether the sound of a stream has two channels, as far as the browser says. */
+export function isStereo(stream) {
   const [audio] = stream.getAudioTracks();
-  const [video] = stream.getVideoTracks();
-  if (audio) pc.addTransceiver(audio, { direction: 'sendonly', streams: [stream] });
-  if (!video) return;
-  const sendEncodings = encodings({ simulcast, codec, bitrate, fps });
-  const transceiver = pc.addTransceiver(video, { direction: 'sendonly', streams: [stream], sendEncodings });
-  prefer(transceiver, codec);
+  return Boolean(audio) && audio.getSettings().channelCount !== 1;
+}
+
+/** Adds the tracks of a stream to a peer connection, ready to offer. */
+export function send(pc, stream, { video, audio }) {
+  const [sound] = stream.getAudioTracks();
+  const [picture] = stream.getVideoTracks();
+  const add = (track, sendEncodings) => pc.addTransceiver(track, { direction: 'sendonly', streams: [stream], sendEncodings });
+  if (sound) add(sound, audio.bitrate ? [{ maxBitrate: audio.bitrate }] : []);
+  if (picture) prefer(add(picture, encodings(video)), video.codec);
 }
 
 function prefer(transceiver, codec) {

@@ -28,3 +28,13 @@ export function span(since, now) {
   if (elapsed < 3600) return `${Math.floor(elapsed / 60)} min`;
   return `${Math.floor(elapsed / 3600)} h ${Math.floor((elapsed % 3600) / 60)} min`;
 }
+
+/** How many watch a stream: all over the fleet, and here; '' where the node doesn't know. */
+export function viewers({ viewers: all, viewersHere: here }) {
+  if (!known(all)) return '';
+  const count = all === 1 ? '1 viewer' : `${all} viewers`;
+  return here < all && here > 0 ? `${count}, ${here} of them here` : count;
+}
+
+/** Texts side by side, without those that are empty. */
+export const beside = (...texts) => texts.filter(Boolean).join(' · ');

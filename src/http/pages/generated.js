@@ -21,7 +21,7 @@ export function generated({ width, height, fps, label }) {
 }
 
 function pictureTrack(options) {
-  const worker = new Worker('/assets/picture-worker.js', { type: 'module' });
+  const worker = new Worker(new URL('picture-worker.js', import.meta.url), { type: 'module' });
   if ('MediaStreamTrackGenerator' in window) {
     const track = new MediaStreamTrackGenerator({ kind: 'video' });
     const { writable } = track;

@@ -1,5 +1,6 @@
 // The landing page: choose a room and a stream, then publish or watch.
 
+import { beside, viewers } from './format.js';
 import { status } from './node.js';
 import { address, place } from './place.js';
 import { checkNames, el, header, set, state } from './ui.js';
@@ -51,8 +52,8 @@ function go(event) {
     form.querySelector('[aria-invalid="true"]').focus();
     return;
   }
-  const page = event.submitter?.value === 'publish' ? '/publish' : '/watch';
-  const more = page === '/watch' ? { autostart: '1' } : {};
+  const page = event.submitter?.value === 'publish' ? 'publish' : 'watch';
+  const more = page === 'watch' ? { autostart: '1' } : {};
   location.assign(address(page, chosen(), more) + location.hash);
 }
 
@@ -71,7 +72,7 @@ function look(delay) {
     if (now.room !== asked.room || now.stream !== asked.stream) return;
     if (!found) tell('unknown', 'This node does not answer.');
     else if (!found.live) tell('off', 'Nobody is publishing here yet.');
-    else tell('on', `Live from ${(found.origin ?? found.node).name} · ${found.viewers === 1 ? '1 viewer' : `${found.viewers} viewers`}`);
+    else tell('on', beside(`Live from ${(found.origin ?? found.node).name}`, viewers(found)));
     look(REFRESH_MS);
   }, delay);
 }

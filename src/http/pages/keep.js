@@ -35,17 +35,15 @@ export function pause(seconds, signal) {
  * Runs until the signal aborts or a problem is final (then rejects with it).
  *
  * - `open(signal)` resolves with a new `Session`
- * - `on.opening(again)`, `on.open(session)`, `on.connected(session)`, `on.healing()`
+ * - `on.open(session)`, `on.connected(session)`, `on.healing()`
  * - `on.lost(problem, seconds)`: the next attempt starts after `seconds`
  */
 export async function keep({ open, on, signal }) {
   let failures = 0;
-  let again = false;
   for (;;) {
     let session;
     let since = null;
     try {
-      on.opening(again);
       session = await open(signal);
       on.open(session);
       await session.connected(CONNECT_LIMIT_MS, signal);
@@ -61,9 +59,8 @@ export async function keep({ open, on, signal }) {
       if (!(error instanceof Problem) || error.final) throw error;
       if (since !== null && performance.now() - since > STEADY_MS) failures = 0;
       const seconds = error.retryAfter === null ? backoff(failures) : Math.max(SHORTEST_S, error.retryAfter);
-      // 409 is an answer, not a failure: the node is well, the stream is just not ready.
+      // 409 is an answer, not a failure: the server is well, the stream is just not ready.
       failures = error.status === 409 ? 0 : failures + 1;
-      again = true;
       on.lost(error, seconds);
       try {
         await pause(seconds, signal);
@@ -78,7 +75,7 @@ async function untilLost(session, on, signal) {
   for (;;) {
     const why = await session.lost(signal);
     if (why === 'ended') {
-      throw new Problem({ title: 'The node ended the session', detail: 'The node ended the session.' });
+      throw new Problem({ title: 'The server ended the session', detail: 'The server ended the session.' });
     }
     on.healing();
     const limit = AbortSignal.any([signal, AbortSignal.timeout(HEAL_LIMIT_MS)]);
@@ -87,7 +84,7 @@ async function untilLost(session, on, signal) {
       await session.connected(HEAL_LIMIT_MS, limit);
     } catch {
       signal.throwIfAborted();
-      throw new Problem({ title: 'The media connection was lost', detail: 'The media connection to the node was lost.' });
+      throw new Problem({ title: 'The media connection was lost', detail: 'The media connection to the server was lost.' });
     }
     on.connected(session);
   }

@@ -1,5 +1,6 @@
 // What this node says about itself and about a stream.
 
+import { here } from './place.js';
 import { request } from './problem.js';
 
 const POLL_MS = 2_000;
@@ -7,7 +8,7 @@ const POLL_MS = 2_000;
 /** `{ name, region, version }` of the node that serves this page, or null. */
 export async function node() {
   try {
-    return await (await request('/api/node')).json();
+    return await (await request(here('api/node'))).json();
   } catch {
     return null;
   }
@@ -15,7 +16,7 @@ export async function node() {
 
 /** Status of one stream; rejects with a `Problem`. */
 export async function status({ room, stream }, signal) {
-  return (await request(`/api/status/${room}/${stream}`, { signal })).json();
+  return (await request(here(`api/status/${room}/${stream}`), { signal })).json();
 }
 
 /** Calls `seen(status or null)` every 2 s while the page is visible; null when the node does not answer. */

@@ -1,5 +1,11 @@
 // Which room and stream a page is about, and the token that opens it.
 
+/** Where this node's pages begin: behind a proxy, that may be below the root. */
+const base = new URL('..', import.meta.url);
+
+/** The address of something on this node, such as `whep/news`. */
+export const here = (path) => new URL(path, base).href;
+
 const NAME = /^[A-Za-z0-9_-]{1,64}$/;
 
 /** Why `name` cannot name a room or stream; null when it can. */
@@ -30,7 +36,7 @@ export function place() {
 
 /** Address of a page for a room and stream; `more` are further query parameters. */
 export function address(page, { room, stream }, more = {}) {
-  const url = new URL(page, location.origin);
+  const url = new URL(page, base);
   url.searchParams.set('room', room);
   if (stream !== 'main') url.searchParams.set('stream', stream);
   for (const [name, value] of Object.entries(more)) url.searchParams.set(name, value);

@@ -1,79 +1,58 @@
-// The video of the watch page and its controls.
+// Plays one stream by WHEP, from any server that speaks it.
 
-import { el, set } from './ui.js';
+import { Live } from './live.js';
+import { watch } from './whep.js';
 
-/** Wires the controls. `show(stream, onFrame)` plays a stream, `clear` empties the screen. */
-export function player() {
-  const box = el('player');
-  const video = el('video');
-  const mute = el('mute');
-  const volume = el('volume');
-  const full = el('fullscreen');
-  const pip = el('pip');
+/** Many servers say of a stream that isn't live that there is none (404): it is asked for again after so long. */
+const ABSENT_S = 5;
 
-  const heard = () => {
-    const silent = video.muted || video.volume === 0;
-    box.dataset.muted = String(silent);
-    set(mute.querySelector('.label'), silent ? 'Unmute' : 'Mute');
-    mute.setAttribute('aria-pressed', String(silent));
-    volume.value = silent ? '0' : String(video.volume);
-  };
-  const toggleSound = () => {
-    video.muted = !video.muted;
-    if (!video.muted && video.volume === 0) video.volume = 1;
-  };
-  const toggleFull = () => {
-    if (document.fullscreenElement) document.exitFullscreen();
-    else if (box.requestFullscreen) box.requestFullscreen().catch(() => {});
-    else video.webkitEnterFullscreen?.();
-  };
+/**
+ * Receives a stream. `url` is the WHEP endpoint, `token` its bearer token; `relay` uses TURN alone.
+ *
+ * Waits for a stream that isn't live yet, and connects again when the session ends. Beyond the events of
+ * `Live` there is `stream`, whose `detail` is the `MediaStream` to show from now on.
+ */
+export class Player extends Live {
+  #stream = null;
 
-  mute.addEventListener('click', toggleSound);
-  el('unmute').addEventListener('click', toggleSound);
-  volume.addEventListener('input', () => {
-    video.volume = Number(volume.value);
-    video.muted = video.volume === 0;
-  });
-  video.addEventListener('volumechange', heard);
-  full.addEventListener('click', toggleFull);
-  video.addEventListener('dblclick', toggleFull);
-  document.addEventListener('fullscreenchange', () => {
-    set(full.querySelector('.label'), document.fullscreenElement ? 'Leave full screen' : 'Full screen');
-  });
-  pip.hidden = !document.pictureInPictureEnabled;
-  pip.addEventListener('click', () => {
-    if (document.pictureInPictureElement) document.exitPictureInPicture();
-    else video.requestPictureInPicture().catch(() => {});
-  });
-  document.addEventListener('keydown', (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, select, textarea')) return;
-    if (event.key === 'm') toggleSound();
-    if (event.key === 'f') toggleFull();
-  });
-  heard();
+  constructor({ url, token = null, relay = false }) {
+    super();
+    this.url = new URL(url, document.baseURI).href;
+    this.token = token;
+    this.relay = relay;
+  }
 
-  return {
-    show(stream, onFrame) {
-      video.srcObject = stream;
-      if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(onFrame);
-      else video.addEventListener('loadeddata', onFrame, { once: true });
-      video.play().catch(({ name }) => {
-        // Without a gesture only silent video may start; the unmute button is in plain view.
-        if (name !== 'NotAllowedError') return;
-        video.muted = true;
-        video.play().catch(() => {});
-      });
-    },
-    /** Plays with sound from now on, where the browser lets it. */
-    loud() {
-      video.muted = false;
-    },
-    clear() {
-      video.srcObject = null;
-    },
-    /** Frames shown so far of the current stream. */
-    rendered() {
-      return video.getVideoPlaybackQuality?.().totalVideoFrames ?? null;
-    },
-  };
+  /** The `MediaStream` that arrives, or null before the first session. */
+  get stream() {
+    return this.#stream;
+  }
+
+  async open(signal) {
+    const stream = new MediaStream();
+    // A track of which nothing comes (yet) would keep an element from playing the other.
+    const onTrack = ({ track }) => {
+      if (track.muted) track.addEventListener('unmute', () => stream.addTrack(track), { once: true });
+      else stream.addTrack(track);
+    };
+    const { url: endpoint, token, relay } = this;
+    const session = await watch({ endpoint, token, relay, onTrack, signal }).catch((error) => {
+      if (error.status === 404) error.retryAfter ??= ABSENT_S;
+      throw error;
+    });
+    this.#stream = stream;
+    this.dispatchEvent(new CustomEvent('stream', { detail: stream }));
+    return session;
+  }
+
+  waits({ status }) {
+    return status === 409 || status === 404;
+  }
+
+  packets(reports) {
+    return reports.reduce((sum, report) => sum + (report.type === 'inbound-rtp' ? report.packetsReceived ?? 0 : 0), 0);
+  }
+
+  get silenceIsWaiting() {
+    return true;
+  }
 }

@@ -1,4 +1,4 @@
-// What can go wrong with a node, in words for people (RFC 9457).
+// What can go wrong with a server, in words for people (RFC 9457).
 
 /** A request that was refused or never answered. `status` is 0 when nothing came back. */
 export class Problem extends Error {
@@ -16,6 +16,8 @@ export class Problem extends Error {
   /** True when asking again unchanged cannot help. */
   get final() {
     if (this.lasting) return true;
+    // Whoever names a time to come again means it.
+    if (this.retryAfter !== null) return false;
     return this.status >= 400 && this.status < 500 && ![408, 409, 425, 429].includes(this.status);
   }
 
@@ -23,7 +25,7 @@ export class Problem extends Error {
   static async from(response) {
     const type = response.headers.get('content-type') ?? '';
     const body = type.includes('json') ? await response.json().catch(() => ({})) : {};
-    const title = body.title || response.statusText || `The node answered ${response.status}`;
+    const title = body.title || response.statusText || `The server answered ${response.status}`;
     const retryAfter = seconds(response.headers.get('retry-after'));
     return new Problem({ status: response.status, title, detail: body.detail, retryAfter });
   }
@@ -42,7 +44,7 @@ export async function request(url, options = {}, accept = []) {
     response = await fetch(url, { cache: 'no-store', ...options });
   } catch (error) {
     if (error.name === 'AbortError') throw error;
-    throw new Problem({ title: 'The node cannot be reached', detail: 'The node cannot be reached.' });
+    throw new Problem({ title: 'The server cannot be reached', detail: 'The server cannot be reached.' });
   }
   if (!response.ok && !accept.includes(response.status)) throw await Problem.from(response);
   return response;

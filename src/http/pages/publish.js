@@ -1,32 +1,34 @@
 // The publish page.
 
-import { codecs, send } from './encodings.js';
+import { Problem, Publisher } from '../headwater.js';
+import { codecs } from './encodings.js';
 import * as format from './format.js';
-import { keep } from './keep.js';
+import { showLayers } from './layers.js';
 import { follow } from './node.js';
-import { address, place } from './place.js';
-import { Problem } from './problem.js';
+import { showNotes } from './notes.js';
+import { address, here, place } from './place.js';
 import { publishing } from './quality.js';
 import { SourceError, listDevices, open as openSource } from './source.js';
 import { Sparkline } from './sparkline.js';
 import { PublishMeter } from './stats.js';
 import { askForRoom, copy, countdown, el, header, numbers, set, state } from './ui.js';
-import { showLayers } from './layers.js';
-import { publish } from './whip.js';
 
-const SAMPLE_MS = 500;
-const TAKEN_LIMIT_MS = 60_000;
+const MUSIC_BITRATE = 256_000;
 
 const where = place();
 const form = el('settings');
 const meter = new PublishMeter();
 const spark = new Sparkline(el('spark'));
 let source = null;
+/** The `Publisher` at work, or null. */
 let run = null;
+let quiet = () => {};
+/** Counts beginnings and ends, so that a slow one knows that it has been overtaken. */
+let turn = 0;
 
 header(where);
 if (where.objection) {
-  askForRoom(where, '/publish');
+  askForRoom(where, 'publish');
 } else {
   state('idle', 'Choose a source, then go live.');
   prepare();
@@ -47,10 +49,13 @@ function prepare() {
       form.elements[name].value = wanted;
     }
   }
-  if (where.query.has('simulcast')) form.elements.simulcast.checked = where.query.get('simulcast') === '1';
-  el('link').value = address('/watch', where);
+  for (const name of ['simulcast', 'music']) {
+    if (where.query.has(name)) form.elements[name].checked = where.query.get(name) === '1';
+  }
+  el('link').value = address('watch', where);
   el('copy').addEventListener('click', () => copy(el('link'), el('copy')));
-  el('open-watch').href = address('/watch', where);
+  el('open-watch').href = address('watch', where);
+  el('embed').href = address('embed', where);
   el('start').addEventListener('click', start);
   el('stop').addEventListener('click', stop);
   el('preview').addEventListener('click', preview);
@@ -60,9 +65,6 @@ function prepare() {
   navigator.mediaDevices?.addEventListener('devicechange', fillDevices);
   fillDevices();
   follow(where, showStatus);
-  addEventListener('pagehide', () => run?.session?.close());
-  // A page that comes back from the browser's cache has lost its session.
-  addEventListener('pageshow', ({ persisted }) => persisted && run && start());
   showSource();
 }
 
@@ -76,6 +78,7 @@ function settings() {
     fps: 30,
     camera: elements.camera.value,
     microphone: elements.microphone.value,
+    music: elements.music.checked,
     bitrate: Number(elements.bitrate.value) * 1000,
     codec: elements.codec.value,
     simulcast: elements.simulcast.checked,
@@ -88,13 +91,15 @@ async function changed({ target }) {
     release();
     showSource();
     if (settings().kind === 'generated') await preview();
-  } else if (['camera', 'microphone', 'size'].includes(target.name) && source) {
+  } else if (['camera', 'microphone', 'size', 'music'].includes(target.name) && source) {
     await replace();
   }
 }
 
 function showSource() {
-  document.body.dataset.source = settings().kind;
+  const { kind } = settings();
+  document.body.dataset.source = kind;
+  set(el('empty'), kind === 'sound' ? 'Sound only' : 'No preview yet');
 }
 
 function release() {
@@ -126,16 +131,15 @@ async function preview() {
 
 /** Opens the source anew with other devices; a live session keeps running with the new tracks. */
 async function replace() {
-  const senders = run?.session?.pc.getSenders() ?? [];
   const muted = { audio: isMuted('audio'), video: isMuted('video') };
   source.end();
   try {
     await acquire();
     for (const track of source.stream.getTracks()) {
       track.enabled = !muted[track.kind];
-      await senders.find((sender) => sender.track?.kind === track.kind)?.replaceTrack(track);
       mark(track.kind);
     }
+    await run?.replace(source.stream);
   } catch (error) {
     finish();
     refuse(error);
@@ -195,6 +199,8 @@ function explain(error) {
 
 function lock(on) {
   el('fixed').disabled = on;
+  // How many channels there are is agreed at the beginning.
+  form.elements.music.disabled = on;
   for (const radio of form.elements.source) radio.disabled = on;
 }
 
@@ -206,87 +212,70 @@ function stop() {
 }
 
 function finish() {
-  run?.controller.abort();
-  run?.quiet();
-  clearInterval(run?.timer);
+  turn += 1;
+  const publisher = run;
   run = null;
+  publisher?.stop();
+  quiet();
   lock(false);
 }
 
 async function start() {
   finish();
-  const controller = new AbortController();
-  const mine = { controller, session: null, quiet: () => {}, timer: null, wasOpen: false, takenSince: null };
-  run = mine;
+  const mine = turn;
   lock(true);
   state('connecting', source ? 'Offering the stream to the node.' : 'Opening the source.');
-  const chosen = settings();
-  const open = async (signal) => {
-    const endpoint = `/whip/${where.room}/${where.stream}`;
-    const prepare = (pc) => send(pc, source.stream, chosen);
-    try {
-      return await publish({ endpoint, token: where.token, prepare, signal });
-    } catch (error) {
-      if (error.status === 409) error.lasting = !yieldsSoon(mine);
-      throw error;
-    }
-  };
-  const on = {
-    opening(again) {
-      mine.quiet();
-      if (!again) state('connecting', 'Offering the stream to the node.');
-    },
-    open(session) {
-      Object.assign(mine, { session, wasOpen: true, takenSince: null });
-      set(el('via'), session.node ?? '');
-    },
-    connected() {},
-    healing() {
-      state('reconnecting', 'The connection was interrupted. Looking for a new path to the node.');
-    },
-    lost(problem, seconds) {
-      mine.session = null;
-      state('reconnecting', explain(problem));
-      mine.quiet = countdown(seconds);
-    },
-  };
-  let busy = false;
-  mine.timer = setInterval(async () => {
-    if (busy || !mine.session || mine.session.closed) return;
-    busy = true;
-    await sample(mine).catch(() => {});
-    busy = false;
-  }, SAMPLE_MS);
   try {
     if (!source) await acquire();
-    if (controller.signal.aborted) return;
-    await keep({ open, on, signal: controller.signal });
   } catch (error) {
-    if (run !== mine) return;
+    if (turn !== mine) return;
     finish();
     refuse(error);
+    return;
   }
+  if (turn !== mine) {
+    if (settings().kind !== 'generated') release();
+    return;
+  }
+  const { codec, bitrate, fps, simulcast, music } = settings();
+  const publisher = new Publisher({
+    url: here(`whip/${where.room}/${where.stream}`),
+    token: where.token,
+    stream: source.stream,
+    video: { codec, bitrate, fps, simulcast },
+    audio: music ? { bitrate: MUSIC_BITRATE, stereo: true } : {},
+    relay: where.query.get('relay') === '1',
+  });
+  run = publisher;
+  const on = (name, then) => publisher.addEventListener(name, ({ detail }) => run === publisher && then(detail));
+  on('statechange', moved);
+  on('session', (session) => set(el('via'), session.node ?? ''));
+  on('stats', sample);
+  publisher.start();
 }
 
-/** After an interruption the node may still hold our own old session: worth asking again for a minute. */
-function yieldsSoon(mine) {
-  if (!mine.wasOpen) return false;
-  mine.takenSince ??= performance.now();
-  return performance.now() - mine.takenSince < TAKEN_LIMIT_MS;
+function moved({ state: name, problem, retryIn }) {
+  quiet();
+  quiet = retryIn === null ? () => {} : countdown(retryIn);
+  if (name === 'failed') {
+    finish();
+    refuse(problem);
+    return;
+  }
+  const words = {
+    connecting: 'Offering the stream to the node.',
+    live: 'Viewers can watch now.',
+    reconnecting: problem ? explain(problem) : 'The connection was interrupted. Looking for a new path to the node.',
+  };
+  state(name, words[name] ?? '');
 }
 
-let sent = 0;
 let drawnAt = 0;
-async function sample(mine) {
-  const { session } = mine;
-  const stats = await meter.read(session.pc);
-  if (run !== mine || session !== mine.session) return;
+function sample(reports) {
+  const { session } = run;
+  const stats = meter.read(session.pc, reports);
   Object.assign(stats, { node: session.node });
   window.headwater.stats = stats;
-  if (session.pc.connectionState === 'connected' && stats.packetsSent > sent && window.headwater.state !== 'live') {
-    state('live', 'Viewers can watch now.');
-  }
-  sent = stats.packetsSent;
   const now = performance.now();
   if (now - drawnAt < 950) return;
   drawnAt = now;
@@ -318,8 +307,10 @@ function show(stats) {
 
 function showStatus(status) {
   set(el('status-note'), status ? '' : 'The node does not answer.');
+  showNotes(el('notes'), status, 'The stream is connected, but nothing is sent now. Viewers wait.');
   if (!status) return;
-  const viewers = status.viewers === 1 ? '1 viewer' : `${status.viewers} viewers`;
-  set(el('audience'), status.live ? `${viewers} · live for ${format.span(status.since, status.serverTime)}` : 'nobody is publishing here');
+  set(el('audience'), status.live
+    ? format.beside(format.viewers(status), `live for ${format.span(status.since, status.serverTime)}`)
+    : 'nobody is publishing here');
   if (!run) set(el('via'), format.node(status.node));
 }

@@ -64,3 +64,25 @@ export function restarted(remote, local, answerFragment) {
   }
   return { type: 'answer', sdp: `${out.join('\r\n')}\r\n` };
 }
+
+/** The description with these parameters in every Opus format, such as `{ stereo: 1 }` (RFC 7587 section 6.1). */
+export function withOpus(sdp, parameters) {
+  const { head, media } = split(sdp);
+  const out = [...head];
+  for (const part of media) {
+    const opus = part.map((line) => line.match(/^a=rtpmap:(\d+) opus\//i)?.[1]).filter(Boolean);
+    for (const line of part) {
+      const of = line.match(/^a=fmtp:(\d+) ?(.*)$/);
+      if (!of || !opus.includes(of[1])) out.push(line);
+      const rtpmap = line.match(/^a=rtpmap:(\d+) opus\//i)?.[1];
+      if (rtpmap) out.push(`a=fmtp:${rtpmap} ${formatted(part, rtpmap, parameters)}`);
+    }
+  }
+  return `${out.join('\r\n')}\r\n`;
+}
+
+function formatted(part, type, parameters) {
+  const before = part.find((line) => line.startsWith(`a=fmtp:${type} `))?.slice(`a=fmtp:${type} `.length) ?? '';
+  const kept = before.split(';').map((one) => one.trim()).filter((one) => one && !(one.split('=')[0] in parameters));
+  return [...kept, ...Object.entries(parameters).map(([name, of]) => `${name}=${of}`)].join(';');
+}

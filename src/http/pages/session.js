@@ -24,7 +24,24 @@ export function headers(token, more = {}) {
   return token ? { ...more, Authorization: `Bearer ${token}` } : more;
 }
 
-/** One session on a node. `close` ends it on both sides. */
+/** A peer connection for one session; `relay` lets media go by TURN alone. */
+export function connection(relay) {
+  return new RTCPeerConnection({ bundlePolicy: 'max-bundle', iceTransportPolicy: relay ? 'relay' : 'all' });
+}
+
+/** Uses the ICE servers that an answer names: they are known only then, and must be set before gathering. */
+export function useIceServers(pc, response) {
+  const servers = iceServers(response.headers.get('link'));
+  if (servers.length > 0) pc.setConfiguration({ ...pc.getConfiguration(), iceServers: servers });
+}
+
+/** The problem with a description that the browser refused. */
+export function unusable(error) {
+  const title = 'The description that the server sent cannot be used';
+  throw new Problem({ title, detail: `${title}: ${error.message}`, lasting: true });
+}
+
+/** One session on a server. `close` ends it on both sides. */
 export class Session {
   #token;
   #etag;
@@ -37,12 +54,9 @@ export class Session {
 
   constructor(pc, response, token) {
     const location = response.headers.get('location');
-    if (!location) {
-      const title = 'The node did not say where the session is';
-      throw new Problem({ title, detail: `${title} (no Location header).`, lasting: true });
-    }
     this.pc = pc;
-    this.url = new URL(location, response.url).href;
+    /** Where the session is; null where the server doesn't let a page see it: then it ends by its connection alone. */
+    this.url = location === null ? null : new URL(location, response.url).href;
     this.node = response.headers.get('headwater-node');
     this.origin = response.headers.get('headwater-origin');
     this.hops = response.headers.get('headwater-hops');
@@ -75,7 +89,7 @@ export class Session {
     const candidates = this.#pending.splice(0);
     const complete = this.#complete;
     this.#complete = false;
-    if (this.closed || !this.#trickles || (candidates.length === 0 && !complete)) return;
+    if (this.closed || this.url === null || !this.#trickles || (candidates.length === 0 && !complete)) return;
     const local = this.pc.localDescription.sdp;
     const { ufrag } = credentials(local);
     const current = candidates.filter(({ usernameFragment: of }) => !of || of === ufrag);
@@ -83,12 +97,16 @@ export class Session {
     try {
       await this.#patch(FRAGMENT, fragment(local, current, complete), match);
     } catch {
-      // A node with a public address hears from us by ICE anyway: trickling is a courtesy.
+      // A server with a public address hears from us by ICE anyway: trickling is a courtesy.
       this.#trickles = false;
     }
   }
 
-  #patch(type, body, more, signal) {
+  async #patch(type, body, more, signal) {
+    if (this.url === null) {
+      const title = 'The server did not say where the session is';
+      throw new Problem({ title, detail: `${title}: no Location header, or none that CORS exposes.`, lasting: true });
+    }
     const all = headers(this.#token, { 'Content-Type': type, ...more });
     return request(this.url, { method: 'PATCH', headers: all, body, signal });
   }
@@ -132,7 +150,7 @@ export class Session {
     });
   }
 
-  /** Resolves when the connection is interrupted (`'interrupted'`) or the node ended it (`'ended'`). */
+  /** Resolves when the connection is interrupted (`'interrupted'`) or the server ended it (`'ended'`). */
   lost(signal) {
     const { pc } = this;
     const dtls = pc.getTransceivers().map(({ sender, receiver }) => sender.transport ?? receiver.transport).find(Boolean);
@@ -168,6 +186,7 @@ export class Session {
     this.closed = true;
     clearTimeout(this.#timer);
     this.pc.close();
+    if (this.url === null) return;
     await request(this.url, {
       method: 'DELETE',
       headers: headers(this.#token),
@@ -178,6 +197,6 @@ export class Session {
 }
 
 function unreachable() {
-  const title = 'No media path to the node';
-  return new Problem({ title, detail: 'The node answered, but no media path to it could be set up (ICE or DTLS failed).' });
+  const title = 'No media path to the server';
+  return new Problem({ title, detail: 'The server answered, but no media path to it could be set up (ICE or DTLS failed).' });
 }

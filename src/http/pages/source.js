@@ -1,4 +1,4 @@
-// Where the media of a publisher comes from: camera, screen, or the generated picture.
+// Where the media of a publisher comes from: camera, screen, sound alone, or the generated picture.
 
 import { generated } from './generated.js';
 
@@ -7,23 +7,33 @@ export class SourceError extends Error {}
 
 /**
  * Opens a source and resolves with `{ stream, end }`.
- * `kind` is `camera`, `screen` or `generated`; `camera` and `microphone` are device ids or ''.
+ * `kind` is `camera`, `screen`, `sound` or `generated`; `camera` and `microphone` are device ids or '';
+ * `music` leaves the sound as the microphone has it.
  */
-export async function open({ kind, width, height, fps, camera, microphone, label }) {
+export async function open({ kind, width, height, fps, camera, microphone, music, label }) {
   if (kind === 'generated') return generated({ width, height, fps, label });
   if (!navigator.mediaDevices) {
     throw new SourceError('Cameras and screens are available only over HTTPS or on localhost. The generated picture works here.');
   }
-  const stream = kind === 'screen'
-    ? await screen({ width, height, fps })
-    : await devices({ width, height, fps, camera, microphone });
+  const sound = hearing(microphone, music);
+  const stream = await {
+    camera: () => devices({ width, height, fps, camera, sound }),
+    screen: () => screen({ width, height, fps }),
+    sound: () => alone(sound),
+  }[kind]();
   return { stream, end: () => stream.getTracks().forEach((track) => track.stop()) };
 }
 
-async function devices({ width, height, fps, camera, microphone }) {
-  const exactly = (id) => (id ? { deviceId: { exact: id } } : {});
+const exactly = (id) => (id ? { deviceId: { exact: id } } : {});
+
+/** Speech is cleaned; that of music would cut notes, and leaves one channel. */
+function hearing(microphone, music) {
+  const cleaned = { echoCancellation: !music, noiseSuppression: !music, autoGainControl: !music };
+  return { ...cleaned, ...(music ? { channelCount: { ideal: 2 } } : {}), ...exactly(microphone) };
+}
+
+async function devices({ width, height, fps, camera, sound: audio }) {
   const video = { width: { ideal: width }, height: { ideal: height }, frameRate: { ideal: fps }, ...exactly(camera) };
-  const audio = { echoCancellation: true, noiseSuppression: true, ...exactly(microphone) };
   try {
     return await navigator.mediaDevices.getUserMedia({ video, audio });
   } catch (error) {
@@ -34,6 +44,14 @@ async function devices({ width, height, fps, camera, microphone }) {
     return await navigator.mediaDevices.getUserMedia({ video });
   } catch (error) {
     throw explain(error, 'camera');
+  }
+}
+
+async function alone(audio) {
+  try {
+    return await navigator.mediaDevices.getUserMedia({ audio });
+  } catch (error) {
+    throw explain(error, 'microphone');
   }
 }
 

@@ -78,9 +78,9 @@ export class WatchMeter {
   #generation = new WeakMap();
   #sessions = 0;
 
-  async read(pc) {
+  /** The numbers of the reports of a connection. */
+  read(pc, reports) {
     if (!this.#generation.has(pc)) this.#generation.set(pc, ++this.#sessions);
-    const reports = await pc.getStats();
     const totals = this.#totals;
     let video;
     let audio;
@@ -161,9 +161,9 @@ export class PublishMeter {
   #generation = new WeakMap();
   #sessions = 0;
 
-  async read(pc) {
+  /** The numbers of the reports of a connection. */
+  read(pc, reports) {
     if (!this.#generation.has(pc)) this.#generation.set(pc, ++this.#sessions);
-    const reports = await pc.getStats();
     const totals = this.#totals;
     const layers = [];
     let audio;

@@ -28,7 +28,6 @@ export function state(name, detail, hint = '') {
   set(el('state-word'), WORDS[name]);
   set(el('state-detail'), detail);
   set(el('state-hint'), hint);
-  set(el('veil-text'), detail);
 }
 
 /** Sets text only when it changes, so that screen readers stay quiet. */

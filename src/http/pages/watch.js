@@ -1,146 +1,74 @@
 // The watch page.
 
+import '../headwater.js';
 import * as format from './format.js';
-import { keep } from './keep.js';
 import { follow } from './node.js';
-import { place } from './place.js';
-import { player } from './player.js';
+import { showNotes } from './notes.js';
+import { address, here, place } from './place.js';
 import { watching } from './quality.js';
 import { Sparkline } from './sparkline.js';
 import { WatchMeter } from './stats.js';
 import { askForRoom, countdown, el, header, numbers, set, state } from './ui.js';
-import { watch } from './whep.js';
 
-const SAMPLE_MS = 500;
-const SILENCE_MS = 2_000;
 const SETTLE_MS = 2_500;
 
 const where = place();
-const screen = player();
+const screen = el('player');
 const meter = new WatchMeter();
 const spark = new Sparkline(el('spark'));
-let run = null;
+let quiet = () => {};
+let firstFrame = null;
+let liveAt = 0;
 
 header(where);
 if (where.objection) {
-  askForRoom(where, '/watch');
+  askForRoom(where, 'watch');
 } else {
   state('idle', 'Press Watch to start.');
   follow(where, showRoute);
-  el('start').addEventListener('click', () => {
-    screen.loud();
-    start();
-  });
-  el('stop').addEventListener('click', stop);
-  addEventListener('pagehide', () => run?.session?.close());
-  // A page that comes back from the browser's cache has lost its session.
-  addEventListener('pageshow', ({ persisted }) => persisted && run && restart());
-  if (where.query.get('sound') === '1') screen.loud();
-  if (where.query.get('autostart') === '1') start();
-}
-
-function restart() {
-  stop();
-  start();
-}
-
-function stop() {
-  end();
-  state('stopped', 'You left the stream.');
-}
-
-function end() {
-  run?.controller.abort();
-  run?.quiet();
-  clearInterval(run?.timer);
-  run = null;
-  screen.clear();
-}
-
-async function start() {
-  end();
-  const controller = new AbortController();
-  const mine = { controller, session: null, quiet: () => {}, timer: null, firstFrame: null, packets: 0, heardAt: 0, liveAt: 0 };
-  run = mine;
-  let opened = 0;
-  const open = async (signal) => {
-    opened = performance.now();
-    const media = new MediaStream();
-    mine.firstFrame = null;
-    const endpoint = `/whep/${where.room}/${where.stream}`;
-    const session = await watch({ endpoint, token: where.token, signal, onTrack: ({ track }) => media.addTrack(track) });
-    screen.show(media, () => { mine.firstFrame ??= performance.now() - opened; });
-    return session;
-  };
-  const on = {
-    opening(again) {
-      mine.quiet();
-      if (!again) state('connecting', 'Asking the node for the stream.');
-    },
-    open(session) {
-      mine.session = session;
-      showNodes(session);
-      if (window.headwater.state !== 'reconnecting') state('connecting', 'Setting up the media path.');
-    },
-    connected() {
-      mine.heardAt = performance.now();
-    },
-    healing() {
-      state('reconnecting', 'The connection was interrupted. Looking for a new path to the node.');
-    },
-    lost(problem, seconds) {
-      mine.session = null;
-      if (problem.status === 409) state('waiting', 'Waiting for the publisher.');
-      else state('reconnecting', problem.message);
-      mine.quiet = countdown(seconds);
-    },
-  };
-  let busy = false;
-  mine.timer = setInterval(async () => {
-    if (busy || !mine.session || mine.session.closed) return;
-    busy = true;
-    await sample(mine).catch(() => {});
-    busy = false;
-  }, SAMPLE_MS);
-  try {
-    await keep({ open, on, signal: controller.signal });
-  } catch (error) {
-    if (run !== mine) return;
-    end();
-    state('failed', explain(error));
+  screen.addEventListener('statechange', ({ detail }) => changed(detail));
+  screen.addEventListener('firstframe', ({ detail }) => { firstFrame ??= detail.elapsedMs; });
+  screen.addEventListener('stats', ({ detail }) => sample(detail));
+  el('stop').addEventListener('click', () => screen.stop());
+  el('embed').href = address('embed', where);
+  document.addEventListener('keydown', (event) => event.target !== screen && screen.press(event));
+  screen.toggleAttribute('relay', where.query.get('relay') === '1');
+  screen.token = where.token;
+  screen.src = here(`whep/${where.room}/${where.stream}`);
+  if (where.query.get('autostart') === '1') {
+    screen.muted = where.query.get('sound') !== '1';
+    screen.play();
   }
 }
 
-function explain(error) {
-  if (error.status === 401) return 'This stream needs a token. Open the page with #token=… at the end of its address.';
-  if (error.status === 403) return 'The token does not allow watching this stream.';
-  return error.message;
+function changed({ state: name, message, problem, retryIn }) {
+  quiet();
+  quiet = retryIn === null ? () => {} : countdown(retryIn);
+  if (name === 'connecting') firstFrame = null;
+  if (name === 'live') liveAt = performance.now();
+  state(name, explain(name, message, problem));
+  showSession();
 }
 
-async function sample(mine) {
-  const { session } = mine;
-  const stats = await meter.read(session.pc);
-  if (run !== mine || session !== mine.session) return;
-  stats.timeToFirstFrameMs = mine.firstFrame;
-  stats.framesRendered = screen.rendered();
+function explain(name, message, problem) {
+  if (problem?.status === 401) return 'This stream needs a token. Open the page with #token=… at the end of its address.';
+  if (name === 'live') return 'Playing.';
+  if (name === 'stopped') return 'You left the stream.';
+  if (name === 'waiting') return 'Waiting for the publisher.';
+  return message;
+}
+
+function sample(reports) {
+  const session = screen.player?.session;
+  if (!session) return;
+  showSession();
+  const stats = meter.read(session.pc, reports);
+  stats.timeToFirstFrameMs = firstFrame;
+  stats.framesRendered = screen.video.getVideoPlaybackQuality?.().totalVideoFrames ?? null;
   Object.assign(stats, { node: session.node, origin: session.origin, hops: session.hops });
   window.headwater.stats = stats;
   const now = performance.now();
-  const arriving = stats.packetsReceived > mine.packets;
-  mine.packets = stats.packetsReceived;
-  if (session.pc.connectionState === 'connected') {
-    if (arriving) {
-      mine.heardAt = now;
-      if (window.headwater.state !== 'live') {
-        mine.liveAt = now;
-        state('live', 'Playing.');
-      }
-    } else if (now - mine.heardAt > SILENCE_MS && window.headwater.state !== 'waiting') {
-      state('waiting', 'Waiting for the publisher.');
-    }
-  }
-  const settled = window.headwater.state === 'live' && now - mine.liveAt > SETTLE_MS;
-  show(stats, now, settled);
+  show(stats, now, window.headwater.state === 'live' && now - liveAt > SETTLE_MS);
 }
 
 let drawnAt = 0;
@@ -173,7 +101,10 @@ function show(stats, now, settled) {
   });
 }
 
-function showNodes({ node, origin, hops }) {
+function showSession() {
+  const session = screen.player?.session;
+  if (!session) return;
+  const { node, origin, hops } = session;
   if (node) set(el('edge-name'), node);
   if (origin) set(el('origin-name'), origin);
   showHops(hops === null ? null : Number(hops));
@@ -187,6 +118,8 @@ function showHops(hops) {
 
 function showRoute(status) {
   set(el('status-note'), status ? '' : 'The node does not answer.');
+  // What is wrong with a stream is its publisher's affair; what is muted explains what a viewer misses.
+  showNotes(el('notes'), { muted: status?.muted }, 'The publisher is connected, and sends nothing now.');
   if (!status) return;
   set(el('edge-name'), status.node.name);
   set(el('edge-region'), status.node.region ?? '');
@@ -194,7 +127,6 @@ function showRoute(status) {
   set(el('origin-region'), status.origin?.region ?? '');
   showHops(status.live ? status.hops : null);
   document.body.dataset.live = String(status.live);
-  const viewers = status.viewers === 1 ? '1 viewer' : `${status.viewers} viewers`;
   const since = status.since ? `live for ${format.span(status.since, status.serverTime)}` : 'not live';
-  set(el('audience'), `${since} · ${viewers}`);
+  set(el('audience'), format.beside(since, format.viewers(status)));
 }

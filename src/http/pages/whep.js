@@ -1,27 +1,26 @@
 // WHEP client (draft-ietf-wish-whep): receives one stream, by counter-offer where the server makes one.
 
 import { Problem, request } from './problem.js';
-import { Session, headers, iceServers } from './session.js';
+import { withOpus } from './sdp.js';
+import { Session, connection, headers, unusable, useIceServers } from './session.js';
+
+/** Origins whose CORS doesn't let a page ask for a counter-offer. */
+const plain = new Set();
 
 /**
  * Watches `endpoint`. `onTrack(event)` sees each incoming track.
  * Resolves with the `Session` once descriptions are exchanged; rejects with a `Problem`.
  */
-export async function watch({ endpoint, token, onTrack, signal }) {
+export async function watch({ endpoint, token, relay, onTrack, signal }) {
   // An offer that is only shown, never applied: nothing is gathered until the server has spoken.
-  const first = connection(onTrack);
+  const first = listening(relay, onTrack);
   let pc = first;
   let session;
   try {
     first.addTransceiver('audio', { direction: 'recvonly' });
     first.addTransceiver('video', { direction: 'recvonly' });
-    const offer = await first.createOffer();
-    const response = await request(endpoint, {
-      method: 'POST',
-      headers: headers(token, { 'Content-Type': 'application/sdp', Prefer: 'counter-offer' }),
-      body: offer.sdp,
-      signal,
-    }, [406]);
+    const offer = stereo(await first.createOffer());
+    const response = await ask(endpoint, token, offer.sdp, signal);
     const counter = response.status === 406;
     const type = response.headers.get('content-type') ?? '';
     if (counter && !type.startsWith('application/sdp')) throw await Problem.from(response);
@@ -29,13 +28,12 @@ export async function watch({ endpoint, token, onTrack, signal }) {
     if (counter) {
       // Our own transceivers would never pair with the server's offer, so it gets a fresh connection.
       first.close();
-      pc = connection(onTrack);
+      pc = listening(relay, onTrack);
     }
     session = new Session(pc, response, token);
     const sdp = await response.text();
     signal?.throwIfAborted();
-    const servers = iceServers(response.headers.get('link'));
-    if (servers.length > 0) pc.setConfiguration({ ...pc.getConfiguration(), iceServers: servers });
+    useIceServers(pc, response);
     if (counter) await answerTo(session, sdp, signal);
     else await apply(pc, offer, sdp);
     session.established();
@@ -48,16 +46,40 @@ export async function watch({ endpoint, token, onTrack, signal }) {
   }
 }
 
-function connection(onTrack) {
-  const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
+function listening(relay, onTrack) {
+  const pc = connection(relay);
   pc.addEventListener('track', onTrack);
   return pc;
 }
 
+/** Posts the offer; asks for a counter-offer, unless the server's CORS forbids the question. */
+async function ask(endpoint, token, body, signal) {
+  const { origin } = new URL(endpoint);
+  const post = (more) => request(endpoint, {
+    method: 'POST',
+    headers: headers(token, { 'Content-Type': 'application/sdp', ...more }),
+    body,
+    signal,
+  }, [406]);
+  if (plain.has(origin)) return post({});
+  try {
+    return await post({ Prefer: 'counter-offer' });
+  } catch (error) {
+    // A refused pre-flight and a dead server look the same to a page.
+    if (error.status !== 0 || origin === location.origin) throw error;
+    const response = await post({});
+    plain.add(origin);
+    return response;
+  }
+}
+
+/** Chromium plays Opus as one channel unless its own description asks for two. */
+const stereo = ({ type, sdp }) => ({ type, sdp: withOpus(sdp, { stereo: 1 }) });
+
 async function answerTo(session, sdp, signal) {
   const { pc } = session;
   await pc.setRemoteDescription({ type: 'offer', sdp }).catch(unusable);
-  const answer = await pc.createAnswer();
+  const answer = stereo(await pc.createAnswer());
   await pc.setLocalDescription(answer);
   await session.answer(answer.sdp, signal);
 }
@@ -65,9 +87,4 @@ async function answerTo(session, sdp, signal) {
 async function apply(pc, offer, sdp) {
   await pc.setLocalDescription(offer);
   await pc.setRemoteDescription({ type: 'answer', sdp }).catch(unusable);
-}
-
-function unusable(error) {
-  const title = 'The offer or answer of the node cannot be used';
-  throw new Problem({ title, detail: `${title}: ${error.message}`, lasting: true });
 }

@@ -1,18 +1,20 @@
 // WHIP client (RFC 9725): publishes what `prepare` adds to a peer connection.
 
-import { Problem, request } from './problem.js';
-import { Session, headers, iceServers } from './session.js';
+import { request } from './problem.js';
+import { withOpus } from './sdp.js';
+import { Session, connection, headers, unusable, useIceServers } from './session.js';
 
 /**
- * Publishes to `endpoint`. `prepare(pc)` adds the transceivers.
+ * Publishes to `endpoint`. `prepare(pc)` adds the transceivers; `audio` has `stereo` and `bitrate`.
  * Resolves with the `Session` once descriptions are exchanged; rejects with a `Problem`.
  */
-export async function publish({ endpoint, token, prepare, signal }) {
-  const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
+export async function publish({ endpoint, token, relay, prepare, audio = {}, signal }) {
+  const pc = connection(relay);
   let session;
   try {
     await prepare(pc);
-    const offer = await pc.createOffer();
+    const { type, sdp } = await pc.createOffer();
+    const offer = { type, sdp: audio.stereo ? withOpus(sdp, { stereo: 1, 'sprop-stereo': 1 }) : sdp };
     const response = await request(endpoint, {
       method: 'POST',
       headers: headers(token, { 'Content-Type': 'application/sdp' }),
@@ -20,11 +22,9 @@ export async function publish({ endpoint, token, prepare, signal }) {
       signal,
     });
     session = new Session(pc, response, token);
-    const answer = await response.text();
+    const answer = wanted(await response.text(), audio);
     signal?.throwIfAborted();
-    // ICE servers are known only now, and must be set before gathering starts.
-    const servers = iceServers(response.headers.get('link'));
-    if (servers.length > 0) pc.setConfiguration({ ...pc.getConfiguration(), iceServers: servers });
+    useIceServers(pc, response);
     await pc.setLocalDescription(offer);
     await pc.setRemoteDescription({ type: 'answer', sdp: answer }).catch(unusable);
     session.established();
@@ -36,7 +36,11 @@ export async function publish({ endpoint, token, prepare, signal }) {
   }
 }
 
-function unusable(error) {
-  const title = 'The answer of the node cannot be used';
-  throw new Problem({ title, detail: `${title}: ${error.message}`, lasting: true });
+/** What the encoder shall do stands in the receiver's description (RFC 7587 section 6.1); few servers say it. */
+function wanted(answer, { stereo, bitrate }) {
+  const parameters = {
+    ...(stereo ? { stereo: 1 } : {}),
+    ...(bitrate ? { maxaveragebitrate: bitrate } : {}),
+  };
+  return Object.keys(parameters).length > 0 ? withOpus(answer, parameters) : answer;
 }

@@ -7,6 +7,7 @@ use sdp_types::{Attribute, Connection, Media, Origin, Session};
 
 use super::description::{Description, Section, has};
 use super::error::{SdpError, kind_name};
+use super::lines::split_word;
 use crate::protocol::rtp::{
     DtlsFingerprint, DtlsParameters, DtlsRole, IceCandidate, IceCandidateTcpType, IceCandidateType,
     IceParameters, MediaKind, Protocol,
@@ -30,7 +31,10 @@ pub(super) struct Writer<'a> {
     bundle: bool,
     attributes: Vec<Attribute>,
     medias: Vec<Media>,
-    mids: Vec<String>,
+    /// The mids of the offer's bundle; the first that is accepted has the transport (RFC 8843 section 7.3.2).
+    order: Vec<String>,
+    /// The accepted m-lines: mid and place.
+    accepted: Vec<(String, usize)>,
 }
 
 /// The head of an m-line that is part of the bundle.
@@ -44,6 +48,20 @@ pub(super) struct Head<'a> {
     pub reduced_size: bool,
 }
 
+impl<'a> Head<'a> {
+    /// The head with which an m-line of an offer is answered.
+    pub(super) fn of(section: &'a Section, formats: String, direction: &'static str) -> Self {
+        Self {
+            media: &section.media.media,
+            proto: &section.media.proto,
+            formats,
+            mid: section.mid(),
+            direction,
+            reduced_size: section.has("rtcp-rsize"),
+        }
+    }
+}
+
 impl<'a> Writer<'a> {
     /// An answer to an offer.
     pub(super) fn answer(offer: &Description, transport: &'a LocalTransport) -> Result<Self, SdpError> {
@@ -51,7 +69,9 @@ impl<'a> Writer<'a> {
             DtlsRole::Server => "active",
             DtlsRole::Client | DtlsRole::Auto => "passive",
         };
-        let mut writer = Self::new(transport, setup, offer.bundle().is_some());
+        let bundle = offer.bundle();
+        let mut writer = Self::new(transport, setup, bundle.is_some());
+        writer.order = bundle.unwrap_or_default().into_iter().map(str::to_owned).collect();
         if has(&offer.attributes, "extmap-allow-mixed") {
             writer.attributes.push(Attribute::new("extmap-allow-mixed"));
         }
@@ -70,17 +90,18 @@ impl<'a> Writer<'a> {
             bundle,
             attributes: vec![Attribute::new("ice-lite")],
             medias: Vec::new(),
-            mids: Vec::new(),
+            order: Vec::new(),
+            accepted: Vec::new(),
         }
     }
 
     /// Adds an m-line with its codecs and the like.
     pub(super) fn accept(&mut self, head: Head<'_>, lines: Vec<Attribute>) {
-        let mut attributes = vec![
-            Attribute::with_value("mid", head.mid),
-            Attribute::new(head.direction),
-            Attribute::new("rtcp-mux"),
-        ];
+        let mut attributes = Vec::new();
+        if !head.mid.is_empty() {
+            attributes.push(Attribute::with_value("mid", head.mid));
+        }
+        attributes.extend([Attribute::new(head.direction), Attribute::new("rtcp-mux")]);
         if head.reduced_size {
             attributes.push(Attribute::new("rtcp-rsize"));
         }
@@ -94,12 +115,8 @@ impl<'a> Writer<'a> {
             ));
         }
         attributes.push(Attribute::with_value("setup", self.setup));
-        // The candidates of a bundle belong to its first m-line (RFC 9429 section 5.3.1).
-        if self.mids.is_empty() {
-            attributes.extend(candidates(&self.transport.candidates));
-        }
         attributes.extend(lines);
-        self.mids.push(head.mid.to_owned());
+        self.accepted.push((head.mid.to_owned(), self.medias.len()));
         // Port and address are those of trickle ICE; peers take the candidates (RFC 8840).
         self.medias.push(media(head.media, 9, head.proto, head.formats, attributes));
     }
@@ -114,7 +131,33 @@ impl<'a> Writer<'a> {
         self.medias.push(media(name, 0, proto, fmt.clone(), attributes));
     }
 
-    pub(super) fn finish(self) -> String {
+    /// Answers an m-line on which nothing is agreed: inactive where it is in use and in the bundle, because a
+    /// rejected one stops the transceiver for good.
+    pub(super) fn refuse(&mut self, offer: &Description, section: &Section) {
+        if section.kind.is_none() || !section.is_live() || !offer.is_bundled(section) {
+            return self.reject(section);
+        }
+        let mut formats = section.media.fmt.split_whitespace();
+        // It needs a format even while nothing is sent: the offer's first.
+        let format = formats.next().unwrap_or("0");
+        let lines = ["rtpmap", "fmtp"].into_iter().flat_map(|name| {
+            let values = section.values(name).filter(|value| split_word(value).0 == format);
+            values.map(move |value| Attribute::with_value(name, value))
+        });
+        let lines = lines.collect();
+        self.accept(Head::of(section, format.to_owned(), "inactive"), lines);
+    }
+
+    pub(super) fn finish(mut self) -> String {
+        let place = |mid: &String| self.order.iter().position(|other| other == mid).unwrap_or(usize::MAX);
+        self.accepted.sort_by_key(|(mid, _)| place(mid));
+        // The candidates of a bundle belong to its tagged m-line (RFC 9429 section 5.3.1).
+        let tagged = self.accepted.first().and_then(|(_, place)| self.medias.get_mut(*place));
+        if let Some(tagged) = tagged {
+            tagged.attributes.extend(candidates(&self.transport.candidates));
+        }
+        let mids: Vec<_> =
+            self.accepted.into_iter().map(|(mid, _)| mid).filter(|mid| !mid.is_empty()).collect();
         let mut hasher = DefaultHasher::new();
         self.transport.ice.username_fragment.hash(&mut hasher);
         // RFC 9429 section 5.2.1: a positive number of 63 bits that differs between sessions.
@@ -122,7 +165,7 @@ impl<'a> Writer<'a> {
         let mut session = Session::new(Origin::with_ip_addr(id, 1, Ipv4Addr::LOCALHOST), "-");
         session.attributes = self.attributes;
         if self.bundle {
-            let group = format!("BUNDLE {}", self.mids.join(" "));
+            let group = format!("BUNDLE {}", mids.join(" "));
             session.attributes.push(Attribute::with_value("group", group.trim_end()));
         }
         session.medias = self.medias;

@@ -5,24 +5,39 @@ use std::num::{NonZeroU8, NonZeroU32};
 use sdp_types::Attribute;
 
 use super::description::Section;
+use super::lines::split_word;
+use crate::protocol::codec_match::name;
 use crate::protocol::rtp::{
     MediaKind, MimeTypeAudio, MimeTypeVideo, RtcpFeedback, RtpCapabilitiesFinalized, RtpCodecCapability,
     RtpCodecCapabilityFinalized, RtpCodecParameters, RtpCodecParametersParameters,
     RtpCodecParametersParametersValue,
 };
 
+const STEREO: NonZeroU8 = match NonZeroU8::new(2) {
+    Some(channels) => channels,
+    None => NonZeroU8::MIN,
+};
+
 /// The codecs of an m-line that mediasoup has a name for, in the order of preference.
 pub(super) fn codecs(section: &Section, kind: MediaKind) -> Vec<RtpCodecParameters> {
-    payload_types(section).into_iter().filter_map(|payload_type| codec(section, kind, payload_type)).collect()
+    let usable = payload_types(section).into_iter().filter(|payload_type| is_multiplexed(*payload_type));
+    usable.filter_map(|payload_type| codec(section, kind, payload_type)).collect()
 }
 
 /// Every codec of an m-line as a human would name it, whether or not anyone supports it.
-pub(super) fn offered_names(section: &Section) -> String {
+pub(super) fn offered_names(section: &Section, kind: MediaKind) -> String {
     let names = payload_types(section)
         .into_iter()
         .filter_map(|payload_type| {
-            let name = rtpmap(section, payload_type)?.0;
-            Some(with_profile(name, &fmtp(section, payload_type)))
+            let spelled = rtpmap(section, payload_type)?.0;
+            let named = match codec(section, kind, payload_type) {
+                Some(codec) => name(&codec),
+                None => spelled.to_owned(),
+            };
+            Some(match is_multiplexed(payload_type) {
+                true => named,
+                false => format!("{named} (as payload type {payload_type}, which RTCP has taken)"),
+            })
         })
         .collect::<Vec<_>>();
     list(names)
@@ -30,20 +45,12 @@ pub(super) fn offered_names(section: &Section) -> String {
 
 /// The codecs of a router as a human would name them.
 pub(super) fn supported_names(router: &RtpCapabilitiesFinalized, kind: MediaKind) -> String {
-    let names = router
-        .codecs
-        .iter()
-        .filter_map(|codec| match (codec, kind) {
-            (RtpCodecCapabilityFinalized::Audio { mime_type, .. }, MediaKind::Audio) => {
-                Some(with_profile(mime_type.as_str(), codec.parameters()))
-            }
-            (RtpCodecCapabilityFinalized::Video { mime_type, .. }, MediaKind::Video) => {
-                Some(with_profile(mime_type.as_str(), codec.parameters()))
-            }
-            _ => None,
-        })
-        .collect::<Vec<_>>();
-    list(names)
+    let names = router.codecs.iter().filter(|codec| match codec {
+        RtpCodecCapabilityFinalized::Audio { .. } => kind == MediaKind::Audio,
+        RtpCodecCapabilityFinalized::Video { .. } => kind == MediaKind::Video,
+    });
+    // Any profile will do.
+    list(names.map(|codec| name(codec).split(' ').next().unwrap_or_default().to_owned()).collect())
 }
 
 /// The payload type that an RTX codec repairs (RFC 4588 section 8.1).
@@ -84,15 +91,23 @@ pub(super) fn capability(codec: RtpCodecParameters) -> RtpCodecCapability {
     }
 }
 
-/// The lines that describe a codec that we send or, if `receive`, receive.
-pub(super) fn write(codec: &RtpCodecParameters, receive: bool, lines: &mut Vec<Attribute>) {
+/// The lines that describe a codec that we send or, if `receive`, receive; the name as `offer` spells it.
+pub(super) fn write(
+    codec: &RtpCodecParameters,
+    offer: Option<&Section>,
+    receive: bool,
+    lines: &mut Vec<Attribute>,
+) {
     let payload_type = codec.payload_type();
     let clock_rate = codec.clock_rate();
     let (name, channels) = match codec {
         RtpCodecParameters::Audio { mime_type, channels, .. } => (mime_type.as_str(), channels.get()),
         RtpCodecParameters::Video { mime_type, .. } => (mime_type.as_str(), 1),
     };
-    let name = subtype(name);
+    // To a publisher, audio is named as its RFC names it; all else is spelled as it was offered.
+    let offer = offer.filter(|_| !receive || matches!(codec, RtpCodecParameters::Video { .. }));
+    let spelled = offer.and_then(|section| rtpmap(section, payload_type)).map(|(name, ..)| name);
+    let name = spelled.unwrap_or_else(|| subtype(name));
     let channels = match channels {
         1 => String::new(),
         channels => format!("/{channels}"),
@@ -138,6 +153,11 @@ fn payload_types(section: &Section) -> Vec<u8> {
     payload_types
 }
 
+/// With RTP and RTCP on one port, the types of RTCP's packets are no payload types (RFC 5761 section 4).
+fn is_multiplexed(payload_type: u8) -> bool {
+    !(64..96).contains(&payload_type)
+}
+
 fn codec(section: &Section, kind: MediaKind, payload_type: u8) -> Option<RtpCodecParameters> {
     let (name, clock_rate, channels) = rtpmap(section, payload_type)?;
     let parameters = fmtp(section, payload_type);
@@ -173,9 +193,11 @@ fn rtpmap(section: &Section, payload_type: u8) -> Option<(&str, NonZeroU32, NonZ
             _ => None,
         })?;
     let mut parts = encoding.split('/');
-    let name = parts.next().filter(|name| !name.is_empty())?;
-    let clock_rate = parts.next()?.parse().ok()?;
-    let channels = match parts.next() {
+    let name = parts.next().map(str::trim).filter(|name| !name.is_empty())?;
+    let clock_rate = parts.next()?.trim().parse().ok()?;
+    let channels = match parts.next().map(str::trim) {
+        // RFC 7587 section 7: it is always stereo, whatever is written.
+        _ if name.eq_ignore_ascii_case("opus") => STEREO,
         Some(channels) => channels.parse().ok()?,
         None => NonZeroU8::MIN,
     };
@@ -191,7 +213,10 @@ fn fmtp(section: &Section, payload_type: u8) -> RtpCodecParametersParameters {
         .filter(|parameter| !parameter.is_empty())
         .map(|parameter| {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            (name.trim().to_owned(), parameter_value(name.trim(), value.trim()))
+            // RFC 6838 section 4.3: their names have no case.
+            let name = name.trim().to_ascii_lowercase();
+            let value = parameter_value(&name, value.trim());
+            (name, value)
         })
         .collect()
 }
@@ -207,14 +232,13 @@ fn parameter_value(name: &str, value: &str) -> RtpCodecParametersParametersValue
 fn feedback(section: &Section, payload_type: u8) -> Vec<RtcpFeedback> {
     let mut feedback = Vec::new();
     for value in section.values("rtcp-fb") {
-        let Some((scope, value)) = value.split_once(' ') else {
-            continue;
-        };
+        let (scope, value) = split_word(value);
         if scope != "*" && scope.parse() != Ok(payload_type) {
             continue;
         }
-        let (name, parameter) = value.trim().split_once(' ').unwrap_or((value.trim(), ""));
-        match RtcpFeedback::from_type_parameter(name, parameter.trim()) {
+        let value = value.to_ascii_lowercase();
+        let (name, parameter) = split_word(&value);
+        match RtcpFeedback::from_type_parameter(name, parameter) {
             Ok(known) if known != RtcpFeedback::Unsupported && !feedback.contains(&known) => {
                 feedback.push(known);
             }
@@ -225,28 +249,12 @@ fn feedback(section: &Section, payload_type: u8) -> Vec<RtcpFeedback> {
 }
 
 fn of_payload_type(value: &str, payload_type: u8) -> Option<&str> {
-    let (scope, value) = value.split_once(' ')?;
-    (scope.parse() == Ok(payload_type)).then(|| value.trim())
+    let (scope, value) = split_word(value);
+    (scope.parse() == Ok(payload_type) && !value.is_empty()).then_some(value)
 }
 
 fn subtype(mime_type: &str) -> &str {
     mime_type.split_once('/').map_or(mime_type, |(_, name)| name)
-}
-
-fn with_profile(name: &str, parameters: &RtpCodecParametersParameters) -> String {
-    let mut named = subtype(name).to_owned();
-    for key in ["profile-level-id", "packetization-mode", "profile-id", "profile"] {
-        match parameters.get(key) {
-            Some(RtpCodecParametersParametersValue::Number(value)) => {
-                named.push_str(&format!(" {key}={value}"));
-            }
-            Some(RtpCodecParametersParametersValue::String(value)) => {
-                named.push_str(&format!(" {key}={value}"));
-            }
-            None => {}
-        }
-    }
-    named
 }
 
 fn list(names: Vec<String>) -> String {

@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use sdp_types::{Attribute, Media, Session};
 
 use super::error::SdpError;
+use super::lines::{normal, split_word};
+use crate::protocol::media::Medium;
 use crate::protocol::rtp::{DtlsFingerprint, DtlsParameters, DtlsRole, MediaKind};
 
 const MAX_BYTES: usize = 256 * 1024;
@@ -45,15 +47,16 @@ impl Description {
     /// A malformed error when the text isn't SDP or is larger than any client sends.
     pub fn parse(text: &str) -> Result<Self, SdpError> {
         limit("bytes", MAX_BYTES, text.len())?;
-        let session =
-            Session::parse(text.as_bytes()).map_err(|error| SdpError::malformed(error.to_string()))?;
+        let session = Session::parse(normal(text).as_bytes())
+            .map_err(|error| SdpError::malformed(error.to_string()))?;
         limit("m-lines", MAX_SECTIONS, session.medias.len())?;
         limit("attributes", MAX_ATTRIBUTES, session.attributes.len())?;
         let inherited = direction(&session.attributes).unwrap_or(Direction::SendRecv);
         let mut mids = HashSet::new();
         let mut sections = Vec::with_capacity(session.medias.len());
-        for media in session.medias {
+        for mut media in session.medias {
             limit("attributes", MAX_ATTRIBUTES, media.attributes.len())?;
+            inherit(&session.attributes, &mut media.attributes);
             let mid = first(&media.attributes, "mid").map(str::to_owned);
             if let Some(mid) = &mid {
                 if !is_token(mid) {
@@ -65,7 +68,7 @@ impl Description {
             }
             sections.push(Section {
                 mid,
-                kind: match media.media.as_str() {
+                kind: match media.media.to_ascii_lowercase().as_str() {
                     "audio" => Some(MediaKind::Audio),
                     "video" => Some(MediaKind::Video),
                     _ => None,
@@ -85,14 +88,18 @@ impl Description {
     /// [`SdpError::NoFingerprint`], or a malformed error when one cannot be read or when the
     /// connection is on hold.
     pub fn dtls(&self) -> Result<DtlsParameters, SdpError> {
-        let fingerprints = self
-            .transport_values("fingerprint")
-            .filter_map(|value| fingerprint(value).transpose())
-            .collect::<Result<Vec<_>, _>>()?;
-        if fingerprints.is_empty() {
-            return Err(SdpError::NoFingerprint);
+        let mut fingerprints = Vec::new();
+        let mut unreadable = None;
+        for value in self.transport_values("fingerprint") {
+            match fingerprint(value) {
+                Ok(fingerprint) => fingerprints.extend(fingerprint),
+                Err(error) => unreadable = Some(error),
+            }
         }
-        let role = match self.setup() {
+        if fingerprints.is_empty() {
+            return Err(unreadable.unwrap_or(SdpError::NoFingerprint));
+        }
+        let role = match self.setup().as_str() {
             "active" | "actpass" => DtlsRole::Client,
             "passive" => DtlsRole::Server,
             _ => {
@@ -120,7 +127,9 @@ impl Description {
     /// Whether the client says that it trickles candidates (RFC 8840 section 4.1).
     #[must_use]
     pub fn is_trickle(&self) -> bool {
-        self.transport_values("ice-options").flat_map(str::split_whitespace).any(|option| option == "trickle")
+        self.transport_values("ice-options")
+            .flat_map(str::split_whitespace)
+            .any(|option| option.eq_ignore_ascii_case("trickle"))
     }
 
     /// Whether the description brings candidates along (RFC 8839 section 5.1).
@@ -137,26 +146,46 @@ impl Description {
             .filter_map(|section| section.kind.map(|kind| (section, kind)))
     }
 
-    pub(super) fn setup(&self) -> &str {
+    /// Whether its author only answers ICE checks, as we do (RFC 8445 section 2.5).
+    pub(super) fn is_ice_lite(&self) -> bool {
+        has(&self.attributes, "ice-lite")
+    }
+
+    pub(super) fn setup(&self) -> String {
         // RFC 4145 section 4: who says nothing is active.
-        self.transport_values("setup").next().unwrap_or("active")
+        self.transport_values("setup").next().unwrap_or("active").to_ascii_lowercase()
     }
 
     /// The mids of the BUNDLE group (RFC 8843), if there is one.
     pub(super) fn bundle(&self) -> Option<Vec<&str>> {
         values(&self.attributes, "group").find_map(|group| {
             let mut words = group.split_whitespace();
-            (words.next() == Some("BUNDLE")).then(|| words.collect())
+            words.next()?.eq_ignore_ascii_case("bundle").then(|| words.collect())
         })
     }
 
-    /// An attribute of the bundle's transport: that of its first m-line, else of the session.
+    /// Whether a section is part of the bundle.
+    pub(super) fn is_bundled(&self, section: &Section) -> bool {
+        self.bundle().is_some_and(|mids| section.mid.as_deref().is_some_and(|mid| mids.contains(&mid)))
+    }
+
+    /// An attribute of the bundle's transport: that of the tagged section (RFC 8843 section 7.2), whatever it
+    /// carries, else of the session, else of any other section.
     fn transport_values<'a>(&'a self, name: &'static str) -> impl Iterator<Item = &'a str> {
-        let section =
-            self.live().map(|(section, _)| section).find(|section| section.values(name).next().is_some());
-        let attributes = match section {
-            Some(section) => &section.media.attributes,
-            None => &self.attributes,
+        let mut live = self.sections.iter().filter(|section| section.is_live());
+        let tagged = self.bundle().and_then(|mids| {
+            let tag = *mids.first()?;
+            live.clone().find(|section| section.mid.as_deref() == Some(tag))
+        });
+        let tagged = tagged.or_else(|| live.clone().next());
+        let says = |attributes: &[Attribute]| values(attributes, name).next().is_some();
+        let attributes = match tagged {
+            Some(section) if says(&section.media.attributes) => &section.media.attributes,
+            _ if says(&self.attributes) => &self.attributes,
+            _ => {
+                let other = live.find(|section| says(&section.media.attributes));
+                other.map_or(&self.attributes, |section| &section.media.attributes)
+            }
         };
         values(attributes, name)
     }
@@ -171,9 +200,20 @@ impl Section {
         has(&self.media.attributes, name)
     }
 
-    /// The mid that the section of a checked offer has.
+    /// Its mid; empty where the only m-line has none.
     pub(super) fn mid(&self) -> &str {
         self.mid.as_deref().unwrap_or_default()
+    }
+
+    /// Whether it is this medium's.
+    pub(super) fn is(&self, medium: &Medium) -> bool {
+        self.mid() == medium.mid && self.kind == Some(medium.kind)
+    }
+
+    /// The section as its author finds it again.
+    pub(super) fn name(&self) -> String {
+        let cut = |mid: &String| mid.chars().take(32).collect::<String>();
+        format!("{} ({})", self.mid.as_ref().map_or("without a=mid".to_owned(), cut), self.media.media)
     }
 
     /// A zero port disables an m-line, unless it only ever shares another one's port.
@@ -189,6 +229,16 @@ impl Direction {
 
     pub(super) fn receives(self) -> bool {
         matches!(self, Self::SendRecv | Self::RecvOnly)
+    }
+}
+
+/// What may be said once for all m-lines, where they don't say it themselves.
+fn inherit(session: &[Attribute], attributes: &mut Vec<Attribute>) {
+    for name in ["extmap", "extmap-allow-mixed", "rtcp-mux", "rtcp-mux-only", "rtcp-rsize"] {
+        if !has(attributes, name) {
+            let inherited = session.iter().filter(|attribute| attribute.attribute == name);
+            attributes.extend(inherited.cloned());
+        }
     }
 }
 
@@ -231,7 +281,7 @@ fn is_token(text: &str) -> bool {
 
 /// One `a=fingerprint` (RFC 8122 section 5); nothing when its hash is one we don't know.
 fn fingerprint(value: &str) -> Result<Option<DtlsFingerprint>, SdpError> {
-    let (algorithm, digest) = value.split_once(' ').unwrap_or((value, ""));
+    let (algorithm, digest) = split_word(value);
     Ok(Some(match algorithm.to_ascii_lowercase().as_str() {
         "sha-1" => DtlsFingerprint::Sha1 { value: bytes(digest)? },
         "sha-224" => DtlsFingerprint::Sha224 { value: bytes(digest)? },

@@ -5,7 +5,11 @@ use sdp_types::Attribute;
 
 use super::description::{Section, limit};
 use super::error::SdpError;
-use crate::protocol::rtp::{RtpEncodingParameters, RtpEncodingParametersRtx, ScalabilityMode};
+use super::lines::split_word;
+use crate::protocol::rtp::{
+    MimeType, MimeTypeVideo, RtpCodecParameters, RtpEncodingParameters, RtpEncodingParametersRtx,
+    ScalabilityMode,
+};
 
 const MAX_LAYERS: usize = 8;
 
@@ -16,15 +20,16 @@ pub(super) fn rids(section: &Section) -> Result<Vec<String>, SdpError> {
     let declared = section
         .values("rid")
         .filter_map(|value| {
-            let mut words = value.split_whitespace();
-            let rid = words.next()?;
-            (words.next() == Some("send") && is_rid(rid)).then_some(rid)
+            let (rid, rest) = split_word(value);
+            (split_word(rest).0.eq_ignore_ascii_case("send") && is_rid(rid)).then_some(rid)
         })
         .collect::<Vec<_>>();
     let simulcast = section.values("simulcast").find_map(|value| {
+        // Drafts wrote `send rid=a;b`.
         let mut words = value.split_whitespace();
-        words.find(|word| *word == "send")?;
-        words.next()
+        words.find(|word| word.eq_ignore_ascii_case("send"))?;
+        let layers = words.next()?;
+        Some(layers.strip_prefix("rid=").unwrap_or(layers))
     });
     let mut rids = Vec::<String>::new();
     // A publisher may also name its only layer without any simulcast.
@@ -86,9 +91,8 @@ pub(super) fn by_ssrc(section: &Section) -> Result<Vec<RtpEncodingParameters>, S
 /// The canonical name in RTCP (RFC 5576 section 6.1).
 pub(super) fn cname(section: &Section) -> Option<String> {
     section.values("ssrc").find_map(|value| {
-        let (_, attribute) = value.split_once(' ')?;
-        let cname = attribute.trim().strip_prefix("cname:")?;
-        (!cname.is_empty()).then(|| cname.to_owned())
+        let (name, cname) = split_word(value).1.split_once(':')?;
+        (name.eq_ignore_ascii_case("cname") && !cname.is_empty()).then(|| cname.to_owned())
     })
 }
 
@@ -98,14 +102,27 @@ pub(super) fn msid(section: &Section) -> Option<String> {
 }
 
 /// The lines with which a receiver takes every one of the layers.
-pub(super) fn write(encodings: &[RtpEncodingParameters], lines: &mut Vec<Attribute>) {
+pub(super) fn write(section: &Section, encodings: &[RtpEncodingParameters], lines: &mut Vec<Attribute>) {
     let rids = encodings.iter().filter_map(|encoding| encoding.rid.as_deref()).collect::<Vec<_>>();
     for rid in &rids {
         lines.push(Attribute::with_value("rid", format!("{rid} recv")));
     }
-    if rids.len() > 1 {
+    // One that is left of several has to be named too, or none of them is known by its RID.
+    if rids.len() > 1 || (!rids.is_empty() && section.has("simulcast")) {
         let layers = format!("recv {}", rids.join(";"));
         lines.push(Attribute::with_value("simulcast", layers));
+    }
+}
+
+/// A worker layers simulcast of few codecs: of others it takes the one that the publisher prefers
+/// (RFC 8853 section 5.3.2 lets an answer drop layers).
+pub(super) fn reduce(encodings: &mut Vec<RtpEncodingParameters>, codec: &RtpCodecParameters) {
+    let is_layered = matches!(codec.mime_type(), MimeType::Video(MimeTypeVideo::Vp8 | MimeTypeVideo::H264));
+    if !is_layered && encodings.len() > 1 {
+        encodings.truncate(1);
+        for encoding in encodings {
+            encoding.scalability_mode = ScalabilityMode::None;
+        }
     }
 }
 
@@ -123,7 +140,7 @@ fn layered(mut encodings: Vec<RtpEncodingParameters>) -> Vec<RtpEncodingParamete
 fn groups<'a>(section: &'a Section, semantics: &'a str) -> impl Iterator<Item = Vec<u32>> + 'a {
     section.values("ssrc-group").filter_map(move |value| {
         let mut words = value.split_whitespace();
-        (words.next() == Some(semantics)).then(|| words.filter_map(ssrc).collect())
+        words.next()?.eq_ignore_ascii_case(semantics).then(|| words.filter_map(ssrc).collect())
     })
 }
 

@@ -17,6 +17,30 @@ pub enum SdpError {
         /// How much is accepted.
         limit: usize,
     },
+    /// Its author only answers ICE checks, as we do: nobody would begin (RFC 8445 section 2.5).
+    #[error(
+        "both sides are ICE-lite, so neither would begin to connect: offer without a=ice-lite, with full ICE"
+    )]
+    IceLite,
+    /// Something that has to be unique stands there twice.
+    #[error("{what} {value} is used twice: choose another one")]
+    Twice {
+        /// What has to be unique.
+        what: &'static str,
+        /// Its value.
+        value: u32,
+    },
+    /// A canonical name that doesn't fit into RTCP (RFC 3550 section 6.5).
+    #[error("the cname of m-line {0} is longer than 255 bytes")]
+    LongCname(String),
+    /// `scalabilityMode` names layers that what is offered can't have.
+    #[error("scalabilityMode={mode} can't be: {why}")]
+    Scalability {
+        /// The mode.
+        mode: String,
+        /// Why not.
+        why: &'static str,
+    },
     /// No audio or video m-line is in use.
     #[error("the offer has no audio or video: add at least one such m-line")]
     NoMedia,
@@ -72,9 +96,6 @@ pub enum SdpError {
         /// What is missing.
         add: &'static str,
     },
-    /// The parameters to answer with aren't what this m-line offered.
-    #[error("m-line {0} does not offer the codec it is to be answered with: counter-offer instead")]
-    NotOffered(String),
 }
 
 impl SdpError {

@@ -3,32 +3,43 @@
 use sdp_types::Attribute;
 
 use super::description::Section;
+use super::lines::split_word;
 use crate::protocol::rtp::{
     MediaKind, RtpCapabilitiesFinalized, RtpHeaderExtension, RtpHeaderExtensionDirection,
     RtpHeaderExtensionParameters, RtpHeaderExtensionUri,
 };
 
 /// The header extensions that the offerer sends and the router reads, with the offer's ids.
+///
+/// `bundle` is what was accepted in the bundle so far: an id has one meaning in it, and a meaning one id
+/// (RFC 8843 section 9.2), or packets would be read wrongly.
 pub(super) fn sent(
     section: &Section,
     router: &RtpCapabilitiesFinalized,
     kind: MediaKind,
+    bundle: &mut Vec<(u16, RtpHeaderExtensionUri)>,
 ) -> Vec<RtpHeaderExtensionParameters> {
     let known = |uri| {
         router.header_extensions.iter().any(|extension| {
             extension.kind == kind
                 && extension.uri == uri
+                // Few viewers get it, and without it the publisher turns the picture itself.
+                && uri != RtpHeaderExtensionUri::VideoOrientation
                 && matches!(
                     extension.direction,
                     RtpHeaderExtensionDirection::SendRecv | RtpHeaderExtensionDirection::RecvOnly
                 )
         })
     };
-    offered(section, "sendonly")
-        .into_iter()
-        .filter(|(_, uri)| known(*uri))
-        .map(|(id, uri)| RtpHeaderExtensionParameters { uri, id, encrypt: false })
-        .collect()
+    let mut sent = offered(section, "sendonly");
+    sent.retain(|(id, uri)| known(*uri) && bundle.iter().all(|(other, same)| (other == id) == (same == uri)));
+    for extension in &sent {
+        if !bundle.contains(extension) {
+            bundle.push(*extension);
+        }
+    }
+    let parameters = |(id, uri)| RtpHeaderExtensionParameters { uri, id, encrypt: false };
+    sent.into_iter().map(parameters).collect()
 }
 
 /// The header extensions that the offerer can receive, with the offer's ids.
@@ -63,7 +74,7 @@ pub(super) fn accept<'a>(
     for RtpHeaderExtensionParameters { id, uri, .. } in extensions {
         let offered_as = |direction: &str| {
             let offered = format!("{id}/{direction}");
-            section.values("extmap").any(|value| value.split_whitespace().next() == Some(&offered))
+            section.values("extmap").any(|value| split_word(value).0.eq_ignore_ascii_case(&offered))
         };
         let direction = match () {
             () if offered_as("sendonly") => "/recvonly",
@@ -78,11 +89,10 @@ pub(super) fn accept<'a>(
 fn offered(section: &Section, one_way: &str) -> Vec<(u16, RtpHeaderExtensionUri)> {
     let mut offered = Vec::<(u16, RtpHeaderExtensionUri)>::new();
     for value in section.values("extmap") {
-        let mut words = value.split_whitespace();
-        let (Some(id), Some(Ok(uri))) = (words.next(), words.next().map(str::parse)) else {
-            continue;
-        };
+        let (id, rest) = split_word(value);
+        let Some(uri) = uri(split_word(rest).0) else { continue };
         let (id, direction) = id.split_once('/').unwrap_or((id, "sendrecv"));
+        let direction = direction.to_ascii_lowercase();
         // RFC 8285: 0 is padding, and two-byte headers end at 255.
         let Some(id) = id.parse().ok().filter(|id| (1..=255).contains(id)) else {
             continue;
@@ -93,4 +103,9 @@ fn offered(section: &Section, one_way: &str) -> Vec<(u16, RtpHeaderExtensionUri)
         }
     }
     offered
+}
+
+/// The first part of a URN, and of a URL, has no case.
+fn uri(text: &str) -> Option<RtpHeaderExtensionUri> {
+    text.parse().or_else(|_| text.to_ascii_lowercase().parse()).ok()
 }

@@ -1,139 +1,73 @@
 //! WHEP: an offer to receive, and our answer to it (draft-ietf-wish-whep section 4.2).
 
-use sdp_types::Attribute;
-
 use super::answer::{Head, LocalTransport, Writer, msid};
-use super::description::{Description, Section};
+use super::description::Description;
 use super::error::SdpError;
 use super::offer::{Purpose, check};
 use super::{codecs, extensions};
-use crate::protocol::codec_match::same_codec;
-use crate::protocol::rtp::{
-    MediaKind, RtpCapabilities, RtpCodecParameters, RtpHeaderExtensionParameters, RtpParameters,
-};
+use crate::protocol::media::Medium;
+use crate::protocol::rtp::RtpCapabilities;
 
-/// One m-line of a viewer.
-#[derive(Debug, Clone, PartialEq)]
-pub struct WatchMedia {
-    /// The m-line.
-    pub mid: String,
-    /// Audio or video.
-    pub kind: MediaKind,
-    /// What the viewer can receive, with the payload types and extension ids of the offer.
-    ///
-    /// Codecs are in the viewer's order of preference; there may be none that we know.
-    pub capabilities: RtpCapabilities,
-}
-
-/// What an offer can receive, m-line by m-line.
+/// What an offer can receive, m-line by m-line, with the payload types and extension ids of the offer.
+///
+/// Codecs are in the viewer's order of preference; there may be none that we know.
 ///
 /// # Errors
 /// When the offer isn't one of a viewer.
-pub fn watch_media(offer: &Description) -> Result<Vec<WatchMedia>, SdpError> {
-    Ok(check(offer, Purpose::Watch)?
-        .into_iter()
-        .map(|(section, kind)| WatchMedia {
-            mid: section.mid().to_owned(),
-            kind,
-            capabilities: RtpCapabilities {
-                codecs: codecs::codecs(section, kind).into_iter().map(codecs::capability).collect(),
-                header_extensions: extensions::received(section, kind),
-            },
-        })
-        .collect())
+pub fn watch_media(offer: &Description) -> Result<Vec<Medium>, SdpError> {
+    let wanted = check(offer, Purpose::Watch)?.into_iter();
+    let media = wanted.map(|(section, kind)| {
+        let takes = RtpCapabilities {
+            codecs: codecs::codecs(section, kind).into_iter().map(codecs::capability).collect(),
+            header_extensions: extensions::received(section, kind),
+        };
+        Medium::taken(section.mid().to_owned(), kind, takes)
+    });
+    Ok(media.collect())
 }
 
-/// The answer to a viewer: send the parameters of each m-line's consumer, as tracks of `stream`.
+/// What a viewer's m-lines take, for one that can be sent nothing of it.
+#[must_use]
+pub fn watched_names(offer: &Description) -> String {
+    let names = offer.live().map(|(section, kind)| {
+        format!("m-line {} takes {}", section.name(), codecs::offered_names(section, kind))
+    });
+    names.collect::<Vec<_>>().join(", ")
+}
+
+/// The answer to a viewer: send what was agreed of each m-line, as tracks of `stream`.
 ///
-/// There are no SSRCs in it: the streams may be exchanged later without another negotiation. An
-/// m-line without parameters becomes `inactive` and stays in the bundle, because a rejected one
-/// stops the transceiver for good and may have been the one that the bundle's transport is on.
-/// Header extensions that weren't offered with the same id are left out.
+/// There are no SSRCs in it: the streams may be exchanged later without another negotiation. An m-line that
+/// wants what can't be sent is rejected; one that wants nothing of us stays inactive where that harms no other.
 ///
 /// # Errors
-/// [`SdpError::NotOffered`] when a consumer's payload types aren't those of the offer.
+/// When the offer has no usable fingerprint.
 pub fn answer_watch(
     offer: &Description,
-    sections: &[(String, Option<RtpParameters>)],
+    media: &[Medium],
     transport: &LocalTransport,
     stream: &str,
 ) -> Result<String, SdpError> {
     let mut writer = Writer::answer(offer, transport)?;
+    let mut plays = false;
     for section in &offer.sections {
-        let Some(kind) = section.kind.filter(|_| section.is_live()) else {
-            writer.reject(section);
-            continue;
-        };
-        let parameters = sections
-            .iter()
-            .find(|(mid, _)| section.mid.as_deref() == Some(mid))
-            .and_then(|(_, parameters)| parameters.as_ref());
-        let (direction, formats, lines) = match parameters {
-            Some(parameters) => {
-                let (formats, mut lines) = send_lines(section, kind, parameters)?;
-                lines.push(msid(stream, kind));
-                ("sendonly", formats, lines)
+        let wants = section.is_live() && section.direction.receives();
+        match media.iter().find(|medium| wants && section.is(medium)) {
+            Some(Medium { agreed, kind, .. }) if !agreed.codecs.is_empty() => {
+                let mut lines = Vec::new();
+                extensions::accept(section, &agreed.header_extensions, &mut lines);
+                for codec in &agreed.codecs {
+                    codecs::write(codec, Some(section), false, &mut lines);
+                }
+                lines.push(msid(stream, *kind));
+                writer.accept(Head::of(section, codecs::formats(&agreed.codecs), "sendonly"), lines);
+                plays = true;
             }
-            None => {
-                let (format, lines) = inactive_lines(section);
-                ("inactive", format, lines)
-            }
-        };
-        let head = Head {
-            media: &section.media.media,
-            proto: &section.media.proto,
-            formats,
-            mid: section.mid(),
-            direction,
-            reduced_size: section.has("rtcp-rsize"),
-        };
-        writer.accept(head, lines);
+            // Behind an inactive line Chromium drops the packets of those before it, which have no MID.
+            None if plays => writer.reject(section),
+            Some(_) => writer.reject(section),
+            None => writer.refuse(offer, section),
+        }
     }
     Ok(writer.finish())
-}
-
-fn send_lines(
-    section: &Section,
-    kind: MediaKind,
-    parameters: &RtpParameters,
-) -> Result<(String, Vec<Attribute>), SdpError> {
-    let offered = codecs::codecs(section, kind);
-    let is_offered = |codec: &&RtpCodecParameters| {
-        offered.iter().any(|other| {
-            other.payload_type() == codec.payload_type()
-                && same_codec(*codec, other)
-                && codecs::apt(codec) == codecs::apt(other)
-        })
-    };
-    let accepted = parameters.codecs.iter().filter(is_offered).cloned().collect::<Vec<_>>();
-    if accepted.first().is_none_or(RtpCodecParameters::is_rtx) {
-        return Err(SdpError::NotOffered(section.mid().to_owned()));
-    }
-    let received = extensions::received(section, kind);
-    let is_received = |extension: &&RtpHeaderExtensionParameters| {
-        received.iter().any(|other| other.uri == extension.uri && other.preferred_id == extension.id)
-    };
-    let mut lines = Vec::new();
-    let extensions = parameters.header_extensions.iter().filter(is_received);
-    extensions::accept(section, extensions, &mut lines);
-    for codec in &accepted {
-        codecs::write(codec, false, &mut lines);
-    }
-    Ok((codecs::formats(&accepted), lines))
-}
-
-/// An m-line needs a format even while nothing is sent: the offer's first.
-fn inactive_lines(section: &Section) -> (String, Vec<Attribute>) {
-    let mut formats = section.media.fmt.split_whitespace();
-    let format = formats.next().unwrap_or("0");
-    let lines = ["rtpmap", "fmtp"]
-        .into_iter()
-        .flat_map(|name| {
-            section
-                .values(name)
-                .filter(|value| value.split_whitespace().next() == Some(format))
-                .map(move |value| Attribute::with_value(name, value))
-        })
-        .collect();
-    (format.to_owned(), lines)
 }

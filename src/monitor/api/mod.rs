@@ -23,7 +23,7 @@ use super::projection::Live;
 use crate::broker::Broker;
 use crate::broker::events::{EventsError, Recorder};
 use crate::config::Config;
-use crate::http::{Problem, authorize, not_found};
+use crate::http::{Guard, Problem, authorize, not_found, observe};
 
 /// What every handler needs.
 #[derive(Debug, Clone)]
@@ -38,6 +38,8 @@ pub(super) struct Api {
 
 /// What is served.
 pub(super) fn routes(api: Api) -> Router {
+    let Config { operators, monitor, .. } = &*api.config;
+    let guard = Guard::new(operators.token.as_ref(), monitor.listen, "monitor.listen");
     let guarded = Router::new()
         .route("/api/fleet", get(rooms::fleet))
         .route("/api/rooms", get(rooms::rooms))
@@ -47,11 +49,14 @@ pub(super) fn routes(api: Api) -> Router {
         .route("/api/events", get(feed::feed))
         .route("/api/log", get(events::log))
         .route("/api/log/events", get(events::all))
-        .route_layer(middleware::from_fn_with_state(api.config.operators.token.clone(), authorize));
+        .route_layer(middleware::from_fn_with_state(guard.clone(), authorize));
+    let figures = Router::new()
+        .route("/metrics", get(metrics::metrics))
+        .route_layer(middleware::from_fn_with_state(guard, observe));
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .route("/metrics", get(metrics::metrics))
+        .merge(figures)
         .merge(guarded)
         .merge(pages::routes())
         .fallback(not_found)

@@ -2,6 +2,7 @@
 
 use axum::Router;
 use axum::extract::Path;
+use axum::http::HeaderMap;
 use axum::routing::get;
 
 use super::Api;
@@ -54,8 +55,11 @@ const SHARED: &[(&str, &str)] = &[
 
 pub(super) fn routes() -> Router<Api> {
     Router::new()
-        .route("/", get(|| async { file(PAGE, "monitor.html") }))
-        .route("/assets/favicon.svg", get(|| async { file(SHARED, "favicon.svg") }))
-        .route("/assets/theme.css", get(|| async { file(SHARED, "theme.css") }))
-        .route("/assets/{file}", get(|Path(name): Path<String>| async move { file(ASSETS, &name) }))
+        .route("/", get(async |asked: HeaderMap| file(PAGE, "monitor.html", &asked)))
+        .route("/assets/favicon.svg", get(async |asked: HeaderMap| file(SHARED, "favicon.svg", &asked)))
+        .route("/assets/theme.css", get(async |asked: HeaderMap| file(SHARED, "theme.css", &asked)))
+        .route(
+            "/assets/{file}",
+            get(async |Path(name): Path<String>, asked: HeaderMap| file(ASSETS, &name, &asked)),
+        )
 }

@@ -4,7 +4,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::claim::{ClaimedProducer, EndReason, Rank};
-use crate::protocol::event::{Event, PipeHere, Quality, RoomSummary, StreamEnded, StreamHere, What};
+use crate::protocol::event::{
+    Event, PipeHere, Quality, RoomSummary, StreamEnded, StreamHere, Warning, WarningKind, What,
+};
 use crate::protocol::ids::{NodeName, Peer, PipeId, PublicationId, Region, StreamName};
 
 /// A process's part of a room. It only moves forward: an event older than the last one that was applied
@@ -107,6 +109,11 @@ impl Part {
                 self.publish(&it.stream, (it.term, it.publication), &it.producers, None)
             }
             What::StreamEnded(it) => self.end(it, time),
+            What::StreamWarning(it) => {
+                let (kind, since, detail) = (it.kind, time, it.detail.clone());
+                self.warn(&it.stream, it.publication, kind, Some(Warning { kind, since, detail }));
+            }
+            What::StreamCleared(it) => self.warn(&it.stream, it.publication, it.kind, None),
             What::PipeOpening(it) => {
                 if let Some(pipe) = self.pipe(it.pipe, &it.to, time) {
                     pipe.attempt = it.attempt;
@@ -161,6 +168,21 @@ impl Part {
         here.started_at = started_at.or(here.started_at);
         here.producers = producers.to_vec();
         self.ended.retain(|ended| ended.stream != *stream);
+    }
+
+    /// A warning of a publication that is here begins, or is over.
+    fn warn(
+        &mut self,
+        stream: &StreamName,
+        publication: PublicationId,
+        kind: WarningKind,
+        warning: Option<Warning>,
+    ) {
+        let here = self.streams.iter_mut().find(|here| here.stream == *stream);
+        if let Some(here) = here.filter(|here| published(here) == Some(publication)) {
+            here.warnings.retain(|known| known.kind != kind);
+            here.warnings.extend(warning);
+        }
     }
 
     fn end(&mut self, it: &StreamEnded, time: DateTime<Utc>) {
@@ -268,6 +290,8 @@ fn awaited(stream: StreamName, viewers: u32) -> StreamHere {
         bitrate: 0,
         lost: 0,
         viewers,
+        muted: false,
+        warnings: Vec::new(),
         quality: Quality::default(),
     }
 }

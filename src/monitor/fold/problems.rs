@@ -48,9 +48,11 @@ pub(in crate::monitor) fn severity(what: &What) -> Option<Severity> {
         | What::PipeStarved(_)
         | What::NodeLost(_)
         | What::WorkerDied(_) => Some(Severity::Error),
-        What::PipeRefused(_) | What::LimitHit(_) | What::EventsDropped(_) | What::KeyFrameBurst(_) => {
-            Some(Severity::Warning)
-        }
+        What::StreamWarning(_)
+        | What::PipeRefused(_)
+        | What::LimitHit(_)
+        | What::EventsDropped(_)
+        | What::KeyFrameBurst(_) => Some(Severity::Warning),
         _ => None,
     }
 }

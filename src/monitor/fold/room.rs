@@ -93,6 +93,8 @@ fn belongs_to_a_part(what: &What) -> bool {
         What::StreamStarted(_)
             | What::StreamChanged(_)
             | What::StreamEnded(_)
+            | What::StreamWarning(_)
+            | What::StreamCleared(_)
             | What::PipeOpening(_)
             | What::PipeOpened(_)
             | What::PipeFailed(_)

@@ -1,6 +1,6 @@
 // What the page makes of each type of event.
 
-const GOOD = new Set(['stream.started', 'stream.recovered', 'pipe.opened', 'node.started']);
+const GOOD = new Set(['stream.started', 'stream.recovered', 'stream.cleared', 'pipe.opened', 'node.started']);
 const FLEET = new Set(['stream.started', 'stream.recovered', 'stream.ended', 'node.started', 'node.draining', 'node.stopped']);
 
 /** The monitor's `error` or `warning` where the event is a problem, else `good` or `plain`. */

@@ -62,7 +62,7 @@ function fill(item, stream) {
   const { parts } = item;
   set(parts.state, stream.live ? 'live' : 'over');
   attr(parts.state, 'data-live', String(stream.live));
-  const numbers = [bitrate(stream.bitrate), count(stream.viewers, 'viewer'), stream.depth ? `${count(stream.depth, 'hop')} deep` : 'no other node', stream.crossings ? `${count(stream.crossings, 'pipe')} between regions` : null, codecs(stream.producers)];
+  const numbers = [bitrate(stream.bitrate), count(stream.viewers, 'viewer'), stream.depth ? `${count(stream.depth, 'hop')} deep` : 'no other node', stream.crossings ? `${count(stream.crossings, 'pipe')} between regions` : null, codecs(stream.producers), stream.muted ? 'muted' : null, ...stream.warnings.map((it) => `⚠ ${it.kind.replaceAll('_', ' ')}`)];
   const why = stream.ended ? ended(stream.ended) : 'it is not published';
   set(parts.text, stream.live ? numbers.filter(Boolean).join(' · ') : `Over: ${why}.`);
   age(parts.since, stream.live ? stream.startedAt : stream.endedAt, stream.live ? 'up' : 'ago');

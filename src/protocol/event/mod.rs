@@ -20,10 +20,13 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{NodeName, Peer, RoomId};
 
-pub use node::{EventsDropped, LimitHit, NodeLost, NodeSummary, WorkerDied};
+pub use node::{EventsDropped, LimitHit, NodeLost, NodeSummary, TokenBarred, WorkerDied};
 pub use pipe::{PipeClosed, PipeFailed, PipeOpened, PipeOpening, PipeRefused, PipeStarved};
 pub use room::{PipeHere, Quality, RoomClosed, RoomForgotten, RoomSummary, StreamHere};
-pub use stream::{KeyFrameBurst, StreamChanged, StreamEnded, StreamRecovered, StreamStarted};
+pub use stream::{
+    KeyFrameBurst, StreamChanged, StreamCleared, StreamEnded, StreamRecovered, StreamStarted, StreamWarning,
+    Warning, WarningKind,
+};
 pub use viewer::{LeaveReason, Turned, ViewerId, ViewerJoined, ViewerLeft};
 
 /// One event.
@@ -81,6 +84,12 @@ pub enum What {
     /// A stream has come back to viewers that had kept waiting for it. Told by their edge.
     #[serde(rename = "stream.recovered")]
     StreamRecovered(StreamRecovered),
+    /// A stream can't be watched well because of what its publisher sends. Told by its origin.
+    #[serde(rename = "stream.warning")]
+    StreamWarning(StreamWarning),
+    /// What was wrong with a stream is so no more.
+    #[serde(rename = "stream.cleared")]
+    StreamCleared(StreamCleared),
     /// Publishers were turned away.
     #[serde(rename = "publisher.rejected")]
     PublisherRejected(Turned),
@@ -141,6 +150,9 @@ pub enum What {
     /// A configured limit was reached.
     #[serde(rename = "limit.hit")]
     LimitHit(LimitHit),
+    /// An operator keeps a token out for a while, or does no longer.
+    #[serde(rename = "token.barred")]
+    TokenBarred(TokenBarred),
     /// A media worker died.
     #[serde(rename = "worker.died")]
     WorkerDied(WorkerDied),
@@ -157,6 +169,8 @@ impl What {
             Self::StreamChanged(_) => "stream.changed",
             Self::StreamEnded(_) => "stream.ended",
             Self::StreamRecovered(_) => "stream.recovered",
+            Self::StreamWarning(_) => "stream.warning",
+            Self::StreamCleared(_) => "stream.cleared",
             Self::PublisherRejected(_) => "publisher.rejected",
             Self::PipeOpening(_) => "pipe.opening",
             Self::PipeOpened(_) => "pipe.opened",
@@ -177,6 +191,7 @@ impl What {
             Self::NodeSummary(_) => "node.summary",
             Self::NodeLost(_) => "node.lost",
             Self::LimitHit(_) => "limit.hit",
+            Self::TokenBarred(_) => "token.barred",
             Self::WorkerDied(_) => "worker.died",
             Self::EventsDropped(_) => "events.dropped",
         }

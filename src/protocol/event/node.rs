@@ -45,6 +45,21 @@ pub struct LimitHit {
     pub times: u64,
 }
 
+/// An operator keeps a token out for a while. Told by the node that the operator asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TokenBarred {
+    /// How the token is named: `id`, `subject` or `name`.
+    pub by: String,
+    /// The id or the name; a subject is a person's and isn't told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// Until when; the present where the bar was lifted.
+    pub until: DateTime<Utc>,
+    /// Whether a bar was lifted.
+    pub lifted: bool,
+}
+
 /// A media worker died.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::stream::Warning;
 use crate::protocol::claim::ClaimedProducer;
 use crate::protocol::ids::{NodeName, Peer, PipeId, PublicationId, StreamName};
 
@@ -43,6 +44,12 @@ pub struct StreamHere {
     pub lost: u64,
     /// Its viewers on this node.
     pub viewers: u32,
+    /// Whether its publisher's connection lives and no media comes from it; only at the origin.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub muted: bool,
+    /// What is wrong with it now; only at the origin.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
     /// What its viewers get.
     pub quality: Quality,
 }

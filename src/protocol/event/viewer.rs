@@ -20,7 +20,7 @@ pub struct Turned {
     /// The stream that was asked for.
     pub stream: StreamName,
     /// Why, for machines: `limit`, `draining`, `unsupported`, `already_published`, `timeout`; by the node
-    /// `unauthorized`, `forbidden`, `malformed` …
+    /// `unauthorized`, `forbidden`, `barred`, `denied`, `unverified`, `malformed` …
     pub reason: String,
     /// Why, for a person.
     pub detail: String,
@@ -79,8 +79,17 @@ pub enum LeaveReason {
     Disconnected,
     /// It never connected.
     NeverConnected,
+    /// Its stream's media didn't come to this node, and no other way was found.
+    Starved,
+    /// The stream came back in a form that its session can't carry: another codec, or sound or picture that it
+    /// had no m-line for. It may connect again.
+    StreamChanged,
     /// The node stopped.
     Stopped,
+    /// An operator ended its session.
+    Kicked,
+    /// Its token, or what it was allowed, has expired.
+    Expired,
     /// A reason of a newer node.
     #[serde(other)]
     Unknown,

@@ -5,13 +5,18 @@ use std::time::{Duration, Instant};
 
 use super::effect::{Answer, Effect, Figure};
 use super::input::{Ticket, WatchRequest};
+use super::sessions::Life;
 use super::sources::Source;
 use super::{Core, Moment};
 use crate::protocol::event::{LeaveReason, ViewerId, What};
+use crate::protocol::gate::TokenKey;
 use crate::protocol::ids::{ProducerId, SessionId, StreamName};
-use crate::protocol::media::{MediaError, Sent, TransportInfo};
+use crate::protocol::media::{MediaError, Medium, TransportInfo};
 use crate::protocol::presence::Role;
 use crate::room::RoomError;
+
+/// For so long a viewer that had media is kept while it doesn't come, though it is sent.
+const STARVED: Duration = Duration::from_secs(60);
 
 /// The viewers of this node.
 #[derive(Debug, Default)]
@@ -37,6 +42,8 @@ pub(super) struct Viewer {
     pub(super) stream: StreamName,
     pub(super) since: Instant,
     pub(super) connected: bool,
+    /// When it is given up if it isn't connected.
+    connect_by: Instant,
     /// The producers that it is being sent.
     showing: Vec<ProducerId>,
 }
@@ -54,8 +61,13 @@ struct Opening {
     stream: StreamName,
     since: Instant,
     kind: &'static str,
+    /// Whether it has to answer our description first.
+    answers: bool,
     showing: Vec<ProducerId>,
 }
+
+/// How long a counter-offer may be answered (draft-ietf-wish-whep).
+pub const COUNTER_OFFER: Duration = Duration::from_secs(30);
 
 impl Audience {
     pub(super) fn iter(&self) -> impl Iterator<Item = (&SessionId, &Viewer)> + Clone {
@@ -161,10 +173,63 @@ impl Core {
         }
         self.audience.wanted_at.insert(request.stream.clone(), m.now);
         let waiting = Waiting { ticket, request, since: m.now };
-        if self.sources.get(&waiting.request.stream).is_some_and(Source::is_complete) {
+        if self.is_proved(&waiting.request.stream, m.now) {
             self.open_viewer(waiting, "warm");
         } else {
             self.audience.waiting.push(waiting);
+        }
+    }
+
+    /// Whether a stream is here in full, and nothing speaks against its media coming: where it was said to be
+    /// sent and didn't come, a viewer is not told that it is served before it does.
+    fn is_proved(&self, stream: &StreamName, now: Instant) -> bool {
+        let complete = self.sources.get(stream).is_some_and(Source::is_complete);
+        complete && (!self.upstream.is_promised(stream, now) || self.sources.stream_flows(stream, now))
+    }
+
+    /// Serves who waited for media that now comes.
+    pub(super) fn serve_proved(&mut self, now: Instant) {
+        let mut streams: Vec<_> =
+            self.audience.waiting.iter().map(|waiting| waiting.request.stream.clone()).collect();
+        streams.sort();
+        streams.dedup();
+        for stream in streams.iter().filter(|stream| self.is_proved(stream, now)).collect::<Vec<_>>() {
+            self.serve_waiting(stream);
+        }
+    }
+
+    fn serve_waiting(&mut self, stream: &StreamName) {
+        let (ready, waiting) =
+            std::mem::take(&mut self.audience.waiting).into_iter().partition(|w| w.request.stream == *stream);
+        self.audience.waiting = waiting;
+        for waiting in ready {
+            self.open_viewer(waiting, "cold");
+        }
+    }
+
+    /// Ends viewers to whom nothing comes though their stream flows at its origin, and no other way was found: one
+    /// that never had a picture soon, one that had later, as the way may be open again by then.
+    pub(super) fn end_starved_viewers(&mut self, m: &mut Moment<'_>) {
+        let known = &self.known;
+        // Nothing is due of a stream that is over, or whose publisher sends nothing.
+        self.upstream.starved.retain(|stream, _| known.holds(stream, m).is_some_and(|claim| claim.flowing));
+        let starved: Vec<_> = self
+            .upstream
+            .starved
+            .iter()
+            .filter(|(stream, _)| !self.sources.stream_flows(stream, m.now))
+            .map(|(stream, since)| (stream.clone(), m.now.saturating_duration_since(*since)))
+            .collect();
+        for (stream, lasted) in starved {
+            let late = |session: &SessionId| {
+                let had = self.lives.get(session).is_some_and(Life::was_sent_any);
+                lasted > if had { STARVED } else { self.config.timeouts.pipe_connect }
+            };
+            let viewers = self.audience.viewers.iter().filter(|(_, viewer)| viewer.stream == stream);
+            let late: Vec<_> = viewers.map(|(session, _)| *session).filter(late).collect();
+            for session in late {
+                self.end_viewer(session, LeaveReason::Starved, m);
+            }
         }
     }
 
@@ -208,11 +273,8 @@ impl Core {
     /// A stream is here in full: serves who waited for it and goes on with who watched it before.
     pub(super) fn source_complete(&mut self, stream: &StreamName, m: &mut Moment<'_>) {
         self.record_recovered(stream, m);
-        let (ready, waiting) =
-            std::mem::take(&mut self.audience.waiting).into_iter().partition(|w| w.request.stream == *stream);
-        self.audience.waiting = waiting;
-        for waiting in ready {
-            self.open_viewer(waiting, "cold");
+        if self.is_proved(stream, m.now) {
+            self.serve_waiting(stream);
         }
         self.show_again(stream);
     }
@@ -227,9 +289,10 @@ impl Core {
             return self.turn_away(ticket, session, &stream, RoomError::Unsupported(why));
         }
         self.note_ice(session, request.ufrag.clone());
+        self.note_pass(session, request.pass.clone());
         let showing = producers.iter().map(|producer| producer.id).collect();
         self.audience.count(&stream);
-        let opening = Opening { ticket, stream, since, kind, showing };
+        let opening = Opening { ticket, stream, since, kind, answers: request.dtls.is_none(), showing };
         self.audience.opening.insert(session, opening);
         self.out.push(Effect::OpenViewer(request, producers));
     }
@@ -238,22 +301,25 @@ impl Core {
     pub(super) fn viewer_opened(
         &mut self,
         session: SessionId,
-        result: Result<(TransportInfo, Vec<Sent>), MediaError>,
+        result: Result<(TransportInfo, Vec<Medium>), MediaError>,
         m: &mut Moment<'_>,
     ) {
         let Some(opening) = self.audience.opening.remove(&session) else { return };
-        let Opening { ticket, stream, since, kind, showing } = opening;
+        let Opening { ticket, stream, since, kind, answers, showing } = opening;
         match result {
-            Ok((transport, sent)) => {
+            Ok((transport, media)) => {
                 let elapsed = m.now.saturating_duration_since(since);
                 self.out.push(Effect::Count(Figure::Join("ok", Some((kind, elapsed)))));
                 self.note_etag(session, &transport);
                 let id = ViewerId(m.mint.id());
-                let viewer = Viewer { id, stream: stream.clone(), since: m.now, connected: false, showing };
+                let connect_by = m.now + if answers { COUNTER_OFFER } else { self.config.timeouts.connect };
+                let since = m.now;
+                let viewer =
+                    Viewer { id, stream: stream.clone(), since, connected: false, connect_by, showing };
                 self.record_joined(&viewer, kind == "warm", elapsed);
                 self.audience.viewers.insert(session, viewer);
                 let path = self.sources.get(&stream).map(|source| source.path.clone()).unwrap_or_default();
-                self.out.push(Effect::Answer(ticket, Answer::Watching(transport, sent, path)));
+                self.out.push(Effect::Answer(ticket, Answer::Watching(transport, media, path)));
                 // The stream may have changed while the viewer was being connected.
                 self.show_again(&stream);
             }
@@ -277,6 +343,22 @@ impl Core {
         }
     }
 
+    /// Refuses who waits with a token that is kept out now.
+    pub(super) fn send_away_waiting(&mut self, token: &TokenKey) {
+        let (barred, waiting) = std::mem::take(&mut self.audience.waiting)
+            .into_iter()
+            .partition(|waiting| waiting.request.pass.tokens.contains(token));
+        self.audience.waiting = waiting;
+        for waiting in barred {
+            self.turn_away(
+                waiting.ticket,
+                waiting.request.session,
+                &waiting.request.stream,
+                RoomError::Kicked,
+            );
+        }
+    }
+
     /// Refuses who waits for a stream that is over, or that nobody who is heard has.
     pub(super) fn refuse_waiting_in_vain(&mut self, m: &mut Moment<'_>) {
         let known = &self.known;
@@ -293,12 +375,12 @@ impl Core {
 
     /// Refuses who has waited too long, and ends who never connected.
     pub(super) fn end_late_viewers(&mut self, m: &mut Moment<'_>) {
-        let (join, connect) = (self.config.timeouts.join, self.config.timeouts.connect);
+        let join = self.config.timeouts.join;
         let age = |at: Instant| m.now.saturating_duration_since(at);
         let (late, waiting) =
             std::mem::take(&mut self.audience.waiting).into_iter().partition(|w| age(w.since) > join);
         self.audience.waiting = waiting;
-        let never = |viewer: &Viewer| !viewer.connected && age(viewer.since) > connect;
+        let never = |viewer: &Viewer| !viewer.connected && m.now > viewer.connect_by;
         let viewers = self.audience.viewers.iter();
         let never: Vec<_> = viewers.filter(|(_, v)| never(v)).map(|(session, _)| *session).collect();
         for waiting in late {
@@ -315,11 +397,16 @@ impl Core {
         session: SessionId,
         ids: &[ProducerId],
         result: Result<(), MediaError>,
+        m: &mut Moment<'_>,
     ) {
         let Err(error) = result else { return };
         let Some(viewer) = self.audience.viewers.get_mut(&session) else { return };
-        // The viewer stays: the next publication may suit it again.
-        tracing::info!(stream = %viewer.stream, %error, "viewer can't go on");
+        tracing::info!(stream = %viewer.stream, viewer = %viewer.id, %error, "viewer can't go on");
+        if matches!(error, MediaError::Unsupported(_)) {
+            // Players connect again when their session ends: a new one carries what the stream has become.
+            self.end_viewer(session, LeaveReason::StreamChanged, m);
+            return;
+        }
         if viewer.showing == ids {
             viewer.showing.clear();
         }
@@ -328,6 +415,13 @@ impl Core {
     pub(super) fn viewer_connected(&mut self, session: SessionId) {
         if let Some(viewer) = self.audience.viewers.get_mut(&session) {
             viewer.connected = true;
+        }
+    }
+
+    /// A viewer has answered our description.
+    pub(super) fn viewer_connects(&mut self, session: SessionId, m: &Moment<'_>) {
+        if let Some(viewer) = self.audience.viewers.get_mut(&session) {
+            viewer.connect_by = m.now + self.config.timeouts.connect;
         }
     }
 

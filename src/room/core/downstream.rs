@@ -28,6 +28,8 @@ pub(super) struct Downstream {
 pub(super) struct Child {
     pub(super) peer: Peer,
     pub(super) wanted: BTreeSet<StreamName>,
+    /// How many watch at it and below it, as it last said.
+    viewers: BTreeMap<StreamName, u32>,
     pub(super) outlet: Option<Outlet>,
     pub(super) failures: u32,
     retry_at: Instant,
@@ -48,6 +50,12 @@ impl Downstream {
     /// The streams that children want.
     pub(super) fn wanted(&self) -> impl Iterator<Item = &StreamName> {
         self.children.values().flat_map(|child| &child.wanted)
+    }
+
+    /// How many watch a stream at the nodes that pull it from this one, and below them.
+    pub(super) fn viewers_of(&self, stream: &StreamName) -> u32 {
+        let open = self.children.values().filter(|child| child.outlet.as_ref().is_some_and(Outlet::is_open));
+        open.filter_map(|child| child.viewers.get(stream)).fold(0, |sum, more| sum.saturating_add(*more))
     }
 
     pub(super) fn outlets(&self) -> impl Iterator<Item = (&Child, &Outlet)> {
@@ -82,6 +90,7 @@ impl Core {
             let child = Child {
                 peer: join.from,
                 wanted: BTreeSet::new(),
+                viewers: BTreeMap::new(),
                 outlet: None,
                 failures: 0,
                 retry_at: m.now,
@@ -98,6 +107,7 @@ impl Core {
         }
         child.joined = join.number;
         child.wanted = join.streams;
+        child.viewers = join.viewers;
         child.renewed = m.now;
         // An edge that lost its end needs a new pipe.
         let lost = join.pipe.is_none() && child.outlet.as_ref().is_some_and(Outlet::is_open);
@@ -199,6 +209,7 @@ impl Core {
                 stream: stream.clone(),
                 publication: source.publication,
                 path: source.path.clone(),
+                viewers: self.viewers_of(stream).unwrap_or_default(),
                 producers: source
                     .producers
                     .iter()

@@ -9,9 +9,10 @@ use crate::protocol::edge::{
     ClosePipe, ConnectRemotePipeTransport, CreatePipeProducer, CreateRemotePipeTransport, EdgeReply,
     GetRemoteRouterInfo,
 };
-use crate::protocol::event::{RoomSummary, What};
+use crate::protocol::event::{RoomSummary, WarningKind, What};
+use crate::protocol::gate::EndedSession;
 use crate::protocol::ids::{NodeName, Peer, PipeId, ProducerId, SessionId, StreamName, Token};
-use crate::protocol::media::{PipeEnd, ProducerInfo, Sent, TransportInfo};
+use crate::protocol::media::{Medium, PipeEnd, ProducerInfo, TransportInfo};
 use crate::protocol::origin::{Join, Joined, Leave};
 use crate::protocol::refusal::Refusal;
 use crate::protocol::rtp::DtlsParameters;
@@ -26,6 +27,8 @@ pub enum Effect {
     OpenUplink(PublishRequest),
     /// Close a publisher's connection.
     CloseUplink(SessionId),
+    /// Look at each packet of a publisher's videos, or no more.
+    Inspect(SessionId, bool),
     /// Connect a viewer to these producers → `ViewerOpened`.
     OpenViewer(WatchRequest, Vec<ProducerInfo>),
     /// Send a viewer these producers in place of what it was sent → `ViewerShown`.
@@ -33,7 +36,7 @@ pub enum Effect {
     /// Close a viewer's connection → `ViewerClosed`.
     CloseViewer(SessionId),
     /// Tell a viewer's connection who may connect → `ViewerConnected`.
-    ConnectViewer(Ticket, SessionId, DtlsParameters, String),
+    ConnectViewer(Ticket, SessionId, DtlsParameters, Vec<Medium>),
     /// New ICE credentials → `IceRestarted`.
     RestartIce(Ticket, SessionId, String),
     /// Pause or resume all producers of a stream → `Paused`.
@@ -74,6 +77,8 @@ pub enum Effect {
     Claim(Box<Claim>),
     /// Answer who waits.
     Answer(Ticket, Answer),
+    /// Take a place among the node's streams for a publisher that has connected → `Seated`.
+    Seat(SessionId),
     /// A session is over: what was counted for it is given back.
     Release(SessionId),
     /// Tell the log.
@@ -137,9 +142,11 @@ pub enum Answer {
     /// A publisher is taken.
     Published(TransportInfo),
     /// A viewer is served: our end, what is sent, the path.
-    Watching(TransportInfo, Vec<Sent>, Vec<NodeName>),
+    Watching(TransportInfo, Vec<Medium>, Vec<NodeName>),
     /// It was done.
     Done,
+    /// An operator ended these.
+    Kicked(Vec<EndedSession>),
     /// The session is there.
     Here(SessionId),
     /// A PATCH trickled candidates, or restarted ICE.
@@ -161,6 +168,8 @@ pub enum Figure {
     Join(&'static str, Option<(&'static str, Duration)>),
     /// A pipe set-up, by result; with its time where it succeeded.
     PipeSetup(&'static str, Option<Duration>),
+    /// A publisher's media can't be watched well.
+    Warning(WarningKind),
     /// A peer sent what isn't believed.
     RefusedPeer(&'static str),
 }

@@ -43,7 +43,10 @@ pub(super) struct Inlet {
     /// The SSRCs that each producer was taken with.
     ssrcs: BTreeMap<ProducerId, Vec<Option<u32>>>,
     bytes: u64,
-    /// When media last arrived.
+    /// When media first and last arrived: that the other end is connected proves nothing.
+    pub(super) first: Option<Instant>,
+    pub(super) last: Option<Instant>,
+    /// Since when nothing has arrived that should.
     pub(super) heard: Instant,
     /// When the parent was last asked for media that doesn't come.
     pub(super) probed: Option<Instant>,
@@ -68,6 +71,8 @@ impl Inlet {
             refused: BTreeSet::new(),
             ssrcs: BTreeMap::new(),
             bytes: 0,
+            first: None,
+            last: None,
             heard: m.now,
             probed: None,
             probes: 0,
@@ -91,6 +96,8 @@ impl Inlet {
     pub(super) fn measure(&mut self, bytes: u64, now: Instant) {
         if bytes != self.bytes {
             self.bytes = bytes;
+            self.first.get_or_insert(now);
+            self.last = Some(now);
             self.is_heard(now);
         }
     }
@@ -455,8 +462,8 @@ impl Core {
         source.refused.remove(&id);
         let is_over = source.producers.is_empty() && source.refused.is_empty();
         if is_taken {
-            self.stop_sending_to_all(id);
             self.out.push(Effect::StopReceiving(pipe, id));
+            self.stop_sending_to_all(id);
         }
         if is_over {
             self.drop_source(&stream, m);

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use super::passes::Pass;
 use crate::fleet::Notice;
 use crate::protocol::claim::EndReason;
 use crate::protocol::edge::{CreatePipeProducer, EdgeRequest, RemotePipeTransport};
+use crate::protocol::gate::Whom;
 use crate::protocol::ids::{Incarnation, PipeId, ProducerId, SessionId, StreamName, Token};
-use crate::protocol::media::{
-    Measured, MediaError, Offered, PipeEnd, Piped, ProducerInfo, Sent, TransportInfo, Wanted,
-};
+use crate::protocol::media::{Measured, MediaError, Medium, PipeEnd, Piped, ProducerInfo, TransportInfo};
 use crate::protocol::origin::{Join, Joined, Leave};
 use crate::protocol::refusal::Refusal;
 use crate::protocol::rtp::DtlsParameters;
@@ -35,8 +35,8 @@ pub enum Input {
     Check(Ticket, SessionId, StreamName),
     /// An operator pauses or resumes a stream.
     SetPaused(Ticket, StreamName, bool),
-    /// An operator ends a stream.
-    Close(Ticket, StreamName),
+    /// An operator ends sessions.
+    Kick(Ticket, Whom),
     /// Who waits with this ticket has gone.
     HungUp(Ticket),
     /// A parent asks.
@@ -64,14 +64,16 @@ pub enum Input {
 pub enum Done {
     /// See [`Effect::OpenUplink`](super::Effect::OpenUplink).
     UplinkOpened(SessionId, Result<(TransportInfo, Vec<ProducerInfo>), MediaError>),
+    /// See [`Effect::Seat`](super::Effect::Seat): whether there was one.
+    Seated(SessionId, bool),
     /// See [`Effect::OpenViewer`](super::Effect::OpenViewer).
-    ViewerOpened(SessionId, Result<(TransportInfo, Vec<Sent>), MediaError>),
+    ViewerOpened(SessionId, Result<(TransportInfo, Vec<Medium>), MediaError>),
     /// See [`Effect::ShowViewer`](super::Effect::ShowViewer).
     ViewerShown(SessionId, Vec<ProducerId>, Result<(), MediaError>),
     /// See [`Effect::CloseViewer`](super::Effect::CloseViewer): the bytes that it was sent.
     ViewerClosed(SessionId, u64),
     /// See [`Effect::ConnectViewer`](super::Effect::ConnectViewer).
-    ViewerConnected(Ticket, SessionId, String, Result<(), MediaError>),
+    ViewerConnected(Ticket, SessionId, Result<(), MediaError>),
     /// See [`Effect::RestartIce`](super::Effect::RestartIce).
     IceRestarted(Ticket, SessionId, String, Result<TransportInfo, MediaError>),
     /// See [`Effect::SetPaused`](super::Effect::SetPaused).
@@ -150,11 +152,13 @@ pub struct PublishRequest {
     /// The stream.
     pub stream: StreamName,
     /// What it sends.
-    pub offered: Vec<Offered>,
+    pub offered: Vec<Medium>,
     /// Who may connect.
     pub dtls: DtlsParameters,
     /// Its ICE user fragment: another one in a PATCH restarts ICE.
     pub ufrag: String,
+    /// What it was let in with.
+    pub pass: Pass,
 }
 
 /// A viewer that asks to be served.
@@ -165,13 +169,15 @@ pub struct WatchRequest {
     /// The stream.
     pub stream: StreamName,
     /// What it can take.
-    pub wanted: Vec<Wanted>,
+    pub wanted: Vec<Medium>,
     /// Who may connect; none where the viewer answers our description later.
     pub dtls: Option<DtlsParameters>,
     /// Its ICE user fragment; empty where it is not known yet.
     pub ufrag: String,
     /// The request's trace.
     pub trace: Trace,
+    /// What it was let in with.
+    pub pass: Pass,
 }
 
 /// A viewer's answer to our description.
@@ -181,6 +187,8 @@ pub struct Answered {
     pub dtls: DtlsParameters,
     /// Its ICE user fragment.
     pub ufrag: String,
+    /// The m-lines of our description, with what it takes of each.
+    pub media: Vec<Medium>,
 }
 
 /// A PATCH of a session (RFC 9725 section 4.3).

@@ -9,12 +9,14 @@
 mod audience;
 mod downstream;
 mod effect;
+mod health;
 mod inlet;
 mod input;
 mod known;
 mod liveness;
 mod moment;
 mod outlet;
+mod passes;
 mod publications;
 mod record;
 mod sessions;
@@ -31,7 +33,7 @@ use audience::{Audience, Viewer};
 use downstream::Downstream;
 use known::Known;
 use publications::Publications;
-use sessions::IceSession;
+use sessions::{IceSession, Life};
 use sources::{Source, Sources, Via};
 use summary::Said;
 use upstream::Upstream;
@@ -45,10 +47,14 @@ use crate::protocol::media::{Measured, MediaError};
 use crate::protocol::origin::OriginRequest;
 use crate::protocol::refusal::{Code, Refusal};
 
+pub use audience::COUNTER_OFFER;
 pub use effect::{Answer, Change, Effect, Figure, Offer, Tell};
 pub use input::{Answered, Done, Failure, Input, Patch, PublishRequest, Ticket, ToldOf, WatchRequest};
 pub use moment::{Mint, Moment};
-pub use view::{ChildView, ParentView, ProducerView, RoomView, StreamHereView, StreamView, ViewerView};
+pub use passes::Pass;
+pub use view::{
+    ChildView, ParentView, ProducerView, Proof, RoomView, StreamHereView, StreamView, ViewerView,
+};
 
 /// How long a stopping room tries to say what is left to say.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -69,6 +75,10 @@ pub struct Core {
     downstream: Downstream,
     audience: Audience,
     ice: BTreeMap<SessionId, IceSession>,
+    /// What the sessions that are here were let in with.
+    passes: BTreeMap<SessionId, Pass>,
+    /// Of those that are connected.
+    lives: BTreeMap<SessionId, Life>,
     /// Viewers whose connection is being closed.
     leaving: BTreeMap<SessionId, (Viewer, LeaveReason, Instant)>,
     measured: Measured,
@@ -98,6 +108,8 @@ impl Core {
             downstream: Downstream::default(),
             audience: Audience::default(),
             ice: BTreeMap::new(),
+            passes: BTreeMap::new(),
+            lives: BTreeMap::new(),
             leaving: BTreeMap::new(),
             measured: Measured::default(),
             said: None,
@@ -150,11 +162,7 @@ impl Core {
             Input::Patch(ticket, session, stream, patch) => self.patch(ticket, session, &stream, patch),
             Input::Check(ticket, session, stream) => self.check(ticket, session, &stream),
             Input::SetPaused(ticket, stream, paused) => self.set_paused(ticket, stream, paused),
-            Input::Close(ticket, stream) => {
-                let here = self.publications.get(&stream).map(|_| ()).ok_or(crate::room::RoomError::NoStream);
-                self.end_publication(&stream, EndReason::Closed, m);
-                self.answer_done(ticket, here);
-            }
+            Input::Kick(ticket, whom) => self.kick(ticket, &whom, m),
             Input::HungUp(ticket) => self.hung_up(ticket),
             Input::Edge(ticket, request) => self.edge(ticket, request, m),
             Input::Join(ticket, join, trace) => self.join(ticket, join, trace, m),
@@ -176,11 +184,12 @@ impl Core {
     fn done(&mut self, done: Done, m: &mut Moment<'_>) {
         match done {
             Done::UplinkOpened(session, result) => self.uplink_opened(session, result),
+            Done::Seated(session, seated) => self.publisher_seated(session, seated, m),
             Done::ViewerOpened(session, result) => self.viewer_opened(session, result, m),
-            Done::ViewerShown(session, ids, result) => self.viewer_shown(session, &ids, result),
+            Done::ViewerShown(session, ids, result) => self.viewer_shown(session, &ids, result, m),
             Done::ViewerClosed(session, bytes) => self.viewer_closed(session, bytes),
-            Done::ViewerConnected(ticket, session, ufrag, result) => {
-                self.viewer_answered(ticket, session, ufrag, result);
+            Done::ViewerConnected(ticket, session, result) => {
+                self.viewer_answered(ticket, session, result, m);
             }
             Done::IceRestarted(ticket, session, ufrag, result) => {
                 self.ice_restarted(ticket, session, ufrag, result);
@@ -217,24 +226,26 @@ impl Core {
     fn look(&mut self, measured: Option<Measured>, m: &mut Moment<'_>) {
         if let Some(measured) = measured {
             self.sources.measure(&measured, m.now);
-            self.measure_publications(&measured, m.now);
+            self.measure_sessions(&measured, m.now);
+            self.measure_publications(&measured, m);
             self.measure_inlets(&measured, m.now);
             self.measure_outlets(&measured, m.now);
             self.measured = measured;
             self.record_bursts(m.now);
             self.record_summary(m);
         }
-        self.end_silent_publishers(m);
+        self.end_dead_sessions(m);
+        self.end_useless_publishers(m);
         self.end_late_viewers(m);
+        self.end_expired(m);
         self.note_deliveries(m.now);
         self.end_idle_promises(m);
         self.end_lost_parents(m);
         self.end_lost_children(m);
         self.upstream.forgive(m.now);
-        let flows = |stream: &StreamName| {
-            let source = self.sources.get(stream);
-            source.is_some_and(|source| source.producers.iter().any(|p| self.sources.is_flowing(p.id, m.now)))
-        };
+        self.serve_proved(m.now);
+        self.end_starved_viewers(m);
+        let flows = |stream: &StreamName| self.sources.stream_flows(stream, m.now);
         self.upstream.keep_promises(flows, m.now);
     }
 
@@ -243,10 +254,10 @@ impl Core {
         let source = self.sources.remove(stream)?;
         self.audience.lose(stream, m.now);
         for producer in &source.producers {
-            self.stop_sending_to_all(producer.id);
             if let Via::Pipe(pipe) = source.via {
                 self.out.push(Effect::StopReceiving(pipe, producer.id));
             }
+            self.stop_sending_to_all(producer.id);
         }
         Some(source)
     }

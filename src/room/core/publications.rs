@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 
 use super::effect::{Answer, Effect};
+use super::health::{Health, News};
 use super::input::{PublishRequest, Ticket};
 use super::sources::{Source, Via};
 use super::{Core, Moment};
@@ -36,6 +37,8 @@ struct Connecting {
     /// Who waits for our answer; none once it has gone out.
     ticket: Option<Ticket>,
     producers: Vec<ProducerInfo>,
+    /// Whether it has connected, and waits for a place among the node's streams.
+    connected: bool,
 }
 
 /// A publisher whose stream is live.
@@ -50,6 +53,7 @@ pub(super) struct Publication {
     pub(super) bitrate: u64,
     pub(super) key_frames: KeyFrameWindow,
     pub(super) term: u64,
+    pub(super) health: Health,
     takeover: bool,
     /// When media last arrived.
     heard: Instant,
@@ -76,7 +80,8 @@ impl Publication {
         self.producers.iter().map(ClaimedProducer::from).collect()
     }
 
-    fn is_flowing(&self, now: Instant) -> bool {
+    /// Whether its media comes now; it may be muted.
+    pub(super) fn is_flowing(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.heard) < STALLED
     }
 }
@@ -98,6 +103,13 @@ impl Publications {
         self.live.is_empty() && self.connecting.is_empty()
     }
 
+    /// The sessions of whoever publishes a stream, or is about to.
+    pub(super) fn sessions_of(&self, stream: &StreamName) -> Vec<SessionId> {
+        let live = self.live.get(stream).map(|publication| publication.session);
+        let coming = self.connecting.iter().filter(|(_, connecting)| connecting.stream == *stream);
+        live.into_iter().chain(coming.map(|(session, _)| *session)).collect()
+    }
+
     /// The stream that a publisher's session is for.
     pub(super) fn stream_of(&self, session: SessionId) -> Option<&StreamName> {
         let live = self.live.iter().find(|(_, publication)| publication.session == session);
@@ -115,8 +127,16 @@ impl Core {
             return self.out.push(Effect::Release(request.session));
         }
         self.note_ice(request.session, request.ufrag.clone());
+        self.note_pass(request.session, request.pass.clone());
         let (stream, session) = (request.stream.clone(), request.session);
-        let connecting = Connecting { stream, since: m.now, ticket: Some(ticket), producers: Vec::new() };
+        self.make_way(m);
+        let connecting = Connecting {
+            stream,
+            since: m.now,
+            ticket: Some(ticket),
+            producers: Vec::new(),
+            connected: false,
+        };
         self.publications.connecting.insert(session, connecting);
         self.out.push(Effect::OpenUplink(request));
     }
@@ -128,13 +148,13 @@ impl Core {
         if !self.config.node.roles.contains(&Role::Origin) {
             return Err(RoomError::Role("publishers"));
         }
-        let own = &self.publications;
-        if own.live.len() + own.connecting.len() >= self.config.limits.streams_per_room {
-            return Err(RoomError::Limit("streams_per_room"));
-        }
+        self.has_room_for(stream)?;
         let holder = self.holder(stream, m);
         if self.config.media.takeover == Takeover::Reject {
-            let is_coming = own.connecting.values().any(|connecting| connecting.stream == *stream);
+            // Whoever doesn't connect soon keeps nobody else out.
+            let is_coming = self.publications.connecting.values().any(|connecting| {
+                connecting.stream == *stream && m.now.saturating_duration_since(connecting.since) < STALLED
+            });
             if is_coming || holder.is_some_and(|holder| holder.flowing) {
                 return Err(RoomError::AlreadyPublished { retry_after: STALLED });
             }
@@ -146,6 +166,40 @@ impl Core {
                 Err(RoomError::TakenOver { retry_after: pause - age })
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Whether the room may have this stream too. Who has not connected is none of its streams.
+    fn has_room_for(&self, stream: &StreamName) -> Result<(), RoomError> {
+        let live = &self.publications.live;
+        match live.contains_key(stream) || live.len() < self.config.limits.streams_per_room {
+            true => Ok(()),
+            false => Err(RoomError::Limit("streams_per_room")),
+        }
+    }
+
+    /// Of those that don't connect there are at most as many as streams: the oldest gives way.
+    fn make_way(&mut self, m: &Moment<'_>) {
+        let connecting = &self.publications.connecting;
+        if connecting.len() >= self.config.limits.streams_per_room.max(1)
+            && let Some(oldest) =
+                connecting.iter().min_by_key(|(_, it)| it.since).map(|(session, _)| *session)
+        {
+            self.never_connected(oldest, m);
+        }
+    }
+
+    /// A publisher was taken and has not connected: it ends, and that is told.
+    fn never_connected(&mut self, session: SessionId, m: &Moment<'_>) {
+        let Some(connecting) = self.publications.connecting.get(&session) else { return };
+        let (stream, ticket) = (connecting.stream.clone(), connecting.ticket);
+        let after = m.now.saturating_duration_since(connecting.since);
+        let error = RoomError::NeverConnected { after };
+        self.forget_connecting(session);
+        tracing::info!(%stream, %error, "publisher ended");
+        self.turned(&stream, &error, What::PublisherRejected);
+        if let Some(ticket) = ticket {
+            self.refuse(ticket, error);
         }
     }
 
@@ -198,8 +252,45 @@ impl Core {
         self.out.push(Effect::Release(session));
     }
 
-    /// A publisher has connected: its stream is live from here on, in place of whoever had it.
-    pub(super) fn publisher_connected(&mut self, session: SessionId, m: &mut Moment<'_>) {
+    /// A publisher has connected: it needs a place among the node's streams.
+    pub(super) fn publisher_connected(&mut self, session: SessionId) {
+        let Some(connecting) = self.publications.connecting.get_mut(&session) else { return };
+        if !std::mem::replace(&mut connecting.connected, true) {
+            self.out.push(Effect::Seat(session));
+        }
+    }
+
+    /// A publisher that has connected has a place, or finds none.
+    pub(super) fn publisher_seated(&mut self, session: SessionId, seated: bool, m: &mut Moment<'_>) {
+        let Some(connecting) = self.publications.connecting.get(&session) else { return };
+        let stream = connecting.stream.clone();
+        let refused = match seated {
+            true => self.has_room_for(&stream).and_then(|()| self.may_replace(&stream, m)),
+            false => Err(RoomError::Limit("streams")),
+        };
+        match refused {
+            Ok(()) => self.goes_live(session, m),
+            Err(error) => {
+                self.forget_connecting(session);
+                tracing::info!(%stream, %error, "publisher ended");
+                self.turned(&stream, &error, What::PublisherRejected);
+            }
+        }
+    }
+
+    /// Whether a stream may be taken from who has it now: two may have been connecting at once.
+    fn may_replace(&self, stream: &StreamName, m: &Moment<'_>) -> Result<(), RoomError> {
+        let holder = self.holder(stream, m).filter(|holder| holder.flowing);
+        match holder {
+            Some(_) if self.config.media.takeover == Takeover::Reject => {
+                Err(RoomError::AlreadyPublished { retry_after: STALLED })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A publisher's stream is live from here on, in place of whoever had it.
+    fn goes_live(&mut self, session: SessionId, m: &mut Moment<'_>) {
         let Some(connecting) = self.publications.connecting.remove(&session) else { return };
         let stream = connecting.stream;
         let takeover = self.holder(&stream, m).is_some();
@@ -219,6 +310,7 @@ impl Core {
             bitrate: 0,
             key_frames: KeyFrameWindow { since: m.now, requests: 0 },
             term: self.known.term(&stream).max(self.own_term(&stream)) + 1,
+            health: Health::new(m.now),
             takeover,
             heard: m.now,
             claimed: None,
@@ -318,7 +410,11 @@ impl Core {
         reason: EndReason,
         m: &mut Moment<'_>,
     ) -> bool {
-        if self.forget_connecting(session) {
+        if self.publications.connecting.contains_key(&session) {
+            match reason {
+                EndReason::Disconnected => self.never_connected(session, m),
+                _ => drop(self.forget_connecting(session)),
+            }
             return true;
         }
         let live = self.publications.live.iter().find(|(_, publication)| publication.session == session);
@@ -370,36 +466,51 @@ impl Core {
         self.record_changed(stream);
     }
 
-    pub(super) fn measure_publications(&mut self, measured: &Measured, now: Instant) {
-        for publication in self.publications.live.values_mut() {
+    pub(super) fn measure_publications(&mut self, measured: &Measured, m: &Moment<'_>) {
+        let mut news = Vec::new();
+        for (stream, publication) in &mut self.publications.live {
             let Some(uplink) = measured.uplinks.get(&publication.session) else { continue };
             publication.bitrate = uplink.bitrate;
             if uplink.bytes != publication.bytes {
                 publication.bytes = uplink.bytes;
-                publication.heard = now;
+                publication.heard = m.now;
+            }
+            let health = &mut publication.health;
+            health.measure(&publication.producers, &measured.producers, uplink, m.now);
+            if let Some(on) = health.inspection(m.now) {
+                self.out.push(Effect::Inspect(publication.session, on));
+            }
+            news.extend(health.news(m.now, m.wall).into_iter().map(|news| (stream.clone(), news)));
+        }
+        for (stream, news) in news {
+            match news {
+                News::Begins(kind, detail) => self.record_warning(&stream, kind, detail),
+                News::Over(kind, lasted) => self.record_cleared(&stream, kind, lasted),
             }
         }
     }
 
-    /// Ends publishers that have sent nothing for too long, and those that never connected.
-    pub(super) fn end_silent_publishers(&mut self, m: &mut Moment<'_>) {
+    /// Ends publishers whose packets can't be used, and those that never connected. One that sends nothing is
+    /// muted as long as its connection lives.
+    pub(super) fn end_useless_publishers(&mut self, m: &mut Moment<'_>) {
         let age = |at: Instant| m.now.saturating_duration_since(at);
         let silence = self.config.timeouts.publisher_silence;
-        let is_silent = |publication: &Publication| {
-            age(publication.heard) > silence && !publication.producers.iter().any(|producer| producer.paused)
+        let is_useless = |publication: &Publication| {
+            age(publication.heard) > silence
+                && publication.health.unusable_since().is_some_and(|since| age(since) > silence)
         };
         let live = &self.publications.live;
-        let silent: Vec<_> =
-            live.iter().filter(|(_, own)| is_silent(own)).map(|(stream, _)| stream.clone()).collect();
+        let useless: Vec<_> =
+            live.iter().filter(|(_, own)| is_useless(own)).map(|(stream, _)| stream.clone()).collect();
         let connect = self.config.timeouts.connect;
         let connecting = &self.publications.connecting;
         let late: Vec<_> =
             connecting.iter().filter(|(_, c)| age(c.since) > connect).map(|(session, _)| *session).collect();
-        for stream in silent {
+        for stream in useless {
             self.end_publication(&stream, EndReason::Silent, m);
         }
         for session in late {
-            self.forget_connecting(session);
+            self.never_connected(session, m);
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::audience::Viewer;
 use super::downstream::Child;
-use super::effect::Effect;
+use super::effect::{Effect, Figure};
 use super::input::Failure;
 use super::outlet::Outlet;
 use super::publications::Publication;
@@ -15,8 +15,8 @@ use super::{Core, Moment};
 use crate::protocol::claim::EndReason;
 use crate::protocol::event::{
     KeyFrameBurst, LeaveReason, PipeClosed, PipeFailed, PipeHere, PipeOpened, PipeOpening, Quality,
-    RoomClosed, RoomSummary, StreamChanged, StreamEnded, StreamHere, StreamRecovered, StreamStarted, Turned,
-    ViewerJoined, ViewerLeft, What,
+    RoomClosed, RoomSummary, StreamChanged, StreamCleared, StreamEnded, StreamHere, StreamRecovered,
+    StreamStarted, StreamWarning, Turned, ViewerJoined, ViewerLeft, WarningKind, What,
 };
 use crate::protocol::ids::{PipeId, SessionId, StreamName, Token};
 use crate::room::RoomError;
@@ -70,6 +70,23 @@ impl Core {
             duration_ms: millis(m.now.saturating_duration_since(own.since)),
             bytes: own.bytes,
         }));
+    }
+
+    pub(super) fn record_warning(&mut self, stream: &StreamName, kind: WarningKind, detail: String) {
+        tracing::warn!(%stream, kind = kind.as_str(), "{detail}");
+        let Some(own) = self.publications.get(stream) else { return };
+        let (term, publication) = (own.term, own.id);
+        self.out.push(Effect::Count(Figure::Warning(kind)));
+        let stream = stream.clone();
+        self.record(What::StreamWarning(StreamWarning { stream, term, publication, kind, detail }));
+    }
+
+    pub(super) fn record_cleared(&mut self, stream: &StreamName, kind: WarningKind, lasted: Duration) {
+        tracing::info!(%stream, kind = kind.as_str(), "stream warning is over");
+        let Some(own) = self.publications.get(stream) else { return };
+        let (term, publication, stream) = (own.term, own.id, stream.clone());
+        let duration_ms = millis(lasted);
+        self.record(What::StreamCleared(StreamCleared { stream, term, publication, kind, duration_ms }));
     }
 
     /// A viewer or publisher was turned away. That a stream isn't live yet is no news: players ask on.
@@ -211,7 +228,7 @@ impl Core {
         if std::mem::replace(&mut self.told_log, m.log) != m.log {
             self.said = None;
         }
-        let summary = self.summary();
+        let summary = self.summary(m);
         if !is_due(self.said.as_ref(), &summary, self.config.events.summary, m.now) {
             return;
         }
@@ -221,11 +238,11 @@ impl Core {
         self.out.push(Effect::Summarize(summary, samples));
     }
 
-    fn summary(&self) -> RoomSummary {
+    fn summary(&self, m: &Moment<'_>) -> RoomSummary {
         let mut streams: BTreeMap<&StreamName, StreamHere> =
-            self.sources.iter().map(|(stream, source)| (stream, self.here(stream, Some(source)))).collect();
+            self.sources.iter().map(|(stream, it)| (stream, self.here(stream, Some(it), m.now))).collect();
         for stream in self.audience.watched() {
-            let here = streams.entry(stream).or_insert_with(|| self.here(stream, None));
+            let here = streams.entry(stream).or_insert_with(|| self.here(stream, None, m.now));
             here.viewers = self.audience.of(stream);
         }
         let pipes = self.downstream.outlets().map(|(child, outlet)| PipeHere {
@@ -244,7 +261,7 @@ impl Core {
     }
 
     /// A stream as it is here, without its viewers.
-    fn here(&self, stream: &StreamName, source: Option<&Source>) -> StreamHere {
+    fn here(&self, stream: &StreamName, source: Option<&Source>, now: Instant) -> StreamHere {
         let publication = self.publications.get(stream);
         let inlet = source.and_then(|source| match source.via {
             Via::Pipe(pipe) => self.measured.inlets.get(&pipe),
@@ -263,6 +280,8 @@ impl Core {
             },
             lost: inlet.map_or(0, |flow| flow.lost),
             viewers: 0,
+            muted: publication.is_some_and(|own| !own.is_flowing(now)),
+            warnings: publication.map(|own| own.health.warnings()).unwrap_or_default(),
             quality: Quality::default(),
         }
     }

@@ -1,12 +1,16 @@
-//! The ICE sessions of publishers and viewers (RFC 9725 section 4.3), and how sessions end.
+//! The ICE sessions of publishers and viewers (RFC 9725 section 4.3), and how sessions end: who says so, who closes
+//! the connection (DTLS), and from whom nothing arrives any more, be it media, a report or a check.
+
+use std::time::{Duration, Instant};
 
 use super::effect::{Answer, Effect};
 use super::input::{Answered, Patch, Ticket};
+use super::view::Proof;
 use super::{Core, Moment};
 use crate::protocol::claim::EndReason;
 use crate::protocol::event::LeaveReason;
 use crate::protocol::ids::{SessionId, StreamName};
-use crate::protocol::media::{MediaError, TransportInfo};
+use crate::protocol::media::{Measured, MediaError, TransportInfo};
 use crate::room::RoomError;
 
 /// The ICE session of a publisher or viewer.
@@ -16,11 +20,61 @@ pub(super) struct IceSession {
     remote_ufrag: String,
     /// Our user fragment, which is the ETag.
     etag: String,
+    /// What the last restart was answered with.
+    restarted: Option<TransportInfo>,
+}
+
+/// The signs of life of one that is connected.
+#[derive(Debug)]
+pub(super) struct Life {
+    /// Bytes received so far.
+    received: u64,
+    /// Bytes of media sent so far.
+    sent: u64,
+    connected: Instant,
+    /// When it was last looked at, and for how long nothing had arrived by then.
+    measured: Instant,
+    silent: Duration,
+    /// Whether anything came since the handshake: reports, or media.
+    speaks: bool,
+    /// When media was first and last seen to be sent to it.
+    first_sent: Option<Instant>,
+    last_sent: Option<Instant>,
+}
+
+/// A look so long after the one before says no more than that nobody looked: a process that was stopped, and its
+/// worker with it, has not read what arrived.
+const LOOKED: Duration = Duration::from_secs(5);
+/// A viewer that has never reported anything may yet be there: its checks alone can't be seen.
+const SPEECHLESS: Duration = Duration::from_secs(300);
+
+impl Life {
+    fn new(now: Instant) -> Self {
+        Self {
+            received: 0,
+            sent: 0,
+            connected: now,
+            measured: now,
+            silent: Duration::ZERO,
+            speaks: false,
+            first_sent: None,
+            last_sent: None,
+        }
+    }
+
+    /// Whether it was ever sent media.
+    pub(super) fn was_sent_any(&self) -> bool {
+        self.first_sent.is_some()
+    }
+
+    pub(super) fn proof(&self, now: Instant) -> Proof {
+        Proof::new(self.connected, self.first_sent, self.last_sent, now)
+    }
 }
 
 impl Core {
     pub(super) fn note_ice(&mut self, session: SessionId, remote_ufrag: String) {
-        self.ice.insert(session, IceSession { remote_ufrag, etag: String::new() });
+        self.ice.insert(session, IceSession { remote_ufrag, etag: String::new(), restarted: None });
     }
 
     pub(super) fn note_etag(&mut self, session: SessionId, transport: &TransportInfo) {
@@ -31,6 +85,8 @@ impl Core {
 
     pub(super) fn forget_ice(&mut self, session: SessionId) {
         self.ice.remove(&session);
+        self.passes.remove(&session);
+        self.lives.remove(&session);
     }
 
     /// Whether the session is a publisher or viewer of this stream.
@@ -64,8 +120,45 @@ impl Core {
     }
 
     pub(super) fn connected(&mut self, session: SessionId, m: &mut Moment<'_>) {
+        if self.ice.contains_key(&session) {
+            self.lives.entry(session).or_insert_with(|| Life::new(m.now));
+        }
         self.viewer_connected(session);
-        self.publisher_connected(session, m);
+        self.publisher_connected(session);
+    }
+
+    pub(super) fn measure_sessions(&mut self, measured: &Measured, now: Instant) {
+        for (session, flow) in &measured.sessions {
+            let Some(life) = self.lives.get_mut(session) else { continue };
+            let since = now.saturating_duration_since(std::mem::replace(&mut life.measured, now));
+            if life.received == flow.received {
+                life.silent += since.min(LOOKED);
+            } else {
+                // What there is at the first look is the handshake.
+                life.speaks |= life.received > 0;
+                (life.received, life.silent) = (flow.received, Duration::ZERO);
+            }
+            if life.sent != flow.sent {
+                life.sent = flow.sent;
+                life.first_sent.get_or_insert(now);
+                life.last_sent = Some(now);
+            }
+        }
+    }
+
+    /// Ends those from whom nothing at all arrives any more.
+    pub(super) fn end_dead_sessions(&mut self, m: &mut Moment<'_>) {
+        let patience = self.config.timeouts.ice_consent;
+        let of = |session: &SessionId, life: &Life| match self.audience.get(*session) {
+            Some(_) if !life.speaks => patience.max(SPEECHLESS),
+            _ => patience,
+        };
+        let dead = self.lives.iter().filter(|(session, life)| life.silent > of(session, life));
+        let dead: Vec<_> = dead.map(|(session, _)| *session).collect();
+        for session in dead {
+            self.lives.remove(&session);
+            self.disconnected(session, m);
+        }
     }
 
     pub(super) fn disconnected(&mut self, session: SessionId, m: &mut Moment<'_>) {
@@ -87,33 +180,44 @@ impl Core {
         stream: &StreamName,
         answered: Answered,
     ) {
-        match self.is_here(session, stream) {
-            Ok(()) => {
-                self.out.push(Effect::ConnectViewer(ticket, session, answered.dtls, answered.ufrag));
-            }
-            Err(error) => self.refuse(ticket, error),
+        if let Err(error) = self.is_here(session, stream) {
+            return self.refuse(ticket, error);
         }
+        let Some(ice) = self.ice.get_mut(&session) else { return self.refuse(ticket, RoomError::NoSession) };
+        if ice.remote_ufrag.is_empty() {
+            // From here on, so that the same answer a moment later isn't another one.
+            ice.remote_ufrag = answered.ufrag;
+            return self.out.push(Effect::ConnectViewer(ticket, session, answered.dtls, answered.media));
+        }
+        // Who lost our reply asks again.
+        let same = ice.remote_ufrag == answered.ufrag;
+        self.answer_done(ticket, if same { Ok(()) } else { Err(RoomError::Answered) });
     }
 
     pub(super) fn viewer_answered(
         &mut self,
         ticket: Ticket,
         session: SessionId,
-        ufrag: String,
         result: Result<(), MediaError>,
+        m: &Moment<'_>,
     ) {
-        if result.is_ok()
-            && let Some(ice) = self.ice.get_mut(&session)
-        {
-            ice.remote_ufrag = ufrag;
+        match &result {
+            Ok(()) => self.viewer_connects(session, m),
+            // It may answer again.
+            Err(_) => _ = self.ice.get_mut(&session).map(|ice| ice.remote_ufrag.clear()),
         }
         self.answer_done(ticket, result.map_err(RoomError::from));
     }
 
     /// Candidates need no work; another user fragment restarts ICE.
     pub(super) fn patch(&mut self, ticket: Ticket, session: SessionId, stream: &StreamName, patch: Patch) {
+        let asks_for_restart = patch.ufrag.is_some() && patch.if_match.as_deref() == Some("*");
         match self.patched(session, stream, patch) {
-            Ok(None) => self.out.push(Effect::Answer(ticket, Answer::Patched(None))),
+            Ok(None) => {
+                // Who asks for a restart again has lost our reply to it.
+                let again = asks_for_restart.then(|| self.ice.get(&session)?.restarted.clone()).flatten();
+                self.out.push(Effect::Answer(ticket, Answer::Patched(again)));
+            }
             Ok(Some(ufrag)) => self.out.push(Effect::RestartIce(ticket, session, ufrag)),
             Err(error) => self.refuse(ticket, error),
         }
@@ -149,6 +253,9 @@ impl Core {
             Ok(transport) => {
                 self.note_ice(session, ufrag);
                 self.note_etag(session, &transport);
+                if let Some(ice) = self.ice.get_mut(&session) {
+                    ice.restarted = Some(transport.clone());
+                }
                 self.out.push(Effect::Answer(ticket, Answer::Patched(Some(transport))));
             }
             Err(error) => self.refuse(ticket, RoomError::from(error)),

@@ -5,17 +5,20 @@ use std::time::{Duration, Instant};
 
 use crate::protocol::claim::ClaimedProducer;
 use crate::protocol::ids::{NodeName, PipeId, ProducerId, PublicationId, StreamName};
-use crate::protocol::media::{Measured, ProducerInfo};
+use crate::protocol::media::{Measured, ProducerFlow, ProducerInfo};
 
 /// Media that was last seen to arrive within this long flows: less than an edge waits before it asks, though
 /// what arrived is seen up to half a second late.
 const FLOWS: Duration = Duration::from_millis(800);
 
+/// A producer of which nothing has arrived for longer is muted.
+const MUTED: Duration = Duration::from_secs(3);
+
 /// The streams that are here.
 #[derive(Debug, Default)]
 pub(super) struct Sources {
     sources: BTreeMap<StreamName, Source>,
-    /// When bytes of each producer last arrived.
+    /// What has arrived of each producer.
     traffic: BTreeMap<ProducerId, Traffic>,
 }
 
@@ -40,10 +43,16 @@ pub(super) enum Via {
     Pipe(PipeId),
 }
 
+/// What has arrived of a producer: that it is there proves nothing.
 #[derive(Debug)]
-struct Traffic {
-    bytes: u64,
-    heard: Instant,
+pub(super) struct Traffic {
+    flow: ProducerFlow,
+    /// Since when it is expected.
+    pub(super) expected: Instant,
+    /// Its first packet, its first key frame, its last packet.
+    pub(super) first: Option<Instant>,
+    pub(super) key_frame: Option<Instant>,
+    pub(super) last: Option<Instant>,
 }
 
 impl Source {
@@ -104,20 +113,46 @@ impl Sources {
     }
 
     pub(super) fn measure(&mut self, measured: &Measured, now: Instant) {
-        for (id, bytes) in &measured.producers {
-            let traffic = self.traffic.entry(*id).or_insert(Traffic { bytes: 0, heard: now });
-            if traffic.bytes != *bytes {
-                *traffic = Traffic { bytes: *bytes, heard: now };
-            } else if *bytes == 0 {
-                // Nothing ever came: that it is new is no sign of life.
-                traffic.heard = now.checked_sub(FLOWS * 2).unwrap_or(now);
+        for (id, flow) in &measured.producers {
+            let traffic = self.traffic.entry(*id).or_insert(Traffic {
+                flow: ProducerFlow::default(),
+                expected: now,
+                first: None,
+                key_frame: None,
+                last: None,
+            });
+            if traffic.flow.bytes != flow.bytes {
+                traffic.first.get_or_insert(now);
+                traffic.last = Some(now);
             }
+            if flow.key_frames > 0 {
+                traffic.key_frame.get_or_insert(now);
+            }
+            traffic.flow = *flow;
         }
         self.traffic.retain(|id, _| measured.producers.contains_key(id));
     }
 
+    /// What has arrived of a producer; none before it was measured.
+    pub(super) fn traffic(&self, id: ProducerId) -> Option<&Traffic> {
+        self.traffic.get(&id)
+    }
+
     /// Whether media of a producer arrives here now.
     pub(super) fn is_flowing(&self, id: ProducerId, now: Instant) -> bool {
-        self.traffic.get(&id).is_some_and(|traffic| now.saturating_duration_since(traffic.heard) <= FLOWS)
+        let last = self.traffic.get(&id).and_then(|traffic| traffic.last);
+        last.is_some_and(|last| now.saturating_duration_since(last) <= FLOWS)
+    }
+
+    /// Whether media of a producer has arrived so lately that it isn't muted: sound may pause for a moment.
+    pub(super) fn has_flowed_lately(&self, id: ProducerId, now: Instant) -> bool {
+        let last = self.traffic.get(&id).and_then(|traffic| traffic.last);
+        last.is_some_and(|last| now.saturating_duration_since(last) <= MUTED)
+    }
+
+    /// Whether media of a stream arrives here now.
+    pub(super) fn stream_flows(&self, stream: &StreamName, now: Instant) -> bool {
+        let source = self.sources.get(stream);
+        source.is_some_and(|source| source.producers.iter().any(|own| self.is_flowing(own.id, now)))
     }
 }

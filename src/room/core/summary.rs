@@ -48,6 +48,8 @@ fn same_shape(a: &RoomSummary, b: &RoomSummary) -> bool {
                 && a.publication == b.publication
                 && a.path == b.path
                 && a.producers == b.producers
+                && a.muted == b.muted
+                && a.warnings == b.warnings
         });
     let pipes = a.pipes.len() == b.pipes.len()
         && a.pipes
@@ -92,6 +94,8 @@ mod tests {
             bitrate,
             lost: 0,
             viewers: 0,
+            muted: false,
+            warnings: Vec::new(),
             quality: Quality::default(),
         };
         RoomSummary { streams: vec![stream], ..RoomSummary::default() }

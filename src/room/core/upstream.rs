@@ -7,6 +7,7 @@ use super::effect::Effect;
 use super::inlet::Inlet;
 use super::input::Failure;
 use super::liveness::Bus;
+use super::sources::Via;
 use super::{Core, Moment, backoff};
 use crate::fleet::placement;
 use crate::protocol::claim::Claim;
@@ -38,6 +39,8 @@ pub(super) struct Upstream {
     /// Streams that a parent said it gets, and that don't come here: children are told so, lest they take
     /// them for muted.
     promised: BTreeMap<StreamName, Instant>,
+    /// Since when a stream has not come though it was sent, whichever way was tried.
+    pub(super) starved: BTreeMap<StreamName, Instant>,
     /// Candidates that failed for a stream, and until when they are not asked again.
     aside: BTreeMap<(StreamName, Incarnation), Aside>,
 }
@@ -56,6 +59,10 @@ pub(super) struct Parent {
     pub(super) failures: u32,
     /// How often it was asked.
     joins: u64,
+    /// How many watch here and below, as it was last told.
+    told: BTreeMap<StreamName, u32>,
+    /// How many watch elsewhere in the fleet, as it last said.
+    elsewhere: BTreeMap<StreamName, u32>,
 }
 
 /// How a join stands.
@@ -135,6 +142,7 @@ impl Upstream {
 
     /// Forgets promises that were kept, or are too old to say anything.
     pub(super) fn keep_promises(&mut self, flows: impl Fn(&StreamName) -> bool, now: Instant) {
+        self.starved.retain(|stream, _| !flows(stream));
         self.promised.retain(|stream, at| now.saturating_duration_since(*at) <= PROMISE && !flows(stream));
     }
 
@@ -254,6 +262,8 @@ impl Core {
     fn ask_to_join(&mut self, peer: &Peer, streams: &Streams, m: &mut Moment<'_>) {
         let trace = self.audience.trace_of(streams);
         let token = Token(m.mint.id());
+        let viewers = streams.iter().map(|stream| (stream.clone(), self.viewers_below(stream)));
+        let viewers: BTreeMap<_, _> = viewers.filter(|(_, viewers)| *viewers > 0).collect();
         let parent = self.upstream.parents.entry(peer.incarnation).or_insert_with(|| Parent {
             peer: peer.clone(),
             token,
@@ -262,8 +272,11 @@ impl Core {
             inlet: None,
             failures: 0,
             joins: 0,
+            told: BTreeMap::new(),
+            elsewhere: BTreeMap::new(),
         });
         parent.joins += 1;
+        parent.told.clone_from(&viewers);
         let number = parent.joins;
         parent.lease = Lease::Asking;
         parent.asked.retain(|stream, _| streams.contains(stream));
@@ -285,6 +298,7 @@ impl Core {
             token,
             number,
             streams: streams.clone(),
+            viewers,
             pipe: held,
         };
         self.out.push(Effect::Join(peer.clone(), join, trace));
@@ -347,6 +361,7 @@ impl Core {
             Ok(joined) => {
                 parent.failures = 0;
                 parent.lease = Lease::Joined { renew_at: m.now + renewal };
+                parent.elsewhere = elsewhere(&joined, &parent.told);
                 // The parent no longer has our pipe and opens another.
                 if parent.inlet.as_ref().is_some_and(|inlet| inlet.id != joined.pipe_id) {
                     self.close_inlet(id, m);
@@ -359,6 +374,25 @@ impl Core {
                 self.join_failed(id, streams, &failure, m);
             }
         }
+    }
+
+    /// How many watch a stream here and at the nodes that pull it from here, and below them.
+    fn viewers_below(&self, stream: &StreamName) -> u32 {
+        self.audience.of(stream).saturating_add(self.downstream.viewers_of(stream))
+    }
+
+    /// How many watch a stream on all nodes; none where it is not here. Each hop learns of a change with the
+    /// next renewal of its join.
+    pub(super) fn viewers_of(&self, stream: &StreamName) -> Option<u32> {
+        let source = self.sources.get(stream)?;
+        let elsewhere = match source.via {
+            Via::Publisher => 0,
+            Via::Pipe(pipe) => {
+                let parent = self.upstream.of_pipe(pipe);
+                parent.and_then(|parent| parent.elsewhere.get(stream).copied()).unwrap_or(0)
+            }
+        };
+        Some(self.viewers_below(stream).saturating_add(elsewhere))
     }
 
     fn join_failed(&mut self, id: Incarnation, streams: &Streams, failure: &Failure, m: &mut Moment<'_>) {
@@ -538,9 +572,22 @@ impl Core {
             silent_ms: u64::try_from(silent.as_millis()).unwrap_or(u64::MAX),
         };
         self.out.push(Effect::Record(What::PipeStarved(starved)));
+        for stream in &streams {
+            self.upstream.starved.entry(stream.clone()).or_insert(m.now);
+        }
         self.upstream.promise(streams.iter().cloned(), m.now);
         self.fail_candidate(id, &streams, m);
         self.close_inlet(id, m);
         self.leave_parent(id, "its media doesn't come", m);
     }
+}
+
+/// How many watch each stream of a parent's answer beyond those that it was told of.
+fn elsewhere(joined: &Joined, told: &BTreeMap<StreamName, u32>) -> BTreeMap<StreamName, u32> {
+    let beyond = |stream: &StreamName, all: u32| all.saturating_sub(told.get(stream).copied().unwrap_or(0));
+    joined
+        .streams
+        .iter()
+        .map(|carried| (carried.stream.clone(), beyond(&carried.stream, carried.viewers)))
+        .collect()
 }

@@ -61,6 +61,11 @@ impl Browser {
 
     /// Starts it with more flags.
     pub(crate) async fn start_with(flags: &[&str]) -> Self {
+        Self::start_in(None, flags).await
+    }
+
+    /// Starts it with a home, where it finds whom its user trusts.
+    pub(crate) async fn start_in(home: Option<&Path>, flags: &[&str]) -> Self {
         let program = env::var_os("CHROMIUM").unwrap_or_else(|| "/usr/bin/chromium".into());
         assert!(
             Path::new(&program).is_file(),
@@ -84,6 +89,9 @@ impl Browser {
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .stderr(fs::File::create(&log).expect("a file for the browser's errors"));
+            if let Some(home) = home {
+                command.env("HOME", home);
+            }
         })
         .expect("start the browser");
         let child = process.child();
@@ -104,6 +112,11 @@ impl Browser {
 
     /// Opens `url` and returns when it has loaded.
     pub(crate) async fn page(&self, url: &str) -> Page {
-        Page::open(self.cdp.clone(), url).await
+        Page::open(self.cdp.clone(), url, "").await
+    }
+
+    /// The same with a script that runs before those of the page.
+    pub(crate) async fn page_after(&self, script: &str, url: &str) -> Page {
+        Page::open(self.cdp.clone(), url, script).await
     }
 }

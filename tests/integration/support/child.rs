@@ -1,17 +1,21 @@
 //! A node as a process of its own, to be killed, stopped, put on another machine or given a wrong clock.
 
 use std::fs::{self, File};
-use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::process::Stdio;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::fleet::{SOON, get_json, get_status, get_text};
+use super::fleet::{SOON, get_status, http};
+use super::nats::free_port;
 use super::netns::Host;
 use super::process::Process;
 use super::wait::eventually;
+
+/// The operators' token of nodes that other machines reach.
+const TOKEN: &str = "operators-of-the-test";
 
 /// A `headwater node` process. What it logs is shown if the test fails.
 #[derive(Debug)]
@@ -78,6 +82,10 @@ impl ChildNode {
                 .stdin(Stdio::null())
                 .stdout(log.try_clone().expect("its log a second time"))
                 .stderr(log);
+            if place.host.is_some() {
+                // Other machines reach it, so that it answers operators with a token alone.
+                command.env("HEADWATER_OPERATORS__TOKEN", TOKEN);
+            }
             if let Some(offset) = place.clock {
                 command
                     .env("LD_PRELOAD", faketime())
@@ -116,13 +124,21 @@ impl ChildNode {
 
     /// A room as it sees it; null if it has none.
     pub(crate) async fn room(&self, room: &str) -> Value {
-        get_json(&format!("{}/api/rooms/{room}", self.operators_url())).await
+        serde_json::from_str(&self.ask(&format!("/api/rooms/{room}")).await).unwrap_or(Value::Null)
     }
 
     /// The value of a metric with these labels.
     pub(crate) async fn metric(&self, sample: &str) -> f64 {
-        let text = get_text(&format!("{}/metrics", self.operators_url())).await;
-        super::fleet::value(&text, sample)
+        super::fleet::value(&self.ask("/metrics").await, sample)
+    }
+
+    /// What it answers to operators; nothing while it can't be reached.
+    async fn ask(&self, path: &str) -> String {
+        let request = http().get(format!("{}{path}", self.operators_url())).bearer_auth(TOKEN);
+        match request.send().await {
+            Ok(response) => response.text().await.unwrap_or_default(),
+            Err(_) => String::new(),
+        }
     }
 }
 
@@ -132,10 +148,6 @@ impl Drop for ChildNode {
             eprintln!("--- log of node {}\n{}", self.name, self.log());
         }
     }
-}
-
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// The library that gives a program another wall clock. The `faketime` program would stay between us

@@ -6,8 +6,9 @@ use headwater::protocol::claim::{ClaimedProducer, EndReason};
 use headwater::protocol::event::{
     About, Event, EventsDropped, KeyFrameBurst, LeaveReason, LimitHit, NodeLost, NodeSummary, PipeClosed,
     PipeFailed, PipeHere, PipeOpened, PipeOpening, PipeRefused, PipeStarved, Quality, RoomClosed,
-    RoomForgotten, RoomSummary, StreamChanged, StreamEnded, StreamHere, StreamRecovered, StreamStarted,
-    Turned, ViewerId, ViewerJoined, ViewerLeft, What, WorkerDied,
+    RoomForgotten, RoomSummary, StreamChanged, StreamCleared, StreamEnded, StreamHere, StreamRecovered,
+    StreamStarted, StreamWarning, TokenBarred, Turned, ViewerId, ViewerJoined, ViewerLeft, Warning,
+    WarningKind, What, WorkerDied,
 };
 use headwater::protocol::ids::{Peer, PipeId, ProducerId, PublicationId};
 use headwater::protocol::presence::{Load, Phase, Role};
@@ -34,6 +35,9 @@ pub(crate) fn one_of_each(peer: &Peer, uuid: fn(u128) -> Uuid) -> Vec<What> {
         detail: "limits.viewers is reached".to_owned(),
         times: 37,
     };
+    let detail = "video arrives, and no key frame came within 10 s";
+    let kind = WarningKind::NoKeyFrame;
+    let warning = || Warning { kind, since: at, detail: detail.to_owned() };
     let node = NodeSummary {
         roles: vec![Role::Origin, Role::Edge, Role::Relay],
         version: "0.1.0".to_owned(),
@@ -55,6 +59,8 @@ pub(crate) fn one_of_each(peer: &Peer, uuid: fn(u128) -> Uuid) -> Vec<What> {
         bitrate: 1_000_000,
         lost: 7,
         viewers: 2,
+        muted: true,
+        warnings: vec![warning()],
         quality,
     };
     let there =
@@ -77,6 +83,20 @@ pub(crate) fn one_of_each(peer: &Peer, uuid: fn(u128) -> Uuid) -> Vec<What> {
             bytes: 1_000_000,
         }),
         What::StreamRecovered(StreamRecovered { stream: stream(), gap_ms: 2_500, viewers: 2 }),
+        What::StreamWarning(StreamWarning {
+            stream: stream(),
+            term: 7,
+            publication,
+            kind,
+            detail: detail.to_owned(),
+        }),
+        What::StreamCleared(StreamCleared {
+            stream: stream(),
+            term: 7,
+            publication,
+            kind,
+            duration_ms: 4_500,
+        }),
         What::PublisherRejected(turned()),
         What::PipeOpening(PipeOpening { pipe, to: to.clone(), attempt: 1, hop: 1 }),
         What::PipeOpened(PipeOpened {
@@ -144,6 +164,12 @@ pub(crate) fn one_of_each(peer: &Peer, uuid: fn(u128) -> Uuid) -> Vec<What> {
         What::NodeSummary(node),
         What::NodeLost(NodeLost { lost: peer.clone() }),
         What::LimitHit(LimitHit { limit: "limits.viewers".to_owned(), times: 3 }),
+        What::TokenBarred(TokenBarred {
+            by: "id".to_owned(),
+            token: Some("t-42".to_owned()),
+            until: at,
+            lifted: false,
+        }),
         What::WorkerDied(WorkerDied { worker: 0 }),
         What::EventsDropped(EventsDropped { count: 12 }),
     ]

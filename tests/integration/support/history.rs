@@ -368,6 +368,8 @@ impl Fleet {
             bitrate: if here { bitrate } else { 0 },
             lost: seat.path.len() as u64 * 3,
             viewers: seat.viewers,
+            muted: false,
+            warnings: Vec::new(),
             quality: Quality {
                 sampled: seat.viewers.min(8),
                 bitrate,

@@ -10,6 +10,7 @@
 
 pub(crate) mod browser;
 mod cdp;
+pub(crate) mod certificates;
 pub(crate) mod chaos;
 pub(crate) mod child;
 pub(crate) mod clips;
@@ -19,11 +20,18 @@ pub(crate) mod fleet;
 pub(crate) mod gaps;
 pub(crate) mod history;
 pub(crate) mod monitors;
+pub(crate) mod narrow;
 pub(crate) mod nats;
 pub(crate) mod netns;
+pub(crate) mod offers;
 pub(crate) mod page;
 pub(crate) mod parent;
+pub(crate) mod player;
 pub(crate) mod process;
+pub(crate) mod raw;
 pub(crate) mod rogue;
+pub(crate) mod server;
+pub(crate) mod tokens;
 pub(crate) mod wait;
+pub(crate) mod web;
 mod wire;

@@ -7,8 +7,8 @@ use headwater::config::{Config, Storage};
 use headwater::monitor::Monitor;
 use serde_json::Value;
 
-use super::child::free_port;
 use super::fleet::{SOON, get_json, get_status};
+use super::nats::free_port;
 use super::process::Process;
 use super::wait::eventually;
 

@@ -22,8 +22,8 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// Opens `url` in a new window and returns when it has loaded.
-    pub(super) async fn open(cdp: Cdp, url: &str) -> Self {
+    /// Opens `url` in a new window, after `script`, and returns when it has loaded.
+    pub(super) async fn open(cdp: Cdp, url: &str, script: &str) -> Self {
         let browser = async |method: &str, params: Value| {
             let called = cdp.call(None, method, params).await;
             called.unwrap_or_else(|error| panic!("browser: {error}"))
@@ -39,6 +39,7 @@ impl Page {
         }
         let focus = json!({ "enabled": true });
         page.call("Emulation.setFocusEmulationEnabled", focus).await;
+        page.call("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await;
         let navigated = page.call("Page.navigate", json!({ "url": url })).await;
         if let Some(error) = navigated.get("errorText") {
             panic!("{url} did not load: {error}");
@@ -107,6 +108,12 @@ impl Page {
             "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false,
         });
         self.call("Emulation.setDeviceMetricsOverride", metrics).await;
+    }
+
+    /// Sets whether the page is shown `light` or `dark`.
+    pub(crate) async fn set_color_scheme(&self, scheme: &str) {
+        let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+        self.call("Emulation.setEmulatedMedia", json!({ "features": features })).await;
     }
 
     /// What the page logged, threw or failed to load so far, each line after its level.

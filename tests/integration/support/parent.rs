@@ -49,6 +49,7 @@ impl Parent {
             stream: claim.stream.clone(),
             publication: claim.publication,
             path: vec![rogue.peer().node.clone()],
+            viewers: 0,
             producers: vec![CarriedProducer { id: claim.producers[0].id, paused: false, flowing: false }],
         };
         let answer = move |_: &Join| Joined { pipe_id: pipe, revision: 1, streams: vec![carried.clone()] };

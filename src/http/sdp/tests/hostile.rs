@@ -11,7 +11,7 @@ fn negotiate(text: &str) {
     let _ = (description.is_trickle(), description.has_candidates());
     if let Ok(media) = publish_media(&description, &router()) {
         for media in &media {
-            let parameters = &media.rtp_parameters;
+            let parameters = &media.agreed;
             assert!(!parameters.codecs.is_empty());
             assert!(!parameters.encodings.is_empty());
         }
@@ -19,11 +19,10 @@ fn negotiate(text: &str) {
         assert_eq!(parse(&answer).sections.len(), description.sections.len());
     }
     if let Ok(media) = watch_media(&description) {
-        let sections = media.into_iter().map(|media| (media.mid, None));
-        let sections = sections.collect::<Vec<_>>();
-        let answer = answer_watch(&description, &sections, &transport(), "stage").unwrap();
+        let answer = answer_watch(&description, &media, &transport(), "stage").unwrap();
         assert_eq!(parse(&answer).sections.len(), description.sections.len());
     }
+    let _ = watched_names(&description);
     let _ = counter_answer(&description, &[]);
 }
 

@@ -10,6 +10,7 @@ mod watch;
 use std::num::{NonZeroU8, NonZeroU32};
 
 use super::*;
+use crate::protocol::media::Medium;
 use crate::protocol::rtp::*;
 
 /// The recorded offers of publishers.
@@ -95,11 +96,11 @@ fn with_rtx(
     ]
 }
 
-fn h264(profile: &'static str) -> Vec<(&'static str, RtpCodecParametersParametersValue)> {
+fn h264(mode: u32) -> Vec<(&'static str, RtpCodecParametersParametersValue)> {
     vec![
         ("level-asymmetry-allowed", 1_u32.into()),
-        ("packetization-mode", 1_u32.into()),
-        ("profile-level-id", profile.into()),
+        ("packetization-mode", mode.into()),
+        ("profile-level-id", "42e01f".into()),
     ]
 }
 
@@ -117,8 +118,8 @@ fn router() -> RtpCapabilitiesFinalized {
     }];
     codecs.extend(with_rtx(MimeTypeVideo::Vp8, 96, &[], 100));
     codecs.extend(with_rtx(MimeTypeVideo::Vp9, 98, &[], 101));
-    codecs.extend(with_rtx(MimeTypeVideo::H264, 102, &h264("42e01f"), 103));
-    codecs.extend(with_rtx(MimeTypeVideo::H264, 104, &h264("4d001f"), 105));
+    codecs.extend(with_rtx(MimeTypeVideo::H264, 106, &h264(1), 102));
+    codecs.extend(with_rtx(MimeTypeVideo::H264, 108, &h264(0), 103));
     codecs.extend(with_rtx(MimeTypeVideo::AV1, 45, &[], 46));
     let both = [MediaKind::Audio, MediaKind::Video];
     let audio = &both[..1];

@@ -1,7 +1,7 @@
 use super::*;
 use RtpHeaderExtensionUri as Uri;
 
-fn publish(offer: &str, router: &RtpCapabilitiesFinalized) -> (Vec<PublishMedia>, String) {
+fn publish(offer: &str, router: &RtpCapabilitiesFinalized) -> (Vec<Medium>, String) {
     let offer = parse(offer);
     let media = publish_media(&offer, router).unwrap();
     let answer = answer_publish(&offer, &media, &transport()).unwrap();
@@ -37,14 +37,14 @@ fn every_publisher_gets_an_answer_that_fits_its_offer() {
             let codecs = codecs::codecs(answered, media.kind);
             assert_eq!(
                 codecs.iter().map(RtpCodecParameters::payload_type).collect::<Vec<_>>(),
-                payload_types(&media.rtp_parameters)
+                payload_types(&media.agreed)
             );
-            assert_eq!(codecs[0].rtcp_feedback(), media.rtp_parameters.codecs[0].rtcp_feedback());
+            assert_eq!(codecs[0].rtcp_feedback(), media.agreed.codecs[0].rtcp_feedback());
             assert_eq!(
-                extensions::sent(answered, &router(), media.kind).len(),
+                extensions::sent(answered, &router(), media.kind, &mut Vec::new()).len(),
                 answered.values("extmap").filter(|value| !value.contains("/recvonly")).count()
             );
-            assert_eq!(answered.values("extmap").count(), media.rtp_parameters.header_extensions.len());
+            assert_eq!(answered.values("extmap").count(), media.agreed.header_extensions.len());
         }
     }
 }
@@ -55,7 +55,7 @@ fn chromium_sends_vp8_with_the_ids_it_offered() {
     let [audio, video] = &media[..] else {
         panic!("{media:?}");
     };
-    let parameters = &audio.rtp_parameters;
+    let parameters = &audio.agreed;
     assert_eq!(audio.mid, "0");
     assert_eq!(parameters.mid.as_deref(), Some("0"));
     assert_eq!(payload_types(parameters), [111]);
@@ -72,7 +72,7 @@ fn chromium_sends_vp8_with_the_ids_it_offered() {
     assert_eq!(parameters.encodings[0].ssrc, Some(1_991_562_615));
     assert_eq!(parameters.encodings[0].rtx, None);
 
-    let parameters = &video.rtp_parameters;
+    let parameters = &video.agreed;
     assert_eq!(payload_types(parameters), [96, 97]);
     assert_eq!(parameters.codecs[0].mime_type(), MimeType::Video(MimeTypeVideo::Vp8));
     // Transport-wide feedback makes REMB superfluous.
@@ -126,27 +126,21 @@ fn candidates_are_complete_and_on_the_first_m_line() {
 #[test]
 fn the_router_decides_which_offered_codec_it_is() {
     let (media, _) = publish(offers::CHROMIUM_PUBLISH, &router_of("video/H264"));
-    // 102 is Baseline and 104 lacks the packetization mode: neither is what the router takes.
-    assert_eq!(payload_types(&media[1].rtp_parameters), [108, 109]);
-    let profile = media[1].rtp_parameters.codecs[0].parameters().get("profile-level-id");
-    assert_eq!(profile, Some(&"42e01f".into()));
+    // Baseline comes first, and any profile can be forwarded.
+    assert_eq!(payload_types(&media[1].agreed), [102, 103]);
+    let profile = media[1].agreed.codecs[0].parameters().get("profile-level-id");
+    assert_eq!(profile, Some(&"42001f".into()));
     let (media, _) = publish(offers::CHROMIUM_PUBLISH, &router_of("video/AV1"));
-    assert_eq!(payload_types(&media[1].rtp_parameters), [45, 46]);
+    assert_eq!(payload_types(&media[1].agreed), [45, 46]);
     let (media, _) = publish(offers::FIREFOX_PUBLISH, &router_of("video/VP9"));
-    assert_eq!(payload_types(&media[1].rtp_parameters), [121, 125]);
+    assert_eq!(payload_types(&media[1].agreed), [121, 125]);
 }
 
 #[test]
 fn a_profile_of_digits_only_stays_a_string() {
     let offer = offers::OBS_PUBLISH.replace("profile-level-id=42e01f", "profile-level-id=420032");
-    let mut router = router_of("video/H264");
-    for codec in &mut router.codecs {
-        if codec.parameters().get("profile-level-id").is_some() {
-            codec.parameters_mut().insert("profile-level-id", "420032");
-        }
-    }
-    let (media, _) = publish(&offer, &router);
-    let parameters = media[1].rtp_parameters.codecs[0].parameters().clone();
+    let (media, _) = publish(&offer, &router_of("video/H264"));
+    let parameters = media[1].agreed.codecs[0].parameters().clone();
     assert_eq!(parameters.get("profile-level-id"), Some(&"420032".into()));
     assert_eq!(parameters.get("packetization-mode"), Some(&1_u32.into()));
 }
@@ -159,7 +153,7 @@ fn simulcast_layers_keep_their_order_and_are_all_accepted() {
         (offers::OBS_SIMULCAST, ["0", "1", "2"], 2),
     ] {
         let (media, answer) = publish(text, &router());
-        let parameters = &media[1].rtp_parameters;
+        let parameters = &media[1].agreed;
         let encodings = &parameters.encodings;
         assert_eq!(encodings.len(), 3);
         for (encoding, rid) in encodings.iter().zip(rids) {
@@ -187,7 +181,7 @@ fn of_alternatives_the_first_counts_and_paused_layers_do_too() {
     let offer = offers::OBS_SIMULCAST
         .replace("a=simulcast:send 0;1;2", "a=rid:x recv\na=simulcast:recv x send ~2;1,0;undeclared");
     let (media, answer) = publish(&offer, &router());
-    let rids = media[1].rtp_parameters.encodings.iter().map(|encoding| encoding.rid.as_deref());
+    let rids = media[1].agreed.encodings.iter().map(|encoding| encoding.rid.as_deref());
     assert_eq!(rids.collect::<Vec<_>>(), [Some("2"), Some("1")]);
     assert_lines(&answer, "1", &["a=simulcast:recv 2;1"]);
 }
@@ -199,18 +193,15 @@ fn simulcast_of_old_is_known_by_its_ssrcs() {
         "a=ssrc-group:SIM 2142296455 7\na=ssrc-group:FID 7 8\na=ssrc-group:FID 2142296455 1481439525",
     );
     let (media, _) = publish(&offer, &router());
-    let ssrcs = media[1]
-        .rtp_parameters
-        .encodings
-        .iter()
-        .map(|encoding| (encoding.ssrc.unwrap(), encoding.rtx.unwrap().ssrc));
+    let ssrcs =
+        media[1].agreed.encodings.iter().map(|encoding| (encoding.ssrc.unwrap(), encoding.rtx.unwrap().ssrc));
     assert_eq!(ssrcs.collect::<Vec<_>>(), [(2_142_296_455, 1_481_439_525), (7, 8)]);
 }
 
 #[test]
 fn firefox_header_extensions_keep_to_their_direction() {
     let (media, answer) = publish(offers::FIREFOX_SIMULCAST, &router());
-    let kept = extensions(&media[1].rtp_parameters);
+    let kept = extensions(&media[1].agreed);
     assert!(!kept.iter().any(|(_, uri)| *uri == Uri::PlayoutDelay), "it only receives it");
     assert_lines(
         &answer,
@@ -226,13 +217,13 @@ fn firefox_header_extensions_keep_to_their_direction() {
 #[test]
 fn gstreamer_without_header_extensions_is_known_by_ssrc() {
     let (media, answer) = publish(offers::GSTREAMER_PUBLISH, &router());
-    let audio = &media[0].rtp_parameters;
+    let audio = &media[0].agreed;
     // It offers RTX for Opus as well, which mediasoup has not.
     assert_eq!(payload_types(audio), [97]);
     assert_eq!(audio.encodings[0].ssrc, Some(3_280_755_899));
     assert_eq!(audio.encodings[0].rtx, None);
     assert_eq!(media[1].mid, "video1");
-    let video = &media[1].rtp_parameters;
+    let video = &media[1].agreed;
     assert!(video.header_extensions.is_empty());
     assert_eq!(payload_types(video), [96, 99]);
     assert_eq!(video.encodings[0].ssrc, Some(4_272_465_830));
@@ -254,11 +245,11 @@ fn unannounced_ssrcs_need_the_mid_extension() {
         lines.map(|line| format!("{line}\n")).collect::<String>()
     };
     let (media, _) = publish(&without_ssrcs(offers::CHROMIUM_PUBLISH), &router());
-    for PublishMedia { rtp_parameters, .. } in &media {
-        assert_eq!(rtp_parameters.encodings, [RtpEncodingParameters::default()]);
-        assert!(rtp_parameters.mid.is_some());
+    for Medium { agreed, .. } in &media {
+        assert_eq!(agreed.encodings, [RtpEncodingParameters::default()]);
+        assert!(agreed.mid.is_some());
     }
-    assert_eq!(payload_types(&media[1].rtp_parameters), [96, 97]);
+    assert_eq!(payload_types(&media[1].agreed), [96, 97]);
     let offer = parse(&without_ssrcs(offers::GSTREAMER_PUBLISH));
     let error = publish_media(&offer, &router()).unwrap_err();
     assert!(matches!(error, SdpError::Unroutable { .. }), "{error}");
@@ -270,7 +261,7 @@ fn unannounced_retransmissions_come_in_band() {
         .replace("a=ssrc-group:FID 2142296455 1481439525\n", "")
         .replace("a=ssrc:1481439525 cname:e5a4f84c-5ac6-42bf-8683-cc4f2f1faabc\n", "");
     let (media, answer) = publish(&offer, &router());
-    assert_eq!(payload_types(&media[1].rtp_parameters), [97]);
+    assert_eq!(payload_types(&media[1].agreed), [97]);
     assert_lines(&answer, "1", &["m=video 9 UDP/TLS/RTP/SAVPF 97", "a=rtcp-fb:97 nack"]);
 }
 

@@ -53,13 +53,17 @@ fn an_offer_that_cannot_be_served_says_why() {
         (without("a=ice-pwd"), SdpError::NoIceCredentials),
         (without("a=group:BUNDLE"), SdpError::NoBundle),
         (replace("BUNDLE 0 1", "BUNDLE 0"), SdpError::NoBundle),
-        (without("a=rtcp-mux"), SdpError::NoRtcpMux(mid("0"))),
+        (without("a=rtcp-mux"), SdpError::NoRtcpMux(mid("0 (audio)"))),
         (without("a=mid:1"), SdpError::NoMid),
+        (replace("a=group:BUNDLE", "a=ice-lite\na=group:BUNDLE"), SdpError::IceLite),
         (
             replace("m=video 9 UDP/TLS/RTP/SAVPF", "m=video 9 RTP/AVP"),
-            SdpError::Proto { mid: mid("1"), proto: mid("RTP/AVP") },
+            SdpError::Proto { mid: mid("1 (video)"), proto: mid("RTP/AVP") },
         ),
-        (replace("a=sendonly", "a=recvonly"), SdpError::Direction { mid: mid("0"), wanted: "sendonly" }),
+        (
+            replace("a=sendonly", "a=recvonly"),
+            SdpError::Direction { mid: mid("0 (audio)"), wanted: "sendonly" },
+        ),
         (replace("m=video 9", "m=audio 9"), SdpError::SeveralOfKind(MediaKind::Audio)),
         (replace("m=video 9", "m=video 0").replace("m=audio 9", "m=audio 0"), SdpError::NoMedia),
     ] {
@@ -76,14 +80,8 @@ fn a_codec_that_nobody_can_forward_refuses_the_whole_offer() {
     let error = publish(offers::OBS_HEVC);
     assert!(!error.is_malformed());
     let message = error.to_string();
-    for part in
-        ["m-line 1", "offers H265 profile-id=1;", "VP8", "H264 profile-level-id=42e01f packetization-mode=1"]
-    {
+    for part in ["m-line 1 (video)", "offers H265;", "VP8", "H264"] {
         assert!(message.contains(part), "{part} is missing from: {message}");
     }
     assert!(!message.contains("rtx"), "{message}");
-    // AV1 of the professional profile is not the AV1 that the router takes.
-    let text = offers::CHROMIUM_PUBLISH.replace("level-idx=5;profile=0", "level-idx=5;profile=1");
-    let error = publish_media(&parse(&text), &router_of("video/AV1")).unwrap_err();
-    assert!(error.to_string().contains("AV1 profile=1"), "{error}");
 }

@@ -112,6 +112,8 @@ impl Fleet {
             bitrate: 1_000_000,
             lost: 0,
             viewers,
+            muted: false,
+            warnings: Vec::new(),
             quality: Quality { sampled: 1, bitrate: 500_000, ..Quality::default() },
         };
         let pipe = |(pipe, to): &(u128, &'static str)| PipeHere {

@@ -25,6 +25,28 @@ fn a_publisher_is_live_at_once_and_its_viewers_count() {
 }
 
 #[test]
+fn what_a_publisher_does_wrong_is_shown_until_it_is_over() {
+    let mut fleet = Fleet::default();
+    fleet.publish("west-1", 1);
+    let publication = fleet.stream().publication.unwrap();
+    let kind = WarningKind::BFrames;
+    let (stream, detail) = (StreamName::default(), "pictures come out of order".to_owned());
+    let warning = StreamWarning { stream: stream.clone(), term: 1, publication, kind, detail };
+    fleet.tell("west-1", What::StreamWarning(warning.clone()));
+    let shown = fleet.stream().warnings;
+    assert_eq!((shown.len(), shown[0].kind), (1, kind));
+    let problem = &fleet.room().problems[0];
+    assert!(problem.text.contains("b_frames") && problem.severity == Severity::Warning, "{problem:?}");
+    let cleared = StreamCleared { stream, term: 1, publication, kind, duration_ms: 9_000 };
+    fleet.tell("west-1", What::StreamCleared(cleared));
+    assert_eq!(fleet.stream().warnings, []);
+    // Of a publication that is over nothing is shown.
+    let stale = PublicationId(Uuid::from_u128(99));
+    fleet.tell("west-1", What::StreamWarning(StreamWarning { publication: stale, ..warning }));
+    assert_eq!(fleet.stream().warnings, []);
+}
+
+#[test]
 fn a_tree_shows_relays_pipes_and_regions() {
     let fleet = Fleet::with_tree();
     let stream = fleet.stream();

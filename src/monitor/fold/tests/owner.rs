@@ -184,6 +184,8 @@ impl Model {
             bitrate: 1,
             lost: 0,
             viewers: 0,
+            muted: false,
+            warnings: Vec::new(),
             quality: Quality::default(),
         });
         RoomSummary { streams: here.into_iter().collect(), ..RoomSummary::default() }

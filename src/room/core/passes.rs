@@ -1,0 +1,74 @@
+//! What sessions were let in with: they end when that expires, or when an operator ends them.
+
+use std::time::Instant;
+
+use super::effect::{Answer, Effect};
+use super::input::Ticket;
+use super::{Core, Moment};
+use crate::protocol::claim::EndReason;
+use crate::protocol::event::LeaveReason;
+use crate::protocol::gate::{EndedSession, TokenKey, Whom};
+use crate::protocol::ids::SessionId;
+
+/// What a session was let in with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pass {
+    /// What its token goes by, the narrowest first; empty where it has none.
+    pub tokens: Vec<TokenKey>,
+    /// When it is to end.
+    pub until: Option<Instant>,
+}
+
+impl Core {
+    pub(super) fn note_pass(&mut self, session: SessionId, pass: Pass) {
+        self.passes.insert(session, pass);
+    }
+
+    /// Ends what may be here no longer.
+    pub(super) fn end_expired(&mut self, m: &mut Moment<'_>) {
+        let over = |pass: &Pass| pass.until.is_some_and(|until| until <= m.now);
+        let expired: Vec<_> = self.passes.iter().filter(|(_, pass)| over(pass)).map(|(id, _)| *id).collect();
+        for session in expired {
+            if !self.end_viewer(session, LeaveReason::Expired, m) {
+                self.end_publisher(session, EndReason::Expired, m);
+            }
+        }
+    }
+
+    /// An operator ends sessions.
+    pub(super) fn kick(&mut self, ticket: Ticket, whom: &Whom, m: &mut Moment<'_>) {
+        if let Whom::Token(token) = whom {
+            self.send_away_waiting(token);
+        }
+        let ended: Vec<_> =
+            self.sessions_of(whom).into_iter().filter_map(|id| self.kick_one(id, m)).collect();
+        self.out.push(Effect::Answer(ticket, Answer::Kicked(ended)));
+    }
+
+    fn sessions_of(&self, whom: &Whom) -> Vec<SessionId> {
+        match whom {
+            Whom::Viewer(id) => self
+                .audience
+                .iter()
+                .filter(|(_, viewer)| viewer.id == *id)
+                .map(|(session, _)| *session)
+                .collect(),
+            Whom::Publisher(stream) => self.publications.sessions_of(stream),
+            Whom::Token(token) => {
+                let has = |pass: &Pass| pass.tokens.contains(token);
+                self.passes.iter().filter(|(_, pass)| has(pass)).map(|(session, _)| *session).collect()
+            }
+        }
+    }
+
+    fn kick_one(&mut self, session: SessionId, m: &mut Moment<'_>) -> Option<EndedSession> {
+        let viewer = self.audience.get(session).map(|viewer| (viewer.stream.clone(), Some(viewer.id)));
+        let of = viewer.or_else(|| Some((self.publications.stream_of(session)?.clone(), None)));
+        let (stream, viewer) = of?;
+        let token = self.passes.get(&session).and_then(|pass| pass.tokens.first().cloned());
+        if !self.end_viewer(session, LeaveReason::Kicked, m) {
+            self.end_publisher(session, EndReason::Closed, m);
+        }
+        Some(EndedSession { node: self.me.node.clone(), room_id: self.id.clone(), stream, viewer, token })
+    }
+}

@@ -1,0 +1,180 @@
+//! The places that a node has for publishers and viewers. The door gives them, before anything is begun for
+//! whoever comes, so that a limit holds however many come at once.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use crate::config::Limits;
+use crate::protocol::ids::{RoomId, SessionId, StreamName};
+use crate::telemetry::{Counted, Metrics};
+
+/// For how long it is remembered that a session was there, and of how many.
+const REMEMBERED: Duration = Duration::from_secs(5 * 60);
+const MANY: usize = 4_096;
+/// Ends that the door has not noted yet.
+const UNREAD: usize = 1_024;
+
+/// The places, for the door and for every room.
+#[derive(Debug, Clone)]
+pub(super) struct Seats {
+    viewers: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
+    connecting: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
+    ended: mpsc::Sender<Session>,
+}
+
+/// A session, and what it was for.
+#[derive(Debug, Clone)]
+pub(super) struct Session {
+    pub(super) id: SessionId,
+    pub(super) room: RoomId,
+    pub(super) stream: StreamName,
+}
+
+/// A place; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Seat {
+    permit: OwnedSemaphorePermit,
+    counted: Counted,
+    session: Session,
+    ended: mpsc::Sender<Session>,
+}
+
+/// The sessions that are over.
+#[derive(Debug)]
+pub(super) struct Past {
+    ended: mpsc::Receiver<Session>,
+    sessions: HashMap<SessionId, Session>,
+    /// In the order of their ends.
+    order: VecDeque<(Instant, SessionId)>,
+}
+
+impl Seats {
+    pub(super) fn new(limits: &Limits, metrics: &Arc<Metrics>) -> (Self, Past) {
+        let places = |limit: usize| Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)));
+        let (ended, past) = mpsc::channel(UNREAD);
+        let seats = Self {
+            viewers: places(limits.viewers),
+            streams: places(limits.streams),
+            connecting: places(limits.connecting),
+            metrics: Arc::clone(metrics),
+            ended,
+        };
+        (seats, Past { ended: past, sessions: HashMap::new(), order: VecDeque::new() })
+    }
+
+    /// A place for a viewer, or the limit that is reached.
+    pub(super) fn viewer(&self, session: Session) -> Result<Seat, &'static str> {
+        let permit = Arc::clone(&self.viewers).try_acquire_owned().map_err(|_| "viewers")?;
+        Ok(self.seat(permit, Counted::new(&self.metrics.viewers), session))
+    }
+
+    /// A place for a publisher that has yet to connect, or the limit that is reached.
+    pub(super) fn publisher(&self, session: Session) -> Result<Seat, &'static str> {
+        if self.streams.available_permits() == 0 {
+            return Err("streams");
+        }
+        let permit = Arc::clone(&self.connecting).try_acquire_owned().map_err(|_| "connecting")?;
+        Ok(self.seat(permit, Counted::new(&self.metrics.connecting), session))
+    }
+
+    fn seat(&self, permit: OwnedSemaphorePermit, counted: Counted, session: Session) -> Seat {
+        Seat { permit, counted, session, ended: self.ended.clone() }
+    }
+
+    /// A publisher has connected: it takes a place among the streams in place of its own. False where none is left.
+    pub(super) fn connected(&self, seat: &mut Seat) -> bool {
+        let Ok(permit) = Arc::clone(&self.streams).try_acquire_owned() else { return false };
+        seat.permit = permit;
+        seat.counted = Counted::new(&self.metrics.streams);
+        true
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        // What isn't remembered is answered as a session that never was.
+        let _ = self.ended.try_send(self.session.clone());
+    }
+}
+
+impl Past {
+    /// Notes who has ended, and forgets whose end was long ago.
+    pub(super) fn note(&mut self, now: Instant) {
+        while let Ok(session) = self.ended.try_recv() {
+            self.order.push_back((now, session.id));
+            self.sessions.insert(session.id, session);
+        }
+        while let Some((at, id)) = self.order.front().copied() {
+            if self.order.len() <= MANY && now.saturating_duration_since(at) <= REMEMBERED {
+                break;
+            }
+            self.order.pop_front();
+            self.sessions.remove(&id);
+        }
+    }
+
+    /// Whether this session was there until not long ago: whoever ends it once more has what it asks for.
+    pub(super) fn has(&self, room: &RoomId, stream: &StreamName, id: SessionId) -> bool {
+        self.sessions.get(&id).is_some_and(|session| session.room == *room && session.stream == *stream)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn seats(limit: usize) -> (Seats, Past) {
+        let limits = Limits { viewers: limit, streams: limit, connecting: 2 * limit, ..Limits::default() };
+        Seats::new(&limits, &Arc::new(Metrics::new()))
+    }
+
+    fn session(number: u128) -> Session {
+        let (room, stream) = ("news".parse().unwrap(), "main".parse().unwrap());
+        Session { id: SessionId(Uuid::from_u128(number)), room, stream }
+    }
+
+    #[test]
+    fn who_has_not_connected_takes_no_stream_s_place() {
+        let (seats, _past) = seats(1);
+        let mut first = seats.publisher(session(1)).unwrap();
+        let mut second = seats.publisher(session(2)).unwrap();
+        assert_eq!(seats.publisher(session(3)).err(), Some("connecting"));
+        assert!(seats.connected(&mut second) && !seats.connected(&mut first));
+        assert_eq!(seats.publisher(session(3)).err(), Some("streams"));
+        drop(second);
+        assert!(seats.connected(&mut first));
+    }
+
+    #[test]
+    fn a_session_is_remembered_for_some_minutes_and_only_where_it_was() {
+        let (seats, mut past) = seats(1);
+        let now = Instant::now();
+        let Session { id, room, stream } = session(1);
+        let seat = seats.viewer(session(1)).unwrap();
+        past.note(now);
+        assert!(!past.has(&room, &stream, id));
+        drop(seat);
+        past.note(now);
+        assert!(past.has(&room, &stream, id));
+        assert!(!past.has(&"other".parse().unwrap(), &stream, id));
+        past.note(now + REMEMBERED * 2);
+        assert!(!past.has(&room, &stream, id));
+    }
+
+    #[test]
+    fn no_more_than_so_many_are_remembered() {
+        let (seats, mut past) = seats(1);
+        let now = Instant::now();
+        for number in 0..2 * MANY as u128 {
+            drop(seats.viewer(session(number)).unwrap());
+            past.note(now);
+        }
+        assert_eq!((past.order.len(), past.sessions.len()), (MANY, MANY));
+    }
+}
