@@ -44,6 +44,12 @@ for file in nats/*.conf; do
   fi
 done
 
+if has caddy; then
+  check "caddy/Caddyfile" env HOME="$scratch" caddy validate --adapter caddyfile --config caddy/Caddyfile
+else
+  skip "caddy/Caddyfile" "no caddy"
+fi
+
 for unit in systemd/*.service; do
   if has systemd-analyze; then
     # The program itself is not installed where this runs.
