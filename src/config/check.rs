@@ -91,6 +91,7 @@ impl Limits {
         within("limits.connecting", self.connecting, 1..=MANY)?;
         within("limits.waiting", self.waiting, 1..=MANY)?;
         within("limits.children", self.children, 0..=MANY)?;
+        within("limits.outlets", self.outlets, 0..=MANY)?;
         within("limits.producers_per_pipe", self.producers_per_pipe, 1..=1024)?;
         // NATS takes messages of 1 MiB at most unless it is told otherwise.
         within("limits.message_bytes", self.message_bytes, 16 << 10..=1 << 20)?;

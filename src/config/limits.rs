@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::protocol::presence;
+
 /// How much a node takes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -20,8 +22,13 @@ pub struct Limits {
     pub connecting: usize,
     /// Viewers of one room that may wait for streams to arrive.
     pub waiting: usize,
-    /// Edges that a room is sent to from here.
+    /// Nodes that a room is sent to from here: further ones are told to ask those.
     pub children: usize,
+    /// Pipes to other nodes at once, of all rooms.
+    pub outlets: usize,
+    /// Bits of media that may go out each second, to viewers and other nodes; 0 is without limit. Reached, nothing new is
+    /// taken.
+    pub bits_out: u64,
     /// Producers taken from one pipe.
     pub producers_per_pipe: usize,
     /// Bytes of a message from another node.
@@ -80,6 +87,18 @@ pub struct Timeouts {
     pub drain: Duration,
 }
 
+impl Limits {
+    /// What other nodes are told of it.
+    pub fn told(&self) -> presence::Limits {
+        let count = |limit: usize| Some(u32::try_from(limit).unwrap_or(u32::MAX));
+        presence::Limits {
+            viewers: count(self.viewers),
+            outlets: count(self.outlets),
+            bits_out: Some(self.bits_out).filter(|bits| *bits > 0),
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -89,7 +108,9 @@ impl Default for Limits {
             streams_per_room: 64,
             connecting: 256,
             waiting: 500,
-            children: 1_000,
+            children: 200,
+            outlets: 4_000,
+            bits_out: 0,
             producers_per_pipe: 256,
             message_bytes: 64 * 1024,
             body_bytes: 256 * 1024,

@@ -13,6 +13,7 @@ mod ice;
 mod limits;
 mod names;
 mod network;
+mod rooms;
 mod secret;
 
 use std::path::Path;
@@ -33,6 +34,7 @@ pub use ice::{IceCredentials, IceServer, IceUrl};
 pub use limits::{Limits, Timeouts};
 pub use names::{Names, Pattern, PatternError};
 pub use network::{Nats, NatsTls, Pipe, PortRange, Storage, WebRtc};
+pub use rooms::{Residency, Rooms};
 pub use secret::Secret;
 
 /// The whole configuration of a node.
@@ -55,6 +57,8 @@ pub struct Config {
     pub operators: Operators,
     /// Who may publish and watch.
     pub auth: Auth,
+    /// Which rooms go where by themselves, and where they may not go.
+    pub rooms: Rooms,
     /// How much is taken.
     pub limits: Limits,
     /// How long is waited.

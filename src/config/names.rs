@@ -22,7 +22,7 @@ pub struct Pattern {
 pub struct PatternError(String);
 
 /// One pattern or a list of them: names that fit any of these.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "OneOrMany", into = "OneOrMany")]
 pub struct Names(Vec<Pattern>);
 

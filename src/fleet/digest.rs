@@ -73,6 +73,14 @@ pub fn weight(room: &RoomId, stream: &StreamName, node: &NodeName) -> u64 {
     hash(WEIGHT_KEYS, &bytes)
 }
 
+/// How much a node is preferred as the source of `asker`: those who ask spread over those that have it.
+pub fn spread(asker: &NodeName, node: &NodeName) -> u64 {
+    let mut bytes = Vec::with_capacity(128);
+    text(&mut bytes, asker.as_str());
+    text(&mut bytes, node.as_str());
+    hash(WEIGHT_KEYS, &bytes)
+}
+
 fn hash((first, second): (u64, u64), bytes: &[u8]) -> u64 {
     SipHasher13::new_with_keys(first, second).hash(bytes)
 }

@@ -25,11 +25,35 @@ pub struct Heartbeat {
     pub summary: Duration,
     /// When the node started.
     pub started_at: DateTime<Utc>,
+    /// How fast media goes out.
+    pub rate: Rate,
+}
+
+/// How fast media goes out: of what was counted at two moments.
+#[derive(Debug, Default)]
+pub struct Rate {
+    counted: Option<(u64, Instant)>,
+    bits: u64,
+}
+
+impl Rate {
+    /// Bits each second, now that so many bytes have been sent in all: over at least two seconds, as rooms count twice a
+    /// second at different moments.
+    fn bits_out(&mut self, bytes: u64) -> u64 {
+        let now = Instant::now();
+        let (before, at) = *self.counted.get_or_insert((bytes, now));
+        let millis = u64::try_from(now.saturating_duration_since(at).as_millis()).unwrap_or(u64::MAX);
+        if millis >= 2_000 {
+            self.bits = bytes.saturating_sub(before).saturating_mul(8_000) / millis;
+            self.counted = Some((bytes, now));
+        }
+        self.bits
+    }
 }
 
 impl Heartbeat {
     /// How much the node carries now.
-    pub(super) fn load(&self) -> Load {
+    pub(super) fn load(&mut self) -> Load {
         let metrics = &self.metrics;
         let count = |value: i64| u32::try_from(value).unwrap_or(0);
         let pipes = |direction| metrics.pipes.get_or_create(&[("direction", direction)]).get();
@@ -38,6 +62,9 @@ impl Heartbeat {
             streams: count(metrics.streams.get()),
             viewers: count(metrics.viewers.get()),
             pipes: count(pipes("in") + pipes("out")),
+            outlets: count(pipes("out")),
+            free_ports: Some(count(metrics.pipe_ports.get() - metrics.pipe_ports_used.get())),
+            bits_out: self.rate.bits_out(metrics.bytes_sent.get()),
             #[expect(clippy::cast_possible_truncation, reason = "a share between 0 and 1")]
             cpu: metrics.cpu.get() as f32,
         }

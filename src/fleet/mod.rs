@@ -18,7 +18,7 @@ mod view;
 
 pub use directory::{Directory, Word};
 pub use handle::FleetHandle;
-pub use heartbeat::Heartbeat;
+pub use heartbeat::{Heartbeat, Rate};
 pub use mailbox::{NoticeReceiver, NoticeSender, mailbox};
 pub use membership::{Effect, Input, Membership, Profile};
 pub use notice::Notice;

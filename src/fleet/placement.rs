@@ -4,18 +4,39 @@ use std::cmp::Reverse;
 use std::time::Instant;
 
 use super::Fleet;
-use super::digest::weight;
-use crate::protocol::ids::{Peer, RoomId, StreamName};
+use super::digest::{spread, weight};
+use crate::protocol::ids::{NodeName, Peer, RoomId, StreamName};
 use crate::protocol::presence::{Phase, Presence, Role};
 
 /// How many relays are tried before the origin.
 const RELAYS: usize = 2;
+/// How many times as much as the average a relay may feed before others are preferred to it, in quarters; and how many
+/// pipes are never too many.
+const BOUND_QUARTERS: u32 = 5;
+const FEW: u32 = 8;
+/// How many others a full node names.
+const SHARED: usize = 4;
+/// The most hops that a stream may take from its origin: a node that is so many away feeds no other.
+pub const MAX_HOPS: usize = 4;
+
+/// How a node does as a source; less is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Tier {
+    /// It has room.
+    Ready,
+    /// It feeds far more than the others, or comes and goes all the time.
+    Last,
+    /// It has no room.
+    Full,
+}
 
 /// Whom `me` may ask for a stream of that origin, the best first, at last the origin itself.
 ///
-/// Within the origin's region that is the origin alone. In another region the relays come first that the
-/// stream's hash prefers, so that media crosses between two regions once. A relay asks only those
-/// that are preferred to itself: no two wait for each other. Never `me`: empty at the origin.
+/// Within the origin's region that is the origin alone: one that is full names those that have the stream from it.
+/// In another region the relays come first that the stream's hash prefers, so that media crosses between two regions
+/// once; one that feeds far more than the average, or is being lost all the time, comes after the others. A relay asks
+/// only those that are preferred to itself: no two wait for each other. Draining and full relays are not asked. Never
+/// `me`: empty at the origin.
 pub fn candidates(
     room: &RoomId,
     stream: &StreamName,
@@ -27,28 +48,68 @@ pub fn candidates(
     if same(me, origin) {
         return Vec::new();
     }
-    let rank = |peer: &Peer| (weight(room, stream, &peer.node), peer.node.clone(), peer.incarnation);
-    let mut relays = Vec::new();
+    let mut relays: Vec<&Peer> = Vec::new();
     if origin.region != me.region {
-        // One that hasn't heard itself yet doesn't know whether others take it for a relay.
-        let is_relay = fleet.process(me).is_none_or(|mine| mine.roles.contains(&Role::Relay));
-        let least = is_relay.then(|| rank(me));
-        relays = fleet
+        let here: Vec<&Presence> = fleet
             .present(now)
-            .filter(|node| relays_for(node, me) && !same(&node.peer, origin))
-            .map(|node| (rank(&node.peer), &node.peer))
-            .filter(|(rank, _)| least.as_ref().is_none_or(|least| rank > least))
+            .map(AsRef::as_ref)
+            .filter(|node| may_relay(node) && node.peer.region == me.region && !same(&node.peer, origin))
             .collect();
-        relays.sort_by_cached_key(|(rank, _)| Reverse(rank.clone()));
+        let bound = bound(&here);
+        let place = |tier, peer: &Peer| {
+            (tier, Reverse(weight(room, stream, &peer.node)), peer.node.clone(), peer.incarnation)
+        };
+        let rank = |node: &Presence| place(tier(node, bound), &node.peer);
+        let own = match fleet.process(me) {
+            Some(mine) => may_relay(mine).then(|| rank(mine)),
+            // One that hasn't heard itself yet doesn't know whether others take it for a relay.
+            None => Some(place(Tier::Ready, me)),
+        };
+        let mut ranked: Vec<_> = here
+            .into_iter()
+            .filter(|node| !same(&node.peer, me))
+            .map(|node| (rank(node), &node.peer))
+            .filter(|(rank, _)| rank.0 < Tier::Full && own.as_ref().is_none_or(|own| rank < own))
+            .collect();
+        ranked.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        relays = ranked.into_iter().map(|(_, peer)| peer).collect();
     }
-    relays.into_iter().take(RELAYS).map(|(_, peer)| peer).chain([origin]).cloned().collect()
+    relays.into_iter().take(RELAYS).chain([origin]).cloned().collect()
 }
 
-fn relays_for(node: &Presence, me: &Peer) -> bool {
-    node.phase == Phase::Serving
-        && node.roles.contains(&Role::Relay)
-        && node.peer.region == me.region
-        && !same(&node.peer, me)
+/// Which of these that have a stream `asker` should pull it from, the best first: each asker another one, so that they
+/// share the work.
+pub fn shared<'a>(asker: &NodeName, of: impl Iterator<Item = &'a Peer>) -> Vec<Peer> {
+    let mut ranked: Vec<_> = of.map(|peer| (spread(asker, &peer.node), peer)).collect();
+    ranked.sort_unstable_by_key(|(weight, _)| Reverse(*weight));
+    ranked.into_iter().take(SHARED).map(|(_, peer)| peer.clone()).collect()
+}
+
+/// Whether a node may be the source of others, and has room for one more.
+pub fn may_feed(peer: &Peer, fleet: &Fleet, now: Instant) -> bool {
+    !fleet.is_absent(peer, now)
+        && fleet.process(peer).is_some_and(|node| may_relay(node) && node.has_room_for_children())
+}
+
+fn may_relay(node: &Presence) -> bool {
+    node.phase == Phase::Serving && node.roles.contains(&Role::Relay)
+}
+
+fn tier(node: &Presence, bound: u32) -> Tier {
+    if !node.has_room_for_children() {
+        Tier::Full
+    } else if node.load.outlets > bound {
+        Tier::Last
+    } else {
+        Tier::Ready
+    }
+}
+
+/// How many nodes a relay may feed before others are preferred to it (consistent hashing with bounded loads).
+fn bound(relays: &[&Presence]) -> u32 {
+    let all = relays.iter().fold(0_u32, |sum, node| sum.saturating_add(node.load.outlets));
+    let count = u32::try_from(relays.len()).unwrap_or(u32::MAX).max(1);
+    FEW.max(all.saturating_mul(BOUND_QUARTERS).div_ceil(count.saturating_mul(4)))
 }
 
 fn same(one: &Peer, other: &Peer) -> bool {
@@ -61,6 +122,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
+    use std::sync::Arc;
 
     /// Each node's own view of the same nodes: (region, whether it relays).
     fn views(nodes: &[(u8, bool)], now: Instant) -> Vec<(Peer, Fleet)> {
@@ -114,6 +176,51 @@ mod tests {
         assert_eq!(candidates(&room, &stream, &origin, me, fleet, now), [origin]);
         let unheard = peer("n9", 9, "r9");
         assert_eq!(candidates(&room, &stream, &unheard, me, fleet, now), [unheard]);
+    }
+
+    fn loaded(node: &str, process: u128, outlets: u32) -> Arc<Presence> {
+        let mut presence = presence(node, process, "r1");
+        presence.load.outlets = outlets;
+        presence.limits.outlets = Some(100);
+        beat(presence, 2)
+    }
+
+    #[test]
+    fn full_relays_are_not_asked_and_loaded_ones_come_last() {
+        let now = Instant::now();
+        let mut views = views(&[(0, true), (1, true), (1, true), (1, false)], now);
+        let origin = views[0].0.clone();
+        let (me, fleet) = &mut views[3];
+        let (room, stream) = ("ch-11".parse().unwrap(), StreamName::default());
+        let names = |fleet: &Fleet| -> Vec<String> {
+            let peers = candidates(&room, &stream, &origin, me, fleet, now);
+            peers.iter().map(|peer| peer.node.to_string()).collect()
+        };
+        assert_eq!(names(fleet), ["n2", "n1", "n0"]);
+        fleet.hear(loaded("n2", 3, 60), now);
+        assert_eq!(names(fleet), ["n1", "n2", "n0"], "it feeds far more than the other");
+        fleet.hear(
+            {
+                let mut full = (*loaded("n2", 3, 100)).clone();
+                full.beat.number = 3;
+                Arc::new(full)
+            },
+            now,
+        );
+        assert_eq!(names(fleet), ["n1", "n0"]);
+    }
+
+    #[test]
+    fn those_that_are_sent_on_share_the_work() {
+        let fed: Vec<Peer> = (0..4).map(|n| peer(&format!("n{n}"), n + 1, "r")).collect();
+        let mut firsts = BTreeMap::new();
+        for asker in 0..400 {
+            let asker = format!("a{asker}").parse().unwrap();
+            let named = shared(&asker, fed.iter());
+            assert_eq!(named.len(), SHARED);
+            *firsts.entry(named[0].node.clone()).or_insert(0) += 1;
+        }
+        assert!(firsts.len() == 4 && firsts.values().all(|times| *times > 60), "{firsts:?}");
     }
 
     proptest! {

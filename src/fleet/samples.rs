@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::protocol::claim::{Claim, ClaimedProducer, StreamState};
 use crate::protocol::ids::{Incarnation, Peer, ProducerId, PublicationId};
-use crate::protocol::presence::{Beat, Load, Phase, Presence, Role};
+use crate::protocol::presence::{Beat, Limits, Load, Phase, Presence, Role};
 use crate::protocol::rtp::MediaKind;
 
 /// How long a node may be silent.
@@ -43,6 +43,7 @@ pub(crate) fn presence(node: &str, process: u128, region: &str) -> Presence {
         version: "0".to_owned(),
         phase: Phase::Serving,
         load: Load::default(),
+        limits: Limits::default(),
         public_url: String::new(),
         beat: Beat::default(),
     }

@@ -67,6 +67,8 @@ pub struct FleetConfig {
     pub view: watch::Sender<Arc<Fleet>>,
     /// Set once the start is over.
     pub serving: watch::Sender<bool>,
+    /// Where the rooms go that are pushed here.
+    pub carry: mpsc::Sender<RoomId>,
 }
 
 /// The fleet's task, to be run.
@@ -79,6 +81,7 @@ pub struct FleetTask {
     news: mpsc::Receiver<FleetNews>,
     view: watch::Sender<Arc<Fleet>>,
     serving: watch::Sender<bool>,
+    carry: mpsc::Sender<RoomId>,
     membership: Membership,
     commands: mpsc::Receiver<Command>,
     followers: BTreeMap<RoomId, NoticeSender>,
@@ -90,8 +93,19 @@ pub struct FleetTask {
 
 /// The fleet's task and its handle.
 pub fn fleet(config: FleetConfig) -> (FleetHandle, FleetTask) {
-    let FleetConfig { broker, heartbeat, me, profile, patience, message_bytes, seed, news, view, serving } =
-        config;
+    let FleetConfig {
+        broker,
+        heartbeat,
+        me,
+        profile,
+        patience,
+        message_bytes,
+        seed,
+        news,
+        view,
+        serving,
+        carry,
+    } = config;
     let (sender, commands) = mpsc::channel(INBOX);
     let task = FleetTask {
         broker,
@@ -102,6 +116,7 @@ pub fn fleet(config: FleetConfig) -> (FleetHandle, FleetTask) {
         news,
         view,
         serving,
+        carry,
         commands,
         followers: BTreeMap::new(),
         jobs: JoinSet::new(),
@@ -171,7 +186,8 @@ impl FleetTask {
     }
 
     async fn beat(&mut self) {
-        let (phase, load) = (*self.heartbeat.phase.borrow(), self.heartbeat.load());
+        let phase = *self.heartbeat.phase.borrow();
+        let load = self.heartbeat.load();
         self.handle(Input::Beat { phase, load }).await;
     }
 
@@ -261,6 +277,8 @@ impl FleetTask {
                     follower.send(notice);
                 }
             }
+            // One that finds no place is told again with the next look.
+            Effect::Carry(room) => _ = self.carry.try_send(room),
             Effect::NodeLost(lost) => self.heartbeat.record_lost(&self.me.node, lost),
             Effect::NameTaken(other) => self.name_taken = Some(other),
             Effect::NameShared(other) => {

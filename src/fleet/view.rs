@@ -115,12 +115,14 @@ impl Fleet {
             .map(|seen| &seen.presence.peer)
     }
 
-    /// Who tells of a lost process: of those that are there and were there before it fell silent, so that they
-    /// know of it, the one with the least name.
-    pub fn teller_of(&self, lost: &Peer, now: Instant) -> Option<&NodeName> {
-        let last = self.processes.get(&process(lost))?.at;
-        let knows = |seen: &&Seen| self.is_there(seen, now) && seen.since <= last;
-        self.processes.values().filter(knows).map(|seen| &seen.presence.peer.node).min()
+    /// Who tell of a lost process, the first before the second: of those that are there and were there before it fell
+    /// silent, so that they should know of it, those with the least names.
+    pub fn tellers_of(&self, lost: &Peer, now: Instant) -> impl Iterator<Item = &NodeName> {
+        let last = self.processes.get(&process(lost)).map(|seen| seen.at);
+        let knows =
+            move |seen: &&Seen| self.is_there(seen, now) && last.is_some_and(|last| seen.since <= last);
+        // Processes are in the order of their names.
+        self.processes.values().filter(knows).map(|seen| &seen.presence.peer.node).take(2)
     }
 
     /// Whether this node has heard itself for long enough to have heard every other.

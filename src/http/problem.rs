@@ -94,7 +94,9 @@ impl From<RoomError> for Problem {
             RoomError::Unsupported(_) => problem(StatusCode::UNPROCESSABLE_ENTITY),
             RoomError::NoEtag => problem(StatusCode::PRECONDITION_REQUIRED),
             RoomError::StaleEtag => problem(StatusCode::PRECONDITION_FAILED),
-            RoomError::Role(_) | RoomError::Kicked => problem(StatusCode::FORBIDDEN),
+            RoomError::Role(_) | RoomError::Residency(_) | RoomError::Kicked => {
+                problem(StatusCode::FORBIDDEN)
+            }
             RoomError::Media(_) => problem(StatusCode::INTERNAL_SERVER_ERROR),
             RoomError::JoinTimeout
             | RoomError::NeverConnected { .. }

@@ -4,13 +4,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use mediasoup::prelude::{Producer, WebRtcTransport};
+use mediasoup::consumer::ConsumerTraceEventData;
+use mediasoup::prelude::{Consumer, Producer, WebRtcTransport};
 use mediasoup::producer::ProducerTraceEventData;
 use mediasoup_types::data_structures::{DtlsState, IceState};
 use tokio::sync::mpsc;
 
+use super::feed;
 use super::order::Order;
-use crate::protocol::ids::{ProducerId, SessionId};
+use crate::protocol::ids::SessionId;
 use crate::protocol::media::{MediaEvent, ProducerFlow};
 use crate::telemetry::Metrics;
 
@@ -74,7 +76,6 @@ impl Watched {
 /// where a full channel loses it, the room's next look finds what it tells.
 pub(super) fn watch_producer(
     producer: &Producer,
-    id: ProducerId,
     hop: &'static str,
     events: &mpsc::Sender<MediaEvent>,
     metrics: &Arc<Metrics>,
@@ -82,13 +83,13 @@ pub(super) fn watch_producer(
     let requests = metrics.key_frame_requests.get_or_create_owned(&[("hop", hop)]);
     let key_frames = metrics.key_frames.get_or_create_owned(&[("hop", hop)]);
     let watched = Arc::new(Watched::default());
-    let (counts, events) = (Arc::clone(&watched), events.clone());
+    let (counts, events, feed) = (Arc::clone(&watched), events.clone(), feed(producer));
     producer
         .on_trace(move |trace| match trace {
             ProducerTraceEventData::Rtp { info, .. } => {
                 counts.order.see(info.ssrc, info.sequence_number, info.timestamp, info.is_rtx);
                 if !counts.arrived.swap(true, Ordering::Relaxed) {
-                    let _ = events.try_send(MediaEvent::FirstPacket(id));
+                    let _ = events.try_send(MediaEvent::FirstPacket(feed));
                 }
             }
             ProducerTraceEventData::KeyFrame { info, .. } => {
@@ -104,4 +105,22 @@ pub(super) fn watch_producer(
         })
         .detach();
     watched
+}
+
+/// Tells when the first packet is sent to a viewer, where packets are traced, and tells the room: a hint too.
+pub(super) fn watch_consumer(
+    consumer: &Consumer,
+    session: SessionId,
+    events: &mpsc::Sender<MediaEvent>,
+) -> Arc<AtomicBool> {
+    let sends = Arc::new(AtomicBool::new(false));
+    let (begun, events) = (Arc::clone(&sends), events.clone());
+    consumer
+        .on_trace(move |trace| {
+            if matches!(trace, ConsumerTraceEventData::Rtp { .. }) && !begun.swap(true, Ordering::Relaxed) {
+                let _ = events.try_send(MediaEvent::Moved(session));
+            }
+        })
+        .detach();
+    sends
 }

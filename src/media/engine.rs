@@ -11,7 +11,7 @@ use mediasoup::prelude::{
     WebRtcServerListenInfos, WebRtcServerOptions, Worker, WorkerManager, WorkerSettings,
 };
 use mediasoup::worker::{CreateRouterError, CreateWebRtcServerError, WorkerLogLevel};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::announced::{AnnouncedError, Told};
 use super::{MediaError, buffers, codecs};
@@ -34,6 +34,8 @@ pub struct Engine {
     pub(super) pipe: Pipe,
     pub(super) key_frame_delay_ms: u32,
     pub(super) max_layouts: usize,
+    /// Places for pipes to other nodes.
+    outlets: Arc<Semaphore>,
     spread_slack: usize,
     pub(super) metrics: Arc<Metrics>,
 }
@@ -140,9 +142,15 @@ impl Engine {
             pipe: config.pipe.clone(),
             key_frame_delay_ms: u32::try_from(config.media.key_frame_delay.as_millis()).unwrap_or(u32::MAX),
             max_layouts: config.limits.payload_layouts,
+            outlets: Arc::new(Semaphore::new(config.limits.outlets.min(Semaphore::MAX_PERMITS))),
             spread_slack: config.media.spread_slack,
             metrics: Arc::clone(metrics),
         })
+    }
+
+    /// A place among the pipes to other nodes (`limits.outlets`); given back when dropped.
+    pub(super) fn outlet_place(&self) -> Result<OwnedSemaphorePermit, MediaError> {
+        Arc::clone(&self.outlets).try_acquire_owned().map_err(|_| MediaError::NoOutlets)
     }
 
     /// What is told of the listeners now.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use mediasoup::prelude::{ProduceError, Producer, ProducerOptions, Transport};
 use mediasoup::producer::ProducerTraceEventType;
@@ -12,25 +13,30 @@ use super::callbacks::{Watched, watch_producer};
 use super::codecs::for_worker;
 use super::engine::{Engine, worker_error};
 use super::pipe::Pipe;
-use super::{MediaError, MediaEvent, Piped, ProducerFlow, native};
+use super::{FeedId, LINGER, MediaError, MediaEvent, Piped, ProducerFlow, feed};
 use crate::protocol::ids::ProducerId;
-use crate::protocol::rtp::MediaKind;
+use crate::protocol::rtp::{MediaKind, RtpParameters};
 
 /// A pipe and what arrives on it. Dropping it closes both.
 #[derive(Debug)]
 pub(super) struct Inlet {
-    producers: HashMap<ProducerId, Received>,
+    feeds: HashMap<FeedId, Received>,
+    /// What comes of each producer now; what came before it lingers.
+    newest: HashMap<ProducerId, FeedId>,
     pub(super) pipe: Pipe,
 }
 
-/// A producer of a pipe.
+/// What comes of a producer.
 #[derive(Debug)]
 struct Received {
+    of: ProducerId,
     producer: Producer,
     /// What is counted of it; none of audio.
     watched: Option<Arc<Watched>>,
     /// Whether it was seen that its first packet has arrived, which isn't asked for of audio.
     seen: bool,
+    /// Since when the pipe brings the producer otherwise.
+    replaced: Option<Instant>,
 }
 
 /// What a pipe has brought so far.
@@ -38,8 +44,7 @@ struct Received {
 pub(super) struct Brought {
     pub(super) packets: u64,
     pub(super) lost: u64,
-    /// By producer.
-    pub(super) producers: Vec<(ProducerId, ProducerFlow)>,
+    pub(super) producers: HashMap<ProducerId, ProducerFlow>,
 }
 
 /// What is traced of a video producer for its metrics: rare events only.
@@ -48,25 +53,45 @@ const TRACED: [ProducerTraceEventType; 3] =
 
 impl Inlet {
     pub(super) fn new(pipe: Pipe) -> Self {
-        Self { producers: HashMap::new(), pipe }
+        Self { feeds: HashMap::new(), newest: HashMap::new(), pipe }
     }
 
-    /// Takes a producer from the pipe under `id`. Again is no error.
+    /// Takes a producer from the pipe under `id`. Again is no error; with other SSRCs it takes the place of what
+    /// came before.
     pub(super) async fn receive(
         &mut self,
         id: ProducerId,
         piped: &Piped,
         engine: &Engine,
         events: &mpsc::Sender<MediaEvent>,
-    ) -> Result<(), MediaError> {
-        if self.producers.contains_key(&id) {
-            return self.set_paused(id, piped.paused).await;
+    ) -> Result<FeedId, MediaError> {
+        let same = |received: &Received| {
+            received.of == id && ssrcs(received.producer.rtp_parameters()).eq(ssrcs(&piped.rtp_parameters))
+        };
+        let known = self.feeds.iter().find(|(_, received)| same(received)).map(|(feed, _)| *feed);
+        let feed = match known {
+            Some(feed) => feed,
+            None => self.produce(id, piped, engine, events).await?,
+        };
+        self.set_paused(feed, piped.paused).await?;
+        if let Some(former) = self.newest.insert(id, feed).and_then(|former| self.feeds.get_mut(&former)) {
+            former.replaced = Some(Instant::now());
         }
-        let mut options = ProducerOptions::new_pipe_transport(
-            native(id)?,
-            piped.kind,
-            for_worker(piped.rtp_parameters.clone()),
-        );
+        if let Some(received) = self.feeds.get_mut(&feed) {
+            received.replaced = None;
+        }
+        Ok(feed)
+    }
+
+    async fn produce(
+        &mut self,
+        id: ProducerId,
+        piped: &Piped,
+        engine: &Engine,
+        events: &mpsc::Sender<MediaEvent>,
+    ) -> Result<FeedId, MediaError> {
+        // The worker gives it an id of its own: a router can't hold two producers of one.
+        let mut options = ProducerOptions::new(piped.kind, for_worker(piped.rtp_parameters.clone()));
         options.paused = piped.paused;
         options.key_frame_request_delay = engine.key_frame_delay_ms;
         let producer = self.pipe.transport.produce(options).await.map_err(|error| match error {
@@ -75,50 +100,83 @@ impl Inlet {
         })?;
         let mut watched = None;
         if piped.kind == MediaKind::Video {
-            watched = Some(watch_producer(&producer, id, "pipe", events, &engine.metrics));
+            watched = Some(watch_producer(&producer, "pipe", events, &engine.metrics));
             let mut traced = TRACED.to_vec();
             traced.push(ProducerTraceEventType::Rtp);
             producer.enable_trace_event(traced).await.map_err(worker_error)?;
         }
-        self.producers.insert(id, Received { producer, watched, seen: false });
-        Ok(())
+        let feed = feed(&producer);
+        self.feeds.insert(feed, Received { of: id, producer, watched, seen: false, replaced: None });
+        Ok(feed)
     }
 
-    /// The first packet of a producer has arrived; answers whether that is news. Tracing every further packet
-    /// would cost.
-    pub(super) async fn first_packet_seen(&mut self, id: ProducerId) -> bool {
-        let received = self.producers.get_mut(&id);
+    /// The first packet of a feed has arrived; answers whether that is news. Tracing every further packet would
+    /// cost.
+    pub(super) async fn first_packet_seen(&mut self, feed: FeedId) -> bool {
+        let received = self.feeds.get_mut(&feed);
         let Some(received) = received.filter(|received| received.has_arrived()) else { return false };
         received.seen = true;
         let _ = received.producer.enable_trace_event(TRACED.to_vec()).await;
         true
     }
 
-    /// The producers whose first packet has arrived and was not seen yet.
-    pub(super) fn arrived(&self) -> impl Iterator<Item = ProducerId> {
-        self.producers.iter().filter(|(_, received)| received.has_arrived()).map(|(id, _)| *id)
+    /// The feeds whose first packet has arrived and was not seen yet.
+    pub(super) fn arrived(&self) -> impl Iterator<Item = FeedId> {
+        self.feeds.iter().filter(|(_, received)| received.has_arrived()).map(|(feed, _)| *feed)
     }
 
-    pub(super) async fn set_paused(&self, id: ProducerId, paused: bool) -> Result<(), MediaError> {
-        set_paused(self.producer(id).ok_or(MediaError::UnknownProducer)?, paused).await
+    pub(super) async fn set_paused(&self, feed: FeedId, paused: bool) -> Result<(), MediaError> {
+        set_paused(self.producer(feed).ok_or(MediaError::UnknownProducer)?, paused).await
     }
 
-    pub(super) fn stop_receiving(&mut self, id: ProducerId) -> bool {
-        self.producers.remove(&id).is_some()
+    /// Stops taking a producer; answers what came of it.
+    pub(super) fn stop_receiving(&mut self, id: ProducerId) -> Vec<FeedId> {
+        self.newest.remove(&id);
+        let feeds: Vec<_> = self.feeds_of(id).collect();
+        feeds.iter().for_each(|feed| self.close(*feed));
+        feeds
     }
 
-    pub(super) fn producer(&self, id: ProducerId) -> Option<&Producer> {
-        self.producers.get(&id).map(|received| &received.producer)
+    /// Closes what came of a producer.
+    pub(super) fn close(&mut self, feed: FeedId) {
+        self.feeds.remove(&feed);
     }
 
+    pub(super) fn producer(&self, feed: FeedId) -> Option<&Producer> {
+        self.feeds.get(&feed).map(|received| &received.producer)
+    }
+
+    /// What comes of a producer now.
+    pub(super) fn feed_of(&self, id: ProducerId) -> Option<FeedId> {
+        self.newest.get(&id).copied()
+    }
+
+    /// What comes of a producer, and what lingers.
+    pub(super) fn feeds_of(&self, id: ProducerId) -> impl Iterator<Item = FeedId> {
+        self.feeds.iter().filter(move |(_, received)| received.of == id).map(|(feed, _)| *feed)
+    }
+
+    /// What lingers, and whether it has for long enough.
+    pub(super) fn former(&self, now: Instant) -> impl Iterator<Item = (FeedId, bool)> {
+        self.feeds.iter().filter_map(move |(feed, received)| {
+            let since = received.replaced?;
+            Some((*feed, now.saturating_duration_since(since) >= LINGER))
+        })
+    }
+
+    pub(super) fn feeds(&self) -> impl Iterator<Item = FeedId> {
+        self.feeds.keys().copied()
+    }
+
+    /// The producers that come.
     pub(super) fn ids(&self) -> impl Iterator<Item = ProducerId> {
-        self.producers.keys().copied()
+        self.newest.keys().copied()
     }
 
     /// What all producers have brought so far.
     pub(super) async fn brought(&self) -> Brought {
         let mut brought = Brought::default();
-        for (id, received) in &self.producers {
+        for received in self.feeds.values() {
             let mut bytes = 0;
             for stat in received.producer.get_stats().await.unwrap_or_default() {
                 bytes += stat.byte_count;
@@ -126,7 +184,14 @@ impl Inlet {
                 // Duplicates may make it negative.
                 brought.lost += u64::try_from(stat.packets_lost).unwrap_or(0);
             }
-            brought.producers.push((*id, received.flow(bytes)));
+            // What lingers comes of the same producer, which isn't silent while its successor waits for a key frame.
+            let flow = brought.producers.entry(received.of).or_default();
+            let bytes = flow.bytes + bytes;
+            *flow = if received.replaced.is_none() {
+                received.flow(bytes)
+            } else {
+                ProducerFlow { bytes, ..*flow }
+            };
         }
         brought
     }
@@ -142,6 +207,10 @@ impl Received {
         let flow = ProducerFlow { bytes, ..ProducerFlow::default() };
         self.watched.as_ref().map_or(flow, |watched| watched.flow(bytes))
     }
+}
+
+fn ssrcs(parameters: &RtpParameters) -> impl Iterator<Item = Option<u32>> {
+    parameters.encodings.iter().map(|encoding| encoding.ssrc)
 }
 
 /// Pauses or resumes a producer, if it isn't so already.

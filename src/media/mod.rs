@@ -16,6 +16,7 @@ mod order;
 mod outlet;
 mod pipe;
 mod room;
+mod section;
 mod session;
 mod spread;
 #[cfg(test)]
@@ -23,14 +24,25 @@ mod tests;
 mod uplink;
 mod viewer;
 
-use crate::protocol::ids::ProducerId;
+use std::time::Duration;
+
+use mediasoup::prelude::Producer;
+use uuid::Uuid;
 
 pub use crate::protocol::media::*;
 pub use announced::{Addresses, AnnouncedError, Told};
 pub use engine::{Engine, EngineError, WorkerId};
 pub use room::RoomMedia;
 
+/// What is replaced goes on until what replaces it is there; if that doesn't come, for so long.
+const LINGER: Duration = Duration::from_secs(3);
+
+/// The producer as this room calls it.
+fn feed(producer: &Producer) -> FeedId {
+    FeedId(Uuid::from(producer.id()))
+}
+
 /// The id as mediasoup has it, which is made from its text alone.
-fn native(id: ProducerId) -> Result<mediasoup::prelude::ProducerId, MediaError> {
-    id.to_string().parse().map_err(|_| MediaError::UnknownProducer)
+fn native(feed: FeedId) -> Result<mediasoup::prelude::ProducerId, MediaError> {
+    feed.0.to_string().parse().map_err(|_| MediaError::UnknownProducer)
 }

@@ -1,42 +1,54 @@
 //! The sending end of a pipe.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use mediasoup::prelude::{ConsumeError, Consumer, ConsumerOptions, RtpCapabilities, Transport};
 
 use super::pipe::Pipe;
-use super::{MediaError, Piped, native};
+use super::{FeedId, LINGER, MediaError, Piped, native};
 use crate::protocol::ids::ProducerId;
 
 /// A pipe and what it sends. Dropping it closes both.
 #[derive(Debug)]
 pub(super) struct Outlet {
-    consumers: HashMap<ProducerId, Consumer>,
+    sends: HashMap<ProducerId, Sent>,
+    /// What was sent of a producer before, until the other end has moved.
+    leaving: Vec<(ProducerId, Sent, Instant)>,
     pub(super) pipe: Pipe,
+}
+
+/// What is sent of a producer.
+#[derive(Debug)]
+struct Sent {
+    feed: FeedId,
+    consumer: Consumer,
 }
 
 impl Outlet {
     pub(super) fn new(pipe: Pipe) -> Self {
-        Self { consumers: HashMap::new(), pipe }
+        Self { sends: HashMap::new(), leaving: Vec::new(), pipe }
     }
 
-    /// Starts sending a producer of this router. Again is no error.
-    pub(super) async fn send(&mut self, id: ProducerId) -> Result<Piped, MediaError> {
-        if !self.consumers.contains_key(&id) {
+    /// Starts sending what comes of a producer. Again is no error; another feed is sent beside the former for a
+    /// while, with other SSRCs.
+    pub(super) async fn send(&mut self, id: ProducerId, feed: FeedId) -> Result<Piped, MediaError> {
+        if self.sends.get(&id).is_none_or(|sent| sent.feed != feed) {
             // A pipe consumer takes everything: it needs no capabilities.
-            let options = ConsumerOptions::new(native(id)?, RtpCapabilities::default());
+            let options = ConsumerOptions::new(native(feed)?, RtpCapabilities::default());
             let consumer = self.pipe.transport.consume(options).await.map_err(|error| match error {
                 ConsumeError::ProducerNotFound(_) => MediaError::UnknownProducer,
                 other => MediaError::Worker(other.to_string()),
             })?;
-            self.consumers.insert(id, consumer);
+            let former = self.sends.insert(id, Sent { feed, consumer });
+            self.leaving.extend(former.map(|former| (id, former, Instant::now() + LINGER)));
         }
         self.sent(id).ok_or(MediaError::UnknownProducer)
     }
 
     /// What is sent of a producer, with its state of now.
     pub(super) fn sent(&self, id: ProducerId) -> Option<Piped> {
-        self.consumers.get(&id).map(|consumer| Piped {
+        self.sends.get(&id).map(|Sent { consumer, .. }| Piped {
             id,
             kind: consumer.kind(),
             rtp_parameters: consumer.rtp_parameters().clone(),
@@ -44,14 +56,32 @@ impl Outlet {
         })
     }
 
+    /// Stops sending a producer.
     pub(super) fn stop_sending(&mut self, id: ProducerId) {
-        self.consumers.remove(&id);
+        self.sends.remove(&id);
+        self.leaving.retain(|(of, ..)| *of != id);
     }
 
-    /// Asks for a key frame of a producer that this outlet sends.
-    pub(super) async fn request_key_frame(&self, id: ProducerId) {
-        if let Some(consumer) = self.consumers.get(&id) {
-            let _ = consumer.request_key_frame().await;
+    /// A feed has ended.
+    pub(super) fn stop(&mut self, feed: FeedId) {
+        self.sends.retain(|_, sent| sent.feed != feed);
+        self.leaving.retain(|(_, sent, _)| sent.feed != feed);
+    }
+
+    /// Stops sending what has lingered long enough.
+    pub(super) fn let_go(&mut self, now: Instant) {
+        self.leaving.retain(|(.., until)| *until > now);
+    }
+
+    pub(super) fn is_sent(&self, feed: FeedId) -> bool {
+        let leaving = self.leaving.iter().map(|(_, sent, _)| sent);
+        self.sends.values().chain(leaving).any(|sent| sent.feed == feed)
+    }
+
+    /// Asks for a key frame of a feed that this outlet sends.
+    pub(super) async fn request_key_frame(&self, feed: FeedId) {
+        for sent in self.sends.values().filter(|sent| sent.feed == feed) {
+            let _ = sent.consumer.request_key_frame().await;
         }
     }
 }

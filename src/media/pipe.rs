@@ -7,6 +7,7 @@ use mediasoup::prelude::{
     ListenInfo, PipeTransport, PipeTransportOptions, PipeTransportRemoteParameters, Protocol, Router,
     TransportGeneric,
 };
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::engine::{Engine, worker_error};
 use super::{MediaError, PipeEnd, buffers};
@@ -22,6 +23,8 @@ pub(super) struct Pipe {
     listen: IpAddr,
     connected: bool,
     _counted: Option<[Counted; 2]>,
+    /// Its place among the pipes to other nodes.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Pipe {
@@ -43,9 +46,14 @@ impl Pipe {
         });
         options.enable_srtp = srtp;
         options.enable_rtx = rtx;
+        let place = match direction {
+            "out" => Some(engine.outlet_place()?),
+            _ => None,
+        };
         let pipes = engine.metrics.pipes.get_or_create_owned(&[("direction", direction)]);
         let counted = [Counted::new(&pipes), Counted::new(&engine.metrics.pipe_ports_used)];
-        Self::new(router, options, engine.told().pipe.of(config.listen), Some(counted)).await
+        let pipe = Self::new(router, options, engine.told().pipe.of(config.listen), Some(counted)).await?;
+        Ok(Self { _place: place, ..pipe })
     }
 
     /// An end that faces another router of this node: plain, because it never leaves the machine.
@@ -63,7 +71,7 @@ impl Pipe {
     ) -> Result<Self, MediaError> {
         let listen = options.listen_info.ip;
         let transport = router.create_pipe_transport(options).await.map_err(worker_error)?;
-        Ok(Self { transport, told, listen, connected: false, _counted: counted })
+        Ok(Self { transport, told, listen, connected: false, _counted: counted, _place: None })
     }
 
     /// Where this end listens and sends from, and its key.

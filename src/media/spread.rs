@@ -6,20 +6,19 @@ use std::collections::HashMap;
 
 use mediasoup::prelude::{Router, RtpCodecCapability};
 use tokio::sync::mpsc;
-use uuid::Uuid;
 
 use super::engine::{Engine, WorkerId};
 use super::inlet::Inlet;
 use super::outlet::Outlet;
 use super::pipe::Pipe;
-use super::{MediaError, MediaEvent, Piped};
+use super::{FeedId, MediaError, MediaEvent};
 use crate::protocol::ids::ProducerId;
 
 /// A further router and the local pipe that feeds it. Dropping it closes both.
 #[derive(Debug)]
 pub(super) struct Spread {
-    /// The producers here that stand for the home router's.
-    stands_for: HashMap<ProducerId, ProducerId>,
+    /// The feeds here that stand for the home router's.
+    stands_for: HashMap<FeedId, FeedId>,
     outlet: Outlet,
     inlet: Inlet,
     pub(super) router: Router,
@@ -42,56 +41,59 @@ impl Spread {
         Ok(Self { stands_for: HashMap::new(), outlet, inlet, router, worker })
     }
 
-    /// The producer here that stands for one of the home router's; it is piped over if it isn't yet.
-    pub(super) async fn producer_for(
+    /// What stands here for a feed of the home router; it is piped over if it isn't yet.
+    pub(super) async fn stand_in(
         &mut self,
-        home: ProducerId,
+        home: FeedId,
         engine: &Engine,
         events: &mpsc::Sender<MediaEvent>,
-    ) -> Result<mediasoup::prelude::ProducerId, MediaError> {
-        let own = match self.stands_for.get(&home) {
-            Some(own) => *own,
-            None => {
-                let piped = self.outlet.send(home).await?;
-                // An id of its own: a worker can't hold two producers of one id.
-                let own = ProducerId(Uuid::new_v4());
-                let received = self.inlet.receive(own, &Piped { id: own, ..piped }, engine, events).await;
-                if received.is_err() {
-                    self.outlet.stop_sending(home);
-                }
-                received?;
-                self.stands_for.insert(home, own);
-                own
+    ) -> Result<FeedId, MediaError> {
+        if let Some(own) = self.stands_for.get(&home) {
+            return Ok(*own);
+        }
+        let id = local(home);
+        let piped = self.outlet.send(id, home).await?;
+        let received = self.inlet.receive(id, &piped, engine, events).await;
+        match received {
+            Ok(own) => self.stands_for.insert(home, own),
+            Err(_) => {
+                self.outlet.stop_sending(id);
+                None
             }
         };
-        self.inlet.producer(own).map(|producer| producer.id()).ok_or(MediaError::UnknownProducer)
+        received
     }
 
-    /// Closes what stands for a producer of the home router: the sender first.
-    pub(super) fn stop(&mut self, home: ProducerId) {
-        if let Some(own) = self.stands_for.remove(&home) {
-            self.outlet.stop_sending(home);
-            self.inlet.stop_receiving(own);
+    /// Closes what stands for a feed of the home router: the sender first.
+    pub(super) fn stop(&mut self, home: FeedId) {
+        if self.stands_for.remove(&home).is_some() {
+            self.outlet.stop_sending(local(home));
+            self.inlet.stop_receiving(local(home));
         }
     }
 
-    /// The producer of the home router that one here stands for.
-    pub(super) fn home_of(&self, own: ProducerId) -> Option<ProducerId> {
+    /// The feeds of the home router that something stands for here.
+    pub(super) fn homes(&self) -> impl Iterator<Item = FeedId> {
+        self.stands_for.keys().copied()
+    }
+
+    /// The feed of the home router that one here stands for.
+    pub(super) fn home_of(&self, own: FeedId) -> Option<FeedId> {
         self.stands_for.iter().find(|(_, stand_in)| **stand_in == own).map(|(home, _)| *home)
     }
 
-    pub(super) async fn first_packet_seen(&mut self, own: ProducerId) -> bool {
+    pub(super) async fn first_packet_seen(&mut self, own: FeedId) -> bool {
         self.inlet.first_packet_seen(own).await
     }
 
-    /// The producers here whose first packet has arrived and was not seen yet.
-    pub(super) fn arrived(&self) -> impl Iterator<Item = ProducerId> {
+    /// The feeds here whose first packet has arrived and was not seen yet.
+    pub(super) fn arrived(&self) -> impl Iterator<Item = FeedId> {
         self.inlet.arrived()
     }
 
-    /// Pauses or resumes what stands for a producer of the home router, if anything does: a pipe's consumer
-    /// follows its producer by itself, the producer at the other end doesn't.
-    pub(super) async fn set_paused(&self, home: ProducerId, paused: bool) -> Result<(), MediaError> {
+    /// Pauses or resumes what stands for a feed of the home router, if anything does: a pipe's consumer follows
+    /// its producer by itself, the producer at the other end doesn't.
+    pub(super) async fn set_paused(&self, home: FeedId, paused: bool) -> Result<(), MediaError> {
         match self.stands_for.get(&home) {
             Some(own) => self.inlet.set_paused(*own, paused).await,
             None => Ok(()),
@@ -103,7 +105,12 @@ impl Spread {
         self.stands_for.values().filter_map(|own| Some(self.inlet.producer(*own)?.paused()))
     }
 
-    pub(super) async fn request_key_frame(&self, home: ProducerId) {
+    pub(super) async fn request_key_frame(&self, home: FeedId) {
         self.outlet.request_key_frame(home).await;
     }
+}
+
+/// The name of a feed on the local pipe, where each goes by itself.
+fn local(home: FeedId) -> ProducerId {
+    ProducerId(home.0)
 }

@@ -7,9 +7,9 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::{Engine, MediaError, Medium, ProducerInfo, RoomMedia, WorkerId};
+use super::{Engine, LINGER, MediaError, Medium, Piped, ProducerInfo, RoomMedia, WorkerId};
 use crate::config::Config;
-use crate::protocol::ids::SessionId;
+use crate::protocol::ids::{PipeId, SessionId};
 use crate::protocol::rtp::{DtlsParameters, MediaKind};
 use crate::telemetry::Metrics;
 
@@ -229,4 +229,178 @@ async fn a_kind_that_is_lacking_has_its_place() {
         assert_eq!(room.counts().consumers, 2);
         room.unwatch(id).await;
     }
+}
+
+/// Two routers and two pipes between them, and what comes by the first of these.
+struct Piping {
+    parent: RoomMedia,
+    child: RoomMedia,
+    pipes: [PipeId; 2],
+    sources: Vec<ProducerInfo>,
+}
+
+impl Piping {
+    async fn new(engine: &Arc<Engine>) -> Self {
+        let (mut parent, sources) = published(engine).await;
+        let (events, _) = mpsc::channel(16);
+        let mut child = RoomMedia::open(Arc::clone(engine), events).await.unwrap();
+        let pipes = [PipeId(Uuid::new_v4()), PipeId(Uuid::new_v4())];
+        for pipe in pipes {
+            let out = parent.open_outlet(pipe).await.unwrap();
+            let end = child.open_inlet(pipe, out.srtp.is_some(), true).await.unwrap();
+            parent.connect_outlet(pipe, &end).await.unwrap();
+            child.connect_inlet(pipe, &out).await.unwrap();
+        }
+        let mut piping = Self { parent, child, pipes, sources };
+        piping.bring(0).await;
+        piping
+    }
+
+    /// Sends all on a pipe, and takes it.
+    async fn bring(&mut self, pipe: usize) -> Vec<Piped> {
+        let mut sent = Vec::new();
+        for source in &self.sources {
+            let piped = self.parent.send(self.pipes[pipe], source.id).await.unwrap();
+            let info = self.child.receive(self.pipes[pipe], &piped).await.unwrap();
+            assert_eq!(info.id, source.id, "other nodes know it by the same id");
+            sent.push(piped);
+        }
+        sent
+    }
+
+    async fn viewer(&mut self, video: u8) -> SessionId {
+        let id = session();
+        let wanted = player(111, &[("video/VP8", video)]);
+        self.child.watch(id, wanted, Some(dtls()), &self.sources).await.unwrap();
+        id
+    }
+}
+
+#[tokio::test]
+async fn two_pipes_bring_the_same_and_one_of_them_is_meant() {
+    let (engine, _dead) = engine(1).await;
+    let mut piping = Piping::new(&engine).await;
+    piping.bring(1).await;
+    piping.bring(1).await;
+    let [first, second] = piping.pipes;
+    let ids: Vec<_> = piping.sources.iter().map(|source| source.id).collect();
+    let coming = |measured: &super::Measured| measured.coming.keys().copied().collect::<Vec<_>>();
+    let by = |pipe| {
+        let mut all: Vec<_> = ids.iter().map(|id| (pipe, *id)).collect();
+        all.sort_unstable();
+        all
+    };
+    let child = &mut piping.child;
+    assert_eq!(child.counts().producers, 4);
+    let measured = child.measure().await;
+    assert_eq!((measured.producers.len(), coming(&measured)), (2, by(second)));
+    child.switch(second, &ids);
+    assert_eq!(coming(&child.measure().await), by(first));
+    // What nobody brings can't be meant.
+    child.switch(PipeId(Uuid::new_v4()), &ids);
+    assert_eq!(coming(&child.measure().await), by(first));
+    // All that comes of it pauses, whichever is meant then.
+    child.set_paused(ids[0], true).await.unwrap();
+    child.close_inlet(second);
+    let measured = child.measure().await;
+    assert_eq!((measured.producers.len(), measured.coming.len(), child.counts().producers), (2, 0, 2));
+    let piped = piping.parent.send(first, ids[0]).await.unwrap();
+    let info = child.receive(first, &Piped { paused: true, ..piped }).await.unwrap();
+    assert!(info.paused);
+    for id in &ids {
+        child.stop_receiving(first, *id);
+    }
+    assert!(matches!(child.set_paused(ids[0], true).await, Err(MediaError::UnknownProducer)));
+    assert_eq!(child.counts().producers, 0);
+}
+
+#[tokio::test]
+async fn who_is_shown_another_way_is_sent_both_until_it_begins_and_never_for_ever() {
+    let (engine, _dead) = engine(1).await;
+    let mut piping = Piping::new(&engine).await;
+    // At home, and in a further router.
+    let viewers = [piping.viewer(96).await, piping.viewer(120).await];
+    piping.bring(1).await;
+    let ids: Vec<_> = piping.sources.iter().map(|source| source.id).collect();
+    let [first, second] = piping.pipes;
+    let Piping { child, sources, .. } = &mut piping;
+    let before = child.counts();
+    // To and fro before anything has begun, which is nothing in the end.
+    for pipe in [second, first, second, second] {
+        child.switch(pipe, &ids);
+        for viewer in viewers {
+            child.show(viewer, sources).await.unwrap();
+        }
+        child.look().await;
+        let consumers = if pipe == second { 8 } else { 4 };
+        assert_eq!(child.counts().consumers, consumers, "{:?}", child.counts());
+    }
+    // Nobody has connected, so nothing ever begins.
+    let begin = std::time::Instant::now();
+    while child.counts().consumers > 4 {
+        assert!(begin.elapsed() < 3 * LINGER, "{:?}", child.counts());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        child.look().await;
+    }
+    assert!(begin.elapsed() > LINGER / 2, "{:?}", begin.elapsed());
+    child.close_inlet(first);
+    assert_eq!(child.counts().consumers, 4, "they are sent the other one");
+    assert_eq!(child.paused_in_spreads().len(), 2, "nothing stands for what is gone");
+    let after = child.counts();
+    assert_eq!((after.routers, after.producers), (before.routers, before.producers - 2));
+}
+
+#[tokio::test]
+async fn where_the_new_way_ends_first_the_former_goes_on() {
+    let (engine, _dead) = engine(1).await;
+    let mut piping = Piping::new(&engine).await;
+    let viewer = piping.viewer(96).await;
+    piping.bring(1).await;
+    let ids: Vec<_> = piping.sources.iter().map(|source| source.id).collect();
+    let [first, second] = piping.pipes;
+    let Piping { child, sources, .. } = &mut piping;
+    child.switch(second, &ids);
+    child.show(viewer, sources).await.unwrap();
+    assert_eq!(child.counts().consumers, 4);
+    child.close_inlet(second);
+    assert_eq!(child.counts().consumers, 2);
+    child.show(viewer, sources).await.unwrap();
+    assert_eq!(child.counts().consumers, 2, "it is shown what it is sent already");
+    child.close_inlet(first);
+    assert_eq!(child.counts().consumers, 0);
+}
+
+#[tokio::test]
+async fn what_a_pipe_brings_anew_takes_the_place_of_what_came_before() {
+    let (engine, _dead) = engine(1).await;
+    let mut piping = Piping::new(&engine).await;
+    let viewer = piping.viewer(96).await;
+    let sent = piping.bring(0).await;
+    assert_eq!(piping.child.counts().producers, 2, "the same again is the same");
+    // As when the parent's own source has changed: with other SSRCs.
+    let mut anew = sent.clone();
+    for (ssrc, piped) in (1..).zip(&mut anew) {
+        for encoding in &mut piped.rtp_parameters.encodings {
+            (encoding.ssrc, encoding.rtx) = (Some(ssrc), None);
+        }
+    }
+    let pipe = piping.pipes[0];
+    let Piping { child, sources, .. } = &mut piping;
+    for piped in &anew {
+        child.receive(pipe, piped).await.unwrap();
+    }
+    child.look().await;
+    assert_eq!(child.counts().producers, 4, "a viewer is still sent the former");
+    assert_eq!(child.measure().await.producers.len(), 2);
+    child.show(viewer, sources).await.unwrap();
+    assert_eq!(child.counts().consumers, 4);
+    let begin = std::time::Instant::now();
+    while child.counts().producers > 2 {
+        assert!(begin.elapsed() < 3 * LINGER, "{:?}", child.counts());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        child.look().await;
+    }
+    assert_eq!(child.counts().consumers, 2);
+    child.stop_receiving(pipe, sources[0].id);
+    assert_eq!((child.counts().producers, child.counts().consumers), (1, 1));
 }

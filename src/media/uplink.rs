@@ -62,7 +62,7 @@ impl Uplink {
         })?;
         let id = ProducerId(Uuid::from(producer.id()));
         if medium.kind == MediaKind::Video {
-            let watched = watch_producer(&producer, id, "publisher", events, &engine.metrics);
+            let watched = watch_producer(&producer, "publisher", events, &engine.metrics);
             self.watched.insert(id, watched);
             producer.enable_trace_event(TRACED.to_vec()).await.map_err(worker_error)?;
         }

@@ -4,22 +4,26 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use mediasoup::prelude::{
-    ConsumeError, Consumer, ConsumerOptions, Router, Transport, TransportGeneric, WebRtcTransport,
+    ConsumeError, ConsumerOptions, Router, Transport, TransportGeneric, WebRtcTransport,
 };
+use tokio::sync::mpsc;
 
 use super::adapt::{Adaptation, Rate};
+use super::callbacks::watch_consumer;
 use super::engine::LoadShare;
 use super::layout::{consumable, written_mid};
-use super::{MediaError, Medium};
-use crate::protocol::ids::ProducerId;
+use super::section::{Became, Section, Sent};
+use super::{FeedId, MediaError, MediaEvent, Medium, native};
+use crate::protocol::ids::{ProducerId, SessionId};
 use crate::protocol::media::Adapted;
 use crate::telemetry::Metrics;
 
 /// A viewer's connection and what it is sent. Dropping it closes both.
 #[derive(Debug)]
 pub(super) struct Viewer {
-    /// By section; with the producer of the home router that it comes from.
-    consumers: HashMap<String, (ProducerId, Consumer)>,
+    session: SessionId,
+    /// By MID.
+    sections: HashMap<String, Section>,
     pub(super) transport: WebRtcTransport,
     /// The router that serves it: an index into the room's spreads; none is the home router.
     pub(super) spread: Option<usize>,
@@ -34,6 +38,7 @@ pub(super) struct Viewer {
 
 impl Viewer {
     pub(super) fn new(
+        session: SessionId,
         transport: WebRtcTransport,
         spread: Option<usize>,
         media: Vec<Medium>,
@@ -41,7 +46,8 @@ impl Viewer {
         load: Option<LoadShare>,
     ) -> Self {
         Self {
-            consumers: HashMap::new(),
+            session,
+            sections: HashMap::new(),
             transport,
             spread,
             media,
@@ -51,47 +57,86 @@ impl Viewer {
         }
     }
 
-    /// Sends `local`, the producer of the viewer's router that stands for `home`, on a section.
+    /// Sends on a section what comes of a producer by `feed`, for which `local` stands in the viewer's router. What
+    /// the section was sent before goes on until that begins.
     ///
-    /// The consumer is not started paused: nothing is sent before the viewer has connected, which it
+    /// A first consumer is not started paused: nothing is sent before the viewer has connected, which it
     /// can't before it has applied our description, and on connecting a key frame is asked for.
     pub(super) async fn send(
         &mut self,
         router: &Router,
         mid: &str,
-        home: ProducerId,
-        local: mediasoup::prelude::ProducerId,
+        (of, feed, local): (ProducerId, FeedId, FeedId),
+        events: &mpsc::Sender<MediaEvent>,
     ) -> Result<(), MediaError> {
-        if self.consumers.get(mid).is_some_and(|(sent, _)| *sent == home) {
+        let now = Instant::now();
+        self.settle(now);
+        let section = self.sections.get_mut(mid);
+        if section.is_some_and(|section| section.latest().feed == feed || section.go_back_to(feed)) {
             return Ok(());
         }
-        // The section's former consumer goes first: one MID has one sender at a time.
-        self.consumers.remove(mid);
         let medium = self.media.iter().find(|medium| medium.mid == mid);
         let medium = medium.ok_or(MediaError::UnknownSession)?;
-        let mut options = ConsumerOptions::new(local, consumable(medium, &router.rtp_capabilities()));
+        let section = self.sections.get_mut(mid);
+        let mut options =
+            ConsumerOptions::new(native(local)?, consumable(medium, &router.rtp_capabilities()));
         options.mid = written_mid(mid);
+        options.paused = section.is_some();
+        let same = section.as_ref().map(|section| section.lasting()).filter(|sent| sent.of == of);
+        options.preferred_layers = same.and_then(|sent| sent.consumer.preferred_layers());
+        let is_other = same.is_none();
         let consumer = self.transport.consume(options).await.map_err(|error| match error {
             ConsumeError::ProducerNotFound(_) => MediaError::UnknownProducer,
             ConsumeError::Request(error) => super::engine::worker_error(error),
             other => MediaError::Unsupported(format!("the viewer can't take this stream: {other}")),
         })?;
-        if let Some(adaptation) = &mut self.adaptation {
+        if let Some(adaptation) = self.adaptation.as_mut().filter(|_| is_other) {
             adaptation.begin(&consumer).await;
         }
-        self.consumers.insert(mid.to_owned(), (home, consumer));
+        match section {
+            Some(section) => {
+                let sends = watch_consumer(&consumer, self.session, events);
+                section.replace(Sent { of, feed, consumer }, sends, now).await;
+            }
+            None => {
+                self.sections.insert(mid.to_owned(), Section::new(Sent { of, feed, consumer }));
+            }
+        }
         Ok(())
+    }
+
+    /// Closes what was sent before, where what replaces it is sent, or doesn't come.
+    pub(super) fn settle(&mut self, now: Instant) {
+        for section in self.sections.values_mut() {
+            if let (Became::Moved { same_producer: true }, Some(adaptation)) =
+                (section.settle(now), &mut self.adaptation)
+            {
+                adaptation.go_on(&section.latest().consumer);
+            }
+        }
+    }
+
+    /// Looks for first packets no more, where none is awaited.
+    pub(super) async fn quiet(&mut self) {
+        for section in self.sections.values_mut() {
+            section.quiet().await;
+        }
+    }
+
+    /// Whether anything of it is being replaced.
+    pub(super) fn is_moving(&self) -> bool {
+        self.sections.values().any(Section::is_moving)
     }
 
     /// Keeps of what was agreed what the viewer has accepted; nothing goes out on an m-line that it turned down.
     pub(super) fn narrow(&mut self, accepted: Vec<Medium>) {
         for medium in accepted {
-            let carried = self.consumers.get(&medium.mid).and_then(|(_, consumer)| {
-                let sent = consumer.rtp_parameters().codecs.first()?.payload_type();
+            let carried = self.sections.get(&medium.mid).and_then(|section| {
+                let sent = section.latest().consumer.rtp_parameters().codecs.first()?.payload_type();
                 Some(medium.agreed.codecs.iter().any(|codec| codec.payload_type() == sent))
             });
             if carried == Some(false) {
-                self.consumers.remove(&medium.mid);
+                self.sections.remove(&medium.mid);
             }
             if medium.agreed.codecs.is_empty() {
                 self.turned_down.push(medium.mid);
@@ -101,24 +146,25 @@ impl Viewer {
         }
     }
 
-    /// The producer of the home router whose layers are to be chosen now.
-    pub(super) fn adapts_from(&self, now: Instant) -> Option<ProducerId> {
+    /// The feed of the home router whose layers are to be chosen now: not while it is being replaced.
+    pub(super) fn adapts_from(&self, now: Instant) -> Option<FeedId> {
         let adaptation = self.adaptation.as_ref()?;
-        self.consumers.values().find(|(_, consumer)| adaptation.is_due(consumer, now)).map(|(home, _)| *home)
+        let sent = self.sections.values().filter(|section| !section.is_moving()).map(Section::latest);
+        sent.filter(|sent| adaptation.is_due(&sent.consumer, now)).map(|sent| sent.feed).next()
     }
 
-    /// Chooses the layers of what comes from `home`, whose layers arrive at these rates.
+    /// Chooses the layers of a feed of the home router, whose layers arrive at these rates.
     pub(super) async fn adapt(
         &mut self,
-        home: ProducerId,
+        feed: FeedId,
         rates: &[Rate],
         may_try: bool,
         metrics: &Metrics,
         now: Instant,
     ) {
         let Some(adaptation) = &mut self.adaptation else { return };
-        if let Some((_, consumer)) = self.consumers.values().find(|(sent, _)| *sent == home) {
-            adaptation.look(consumer, rates, may_try, metrics, now).await;
+        if let Some(sent) = self.sections.values().map(Section::latest).find(|sent| sent.feed == feed) {
+            adaptation.look(&sent.consumer, rates, may_try, metrics, now).await;
         }
     }
 
@@ -127,25 +173,30 @@ impl Viewer {
         self.adaptation.as_ref().filter(|_| self.layer().is_some())?.seen()
     }
 
-    /// Stops sending what comes from a producer of the home router.
-    pub(super) fn stop_sending(&mut self, home: ProducerId) {
-        self.consumers.retain(|_, (sent, _)| *sent != home);
+    /// A feed of the home router has ended.
+    pub(super) fn stop(&mut self, feed: FeedId) {
+        self.sections.retain(|_, section| section.stop(feed));
     }
 
-    /// Asks for a key frame of whatever comes from a producer of the home router.
-    pub(super) async fn request_key_frame(&self, home: ProducerId) {
-        for (_, consumer) in self.consumers.values().filter(|(sent, _)| *sent == home) {
-            let _ = consumer.request_key_frame().await;
+    pub(super) fn is_sent(&self, feed: FeedId) -> bool {
+        self.sections.values().flat_map(Section::all).any(|sent| sent.feed == feed)
+    }
+
+    /// Asks for a key frame of whatever comes from a feed of the home router.
+    pub(super) async fn request_key_frame(&self, feed: FeedId) {
+        for sent in self.sections.values().map(Section::latest).filter(|sent| sent.feed == feed) {
+            let _ = sent.consumer.request_key_frame().await;
         }
     }
 
     pub(super) fn consumer_count(&self) -> usize {
-        self.consumers.len()
+        self.sections.values().flat_map(Section::all).count()
     }
 
     /// The spatial layer that is sent now, of a video with layers.
     pub(super) fn layer(&self) -> Option<u8> {
-        self.consumers.values().find_map(|(_, c)| c.current_layers().map(|layers| layers.spatial_layer))
+        let mut sent = self.sections.values().map(Section::lasting);
+        sent.find_map(|sent| sent.consumer.current_layers().map(|layers| layers.spatial_layer))
     }
 
     /// Bits of media per second that are sent now, and that could be (none without an estimate).

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::broker::{Broker, ConnectError};
 use crate::config::{Config, ConfigError};
-use crate::fleet::{Ended, Fleet, FleetConfig, Heartbeat, Profile, fleet};
+use crate::fleet::{Ended, Fleet, FleetConfig, Heartbeat, Profile, Rate, fleet};
 use crate::gate::Gate;
 use crate::http::{self, App, Callout, Certificate, TlsError, Verifier};
 use crate::media::{Engine, EngineError};
@@ -127,6 +127,7 @@ impl Node {
         let (serving, serving_seen) = watch::channel(false);
         let (telling, phase) = watch::channel(Phase::Starting);
         let (news, news_inbox) = mpsc::channel(NEWS);
+        let (carry, carried) = mpsc::channel(NEWS);
         let (view, fleet_seen) = watch::channel(Arc::new(Fleet::new(me.clone(), config.timeouts.presence)));
         let public_url = config
             .http
@@ -141,12 +142,15 @@ impl Node {
                 events: events.clone(),
                 summary: config.events.summary,
                 started_at: Utc::now(),
+                rate: Rate::default(),
             },
             me: me.clone(),
             profile: Profile {
                 roles: config.node.roles.clone(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 public_url,
+                limits: config.limits.told(),
+                pushes: config.rooms.clone(),
             },
             patience: config.timeouts.presence,
             message_bytes: config.limits.message_bytes,
@@ -154,6 +158,7 @@ impl Node {
             news: news_inbox,
             view,
             serving,
+            carry,
         });
         let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
         let ctx = Arc::new(Context {
@@ -175,6 +180,7 @@ impl Node {
         let phases = phase::tell(wanted_seen, serving_seen, ctx.broker.connected(), telling, phase::ALONE);
         supervisor.must_run_on("the node's phase", phases);
         supervisor.must_run_on("the rooms", rooms.run(commands, remote_inbox));
+        supervisor.must_run_on("the rooms that are pushed here", handle.clone().carry(carried));
         supervisor
             .must_run_on("the requests of other nodes", requests.read(remote, news.clone(), tracker.clone()));
         let (gate, gate_handle) = Gate::new(Arc::clone(&ctx), handle.clone());

@@ -1,7 +1,9 @@
 //! The words in which rooms and media speak: plain data, without a worker.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+
+use uuid::Uuid;
 
 use super::claim::ClaimedProducer;
 use super::ids::{PipeId, ProducerId, SessionId};
@@ -16,6 +18,9 @@ pub enum MediaError {
     /// The pipe port range is used up.
     #[error("no port is left in pipe.ports")]
     NoPorts,
+    /// `limits.outlets` is reached.
+    #[error("limits.outlets is reached")]
+    NoOutlets,
     /// The viewer can't decode the stream, or the parameters don't fit the router.
     #[error("{0}")]
     Unsupported(String),
@@ -116,6 +121,11 @@ impl From<&ProducerInfo> for ClaimedProducer {
     }
 }
 
+/// What comes of a producer by one way: the same producer may come by several pipes at once, and anew by the same
+/// one. The workers of this node know it by this id, other nodes don't.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FeedId(pub Uuid);
+
 /// One end of a pipe: where it listens and sends from, and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PipeEnd {
@@ -149,8 +159,11 @@ pub struct Measured {
     pub outlets: HashMap<PipeId, PipeFlow>,
     /// By pipe that receives.
     pub inlets: HashMap<PipeId, PipeFlow>,
-    /// By producer, from publishers and pipes.
+    /// By producer, from publishers and pipes: what viewers and other nodes are sent of it. With another pipe the
+    /// counts begin anew.
     pub producers: HashMap<ProducerId, ProducerFlow>,
+    /// What comes of a producer by a pipe, and is sent to nobody: another pipe's is.
+    pub coming: BTreeMap<(PipeId, ProducerId), ProducerFlow>,
     /// By publisher and viewer; of viewers a share each time, all within some seconds.
     pub sessions: HashMap<SessionId, SessionFlow>,
 }
@@ -272,8 +285,10 @@ pub enum MediaEvent {
     Connected(SessionId),
     /// A publisher or viewer is gone.
     Disconnected(SessionId),
-    /// A producer's first packet has arrived.
-    FirstPacket(ProducerId),
+    /// The first packet of a producer has arrived by a pipe.
+    FirstPacket(FeedId),
+    /// A viewer was sent the first packet of what replaces something: that can go.
+    Moved(SessionId),
 }
 
 /// What a room holds.

@@ -84,6 +84,9 @@ pub struct CarriedStream {
     pub viewers: u32,
     /// Its producers.
     pub producers: Vec<CarriedProducer>,
+    /// Whom the asking node should pull it from instead, the best first: nodes of its region that have it already.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub instead: Vec<Peer>,
 }
 
 /// A producer as a node carries it.

@@ -19,6 +19,9 @@ pub struct Presence {
     pub phase: Phase,
     /// How much it carries.
     pub load: Load,
+    /// How much it takes.
+    #[serde(default)]
+    pub limits: Limits,
     /// Where publishers and viewers reach it.
     pub public_url: String,
     /// How far it has got.
@@ -85,6 +88,53 @@ pub struct Load {
     pub viewers: u32,
     /// Pipes, of either direction.
     pub pipes: u32,
+    /// Those of them that lead to other nodes.
+    #[serde(default)]
+    pub outlets: u32,
+    /// Ports that are left for pipes; absent is not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free_ports: Option<u32>,
+    /// Bits of media that go out each second, to viewers and other nodes.
+    #[serde(default)]
+    pub bits_out: u64,
     /// Processor time of the process, in parts of all cores (0 to 1).
     pub cpu: f32,
+}
+
+/// How much a node takes; absent is without limit, or not told.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Limits {
+    /// Viewers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub viewers: Option<u32>,
+    /// Pipes to other nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outlets: Option<u32>,
+    /// Bits of media that may go out each second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bits_out: Option<u64>,
+}
+
+impl Presence {
+    /// Whether it takes something new at all: it serves, and what may go out isn't used up.
+    fn takes_more(&self) -> bool {
+        self.phase == Phase::Serving && below(self.load.bits_out, self.limits.bits_out)
+    }
+
+    /// Whether a further viewer may come.
+    pub fn has_room_for_viewers(&self) -> bool {
+        self.takes_more() && self.roles.contains(&Role::Edge) && below(self.load.viewers, self.limits.viewers)
+    }
+
+    /// Whether it may be the source of a further node.
+    pub fn has_room_for_children(&self) -> bool {
+        self.takes_more()
+            && below(self.load.outlets, self.limits.outlets)
+            && self.load.free_ports.is_none_or(|free| free > 0)
+    }
+}
+
+fn below<T: PartialOrd>(used: T, limit: Option<T>) -> bool {
+    limit.is_none_or(|limit| used < limit)
 }

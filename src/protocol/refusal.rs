@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::ids::Peer;
+
 /// The kind of a refusal: what the asking node acts on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -28,6 +30,10 @@ pub enum Code {
     NoPorts,
     /// A configured limit is reached.
     Limit,
+    /// The node feeds as many others as it may: `candidates` are such that have the stream from it.
+    Full,
+    /// The room may not be carried in the region (`rooms.residency`).
+    Residency,
     /// The node takes nothing new.
     Draining,
     /// The path from the origin would lead through the asking node again.
@@ -50,7 +56,7 @@ pub enum Code {
 impl Code {
     /// Whether asking again shortly may succeed.
     pub fn passes(self) -> bool {
-        matches!(self, Self::Busy | Self::NoPorts | Self::Limit | Self::Media)
+        matches!(self, Self::Busy | Self::NoPorts | Self::Limit | Self::Full | Self::Media)
     }
 
     /// The code as it is written on the wire and in metrics.
@@ -66,6 +72,8 @@ impl Code {
             Self::Busy => "busy",
             Self::NoPorts => "noPorts",
             Self::Limit => "limit",
+            Self::Full => "full",
+            Self::Residency => "residency",
             Self::Draining => "draining",
             Self::Loop => "loop",
             Self::Media => "media",
@@ -87,11 +95,14 @@ pub struct Refusal {
     pub code: Code,
     /// What happened, for a person.
     pub reason: String,
+    /// Whom to ask instead, the best first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<Peer>,
 }
 
 impl Refusal {
     /// A refusal of `code` for `reason`.
     pub fn new(code: Code, reason: impl Into<String>) -> Self {
-        Self { code, reason: reason.into() }
+        Self { code, reason: reason.into(), candidates: Vec::new() }
     }
 }

@@ -104,6 +104,7 @@ impl Carrier {
             Effect::CloseOutlet(pipe) => media.close_outlet(pipe),
             Effect::StopReceiving(pipe, id) => media.stop_receiving(pipe, id),
             Effect::CloseInlet(pipe) => media.close_inlet(pipe),
+            Effect::Switch(pipe, ids) => media.switch(pipe, &ids),
             other => return Self::answered(media, other).await,
         }
         None
@@ -268,6 +269,7 @@ impl Carrier {
             Figure::Warning(kind) => {
                 metrics.stream_warnings.get_or_create(&[("kind", kind.as_str())]).inc();
             }
+            Figure::Sent(bytes) => _ = metrics.bytes_sent.inc_by(*bytes),
             Figure::RefusedPeer(reason) => {
                 metrics.refused_peers.get_or_create(&[("reason", reason)]).inc();
             }

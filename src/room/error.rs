@@ -54,6 +54,9 @@ pub enum RoomError {
     /// The node is not there for this.
     #[error("this node does not take {0}: see node.roles")]
     Role(&'static str),
+    /// The room may not be here.
+    #[error("this room may be published and watched in {0} alone: use a node there (rooms.residency)")]
+    Residency(String),
     /// A configured limit is reached.
     #[error("limits.{0} is reached")]
     Limit(&'static str),
@@ -112,6 +115,7 @@ impl RoomError {
             Self::NeverConnected { .. } => "never_connected",
             Self::Draining => "draining",
             Self::Role(_) => "role",
+            Self::Residency(_) => "residency",
             Self::Limit(_) => "limit",
             Self::Busy => "busy",
             Self::Unsupported(_) => "unsupported",

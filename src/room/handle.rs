@@ -134,6 +134,13 @@ impl RoomsHandle {
         status.await.ok()
     }
 
+    /// Opens the rooms that are pushed to this node, as they are told.
+    pub async fn carry(self, mut rooms: mpsc::Receiver<RoomId>) {
+        while let Some(room) = rooms.recv().await {
+            let _ = self.commands.send(Command::To(room, Box::new(Message::Carry))).await;
+        }
+    }
+
     /// A media worker died: its rooms end.
     pub async fn worker_died(&self, worker: WorkerId) {
         let _ = self.commands.send(Command::WorkerDied(worker)).await;

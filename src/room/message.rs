@@ -71,6 +71,8 @@ pub(super) enum Message {
     WorkerDied(WorkerId),
     /// The node stops.
     Stop(EndReason),
+    /// The room is pushed here.
+    Carry,
     /// A job is done.
     Done(Done),
 }
@@ -78,7 +80,10 @@ pub(super) enum Message {
 impl Message {
     /// Whether the room is opened for this message if there is none.
     pub(super) fn opens_room(&self) -> bool {
-        matches!(self, Self::Publish(..) | Self::Watch(..) | Self::Remote(InboundBody::Origin(..), _))
+        matches!(
+            self,
+            Self::Publish(..) | Self::Watch(..) | Self::Carry | Self::Remote(InboundBody::Origin(..), _)
+        )
     }
 
     /// Answers a message that no room is there for.
@@ -102,7 +107,12 @@ impl Message {
                 drop(reply.send(Err(error)))
             }
             Self::Kick(_, reply) => drop(reply.send(Err(error))),
-            Self::Inspect(_) | Self::Status(..) | Self::WorkerDied(_) | Self::Stop(_) | Self::Done(_) => {}
+            Self::Inspect(_)
+            | Self::Status(..)
+            | Self::WorkerDied(_)
+            | Self::Stop(_)
+            | Self::Carry
+            | Self::Done(_) => {}
         }
     }
 }

@@ -80,6 +80,8 @@ impl Replies {
             }
             Message::Stop(reason) => Input::Stop(reason),
             Message::Done(done) => Input::Done(done),
+            // Its first look finds the streams that are pushed here.
+            Message::Carry => Input::Look(None),
             Message::Publish(request, _, reply) => self.publish(request, reply),
             Message::Watch(request, _, reply) => self.watch(request, reply),
             Message::Inspect(_) | Message::Status(..) | Message::WorkerDied(_) => return None,

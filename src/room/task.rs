@@ -142,7 +142,7 @@ impl Deciding {
                     let room = RoomError::NoStream;
                     (!self.core.may_be_asked(request, &m)).then_some(room)
                 }
-                Message::Publish(..) => None,
+                Message::Publish(..) | Message::Carry => None,
                 _ => Some(RoomError::NoSession),
             };
             let Some(error) = refused else { return Some(message) };
@@ -214,7 +214,8 @@ impl Room {
         match event {
             MediaEvent::Connected(session) => self.handle(Input::Connected(session)).await,
             MediaEvent::Disconnected(session) => self.handle(Input::Disconnected(session)).await,
-            MediaEvent::FirstPacket(producer) => self.carrier.media.first_packet(producer).await,
+            MediaEvent::FirstPacket(feed) => self.carrier.media.first_packet(feed).await,
+            MediaEvent::Moved(session) => self.carrier.media.moved(session).await,
         }
     }
 

@@ -113,6 +113,8 @@ pub struct Metrics {
     pub kicks: Family<One, Counter>,
     /// Media workers that died.
     pub workers_died: Counter,
+    /// Bytes of media sent, to viewers and other nodes.
+    pub bytes_sent: Counter,
     /// Processor time of the process, in parts of all cores.
     pub cpu: Gauge<f64, AtomicU64>,
 }
@@ -172,6 +174,7 @@ impl Metrics {
             bars: Gauge::default(),
             kicks: Family::default(),
             workers_died: Counter::default(),
+            bytes_sent: Counter::default(),
             cpu: Gauge::default(),
         };
         metrics.registered()
@@ -236,6 +239,8 @@ impl Metrics {
         r.register("bars", "Tokens that are kept out", self.bars.clone());
         r.register("kicks", "Sessions that operators ended by this node", self.kicks.clone());
         r.register("workers_died", "Media workers that died", self.workers_died.clone());
+        let help = "Media sent, to viewers and other nodes";
+        r.register_with_unit("sent", help, Unit::Bytes, self.bytes_sent.clone());
         r.register("cpu_ratio", "Processor time, in parts of all cores", self.cpu.clone());
         self
     }

@@ -31,6 +31,7 @@ mod lines;
 mod loss;
 mod messages;
 mod monitor;
+mod moves;
 mod names;
 mod pages;
 mod picture;

@@ -21,7 +21,7 @@ use headwater::protocol::ids::{Incarnation, Peer, PipeId, ProducerId, Publicatio
 use headwater::protocol::origin::{
     CarriedProducer, CarriedStream, Join, Joined, Leave, OriginReply, OriginRequest, PipeHeld,
 };
-use headwater::protocol::presence::{Beat, Load, Phase, Presence, Role};
+use headwater::protocol::presence::{Beat, Limits, Load, Phase, Presence, Role};
 use headwater::protocol::refusal::{Code, Refusal};
 use headwater::protocol::rtp::{MediaKind, RtpParameters, SrtpParameters};
 use headwater::protocol::schema;
@@ -257,6 +257,7 @@ fn messages() -> BTreeMap<&'static str, String> {
                 pipe_id: pipe,
                 revision: 6,
                 streams: vec![CarriedStream {
+                    instead: vec![peer()],
                     stream: "main".parse().unwrap(),
                     publication,
                     path: Vec::new(),
@@ -325,7 +326,17 @@ fn messages() -> BTreeMap<&'static str, String> {
                 roles: vec![Role::Origin, Role::Edge, Role::Relay],
                 version: "0.1.0".to_owned(),
                 phase: Phase::Serving,
-                load: Load { rooms: 1, streams: 2, viewers: 3, pipes: 4, cpu: 0.5 },
+                load: Load {
+                    rooms: 1,
+                    streams: 2,
+                    viewers: 3,
+                    pipes: 4,
+                    outlets: 3,
+                    free_ports: Some(996),
+                    bits_out: 2_500_000,
+                    cpu: 0.5,
+                },
+                limits: Limits { viewers: Some(5_000), outlets: Some(4_000), bits_out: None },
                 public_url: "https://west-1.example.com".to_owned(),
                 beat,
             }),

@@ -144,6 +144,8 @@ impl World {
         let rests = match step.action {
             Action::Cut(_) | Action::BusGone => STEP * 2,
             Action::Drain(_) => STARTS,
+            // A pipe that was opened just before is given up first, and its origin asked again after a while.
+            Action::WrongAddress(_) => STEP * 4,
             _ => Duration::ZERO,
         };
         self.healed = self.healed.max(self.now + rests);

@@ -73,7 +73,7 @@ impl Flow {
 }
 
 /// Bytes of the checks and reports that come from whoever lives, whether it is muted or not.
-const CHECK: u64 = 20;
+pub const CHECK: u64 = 20;
 
 impl World {
     /// A pipe end of its own port; others are told where it is, which may be wrong.
@@ -113,9 +113,11 @@ impl World {
                 }
                 for (session, uplink) in &mut room.media.uplinks {
                     let client = &self.clients[uplink.client];
-                    if client.has(*session) {
-                        uplink.received += CHECK;
+                    // A client that came back sends on its new session alone.
+                    if !client.has(*session) {
+                        continue;
                     }
+                    uplink.received += CHECK;
                     if uplink.up != Some(true) || !client.is_up() {
                         continue;
                     }
@@ -207,6 +209,7 @@ impl World {
         if room.media.dead {
             return None;
         }
+        let is_shown = room.media.current.get(&packets.producer) == Some(&pipe);
         let inlet = room.media.inlets.get_mut(&pipe)?;
         // A connected pipe takes packets from its other end's address alone.
         let expected = inlet.from == Some((from.told, from.address.1)) && from.told == from.address.0;
@@ -226,7 +229,7 @@ impl World {
         let goes_on = received.is_some_and(|received| {
             received.bytes += packets.size;
             received.arrived.note(now, packets);
-            packets.size == 0 || !received.paused
+            is_shown && (packets.size == 0 || !received.paused)
         });
         Some((pid, goes_on.then_some(id), reports))
     }

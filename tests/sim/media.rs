@@ -108,6 +108,8 @@ pub struct RoomMedia {
     pub viewers: BTreeMap<SessionId, Watcher>,
     pub outlets: BTreeMap<PipeId, Outlet>,
     pub inlets: BTreeMap<PipeId, Inlet>,
+    /// By which pipe what is shown and sent on of a producer comes.
+    pub current: BTreeMap<ProducerId, PipeId>,
     ssrcs: u32,
 }
 
@@ -280,7 +282,7 @@ impl RoomMedia {
         let mut uplinks = self.uplinks.values().flat_map(|uplink| &uplink.producers);
         let own = uplinks.find(|own| own.id == id).map(|own| (own.codec, own.paused));
         own.or_else(|| {
-            let received = self.inlets.values().find_map(|inlet| inlet.producers.get(&id))?;
+            let received = self.inlets.get(self.current.get(&id)?)?.producers.get(&id)?;
             Some((received.codec, received.paused))
         })
     }
@@ -292,8 +294,11 @@ impl RoomMedia {
             own.paused = paused;
             return Ok(());
         }
-        let received = self.inlets.values_mut().find_map(|inlet| inlet.producers.get_mut(&id));
-        received.map(|received| received.paused = paused).ok_or(MediaError::UnknownProducer)
+        let received = self.inlets.values_mut().filter_map(|inlet| inlet.producers.get_mut(&id));
+        match received.map(|received| received.paused = paused).count() {
+            0 => Err(MediaError::UnknownProducer),
+            _ => Ok(()),
+        }
     }
 
     pub fn open_outlet(&mut self, pipe: PipeId, end: PipeEnd) -> Result<PipeEnd, MediaError> {
@@ -356,10 +361,6 @@ impl RoomMedia {
     ) -> Result<ProducerInfo, MediaError> {
         self.alive()?;
         let (pipe, id) = (request.pipe_id, request.id);
-        let others: Vec<PipeId> = self.inlets.keys().copied().filter(|other| *other != pipe).collect();
-        for other in others {
-            self.stop_receiving(other, id);
-        }
         let inlet = self.inlets.get_mut(&pipe).ok_or(MediaError::UnknownPipe)?;
         let codec = Codec::of(&request.rtp_parameters);
         if let Codec::Video(video) = codec
@@ -369,20 +370,56 @@ impl RoomMedia {
         }
         let ssrc = request.rtp_parameters.encodings.first().and_then(|encoding| encoding.ssrc).unwrap_or(0);
         let new = Received { codec, paused: request.paused, ssrc, bytes: 0, arrived: Flow::default() };
+        let renewed = inlet.producers.get(&id).is_some_and(|former| former.ssrc != ssrc);
+        if renewed {
+            inlet.producers.remove(&id);
+            self.part(id);
+        }
+        let inlet = self.inlets.get_mut(&pipe).ok_or(MediaError::UnknownPipe)?;
         let received = inlet.producers.entry(id).or_insert(new);
         received.paused = request.paused;
+        self.current.entry(id).or_insert(pipe);
         Ok(info(id, codec, request.paused))
+    }
+
+    /// From now on these producers are what comes by this pipe.
+    pub fn switch(&mut self, pipe: PipeId, ids: &[ProducerId]) {
+        for id in ids {
+            if self.current.insert(*id, pipe) != Some(pipe) {
+                self.part(*id);
+            }
+        }
+    }
+
+    /// Pipes that send what a producer was so far do so for a moment yet.
+    fn part(&mut self, id: ProducerId) {
+        for outlet in self.outlets.values_mut() {
+            outlet.sends.remove(&id);
+        }
     }
 
     pub fn stop_receiving(&mut self, pipe: PipeId, id: ProducerId) {
         if self.inlets.get_mut(&pipe).is_some_and(|inlet| inlet.producers.remove(&id).is_some()) {
-            self.forget(id);
+            self.ends(pipe, id);
         }
     }
 
     pub fn close_inlet(&mut self, pipe: PipeId) {
         if let Some(inlet) = self.inlets.remove(&pipe) {
-            inlet.producers.into_keys().for_each(|id| self.forget(id));
+            inlet.producers.into_keys().for_each(|id| self.ends(pipe, id));
+        }
+    }
+
+    /// What came by a pipe is over: another that brings it takes its place.
+    fn ends(&mut self, pipe: PipeId, id: ProducerId) {
+        if self.current.get(&id) != Some(&pipe) {
+            return;
+        }
+        self.current.remove(&id);
+        self.forget(id);
+        let other = self.inlets.iter().find(|(_, inlet)| inlet.producers.contains_key(&id));
+        if let Some(other) = other.map(|(other, _)| *other) {
+            self.current.insert(id, other);
         }
     }
 
@@ -427,9 +464,13 @@ impl RoomMedia {
             let flow =
                 PipeFlow { bytes_received: inlet.bytes, bitrate: inlet.bitrate, ..PipeFlow::default() };
             measured.inlets.insert(*pipe, flow);
-            measured
-                .producers
-                .extend(inlet.producers.iter().map(|(id, received)| (*id, brought(received.bytes))));
+            for (id, received) in &inlet.producers {
+                let flow = brought(received.bytes);
+                match self.current.get(id) == Some(pipe) {
+                    true => drop(measured.producers.insert(*id, flow)),
+                    false => drop(measured.coming.insert((*pipe, *id), flow)),
+                }
+            }
         }
         measured
     }

@@ -16,7 +16,7 @@ use headwater::protocol::rtp::MimeTypeVideo;
 
 use crate::bus::{CallId, Heard, Question, Replied};
 use crate::plan;
-use crate::room::Room;
+use crate::room::{Knock, Room};
 use crate::world::{Event, Mid, Pid, World};
 
 /// As `fleet/task.rs` has it.
@@ -75,6 +75,10 @@ impl Machine {
         config.node.region = format!("r{}", plan.region).parse().unwrap();
         config.node.roles.clone_from(&plan.roles);
         config.media.takeover_pause = plan.takeover_pause;
+        config.limits.children = plan.children;
+        if plan.pushed {
+            config.rooms.push = "*".parse().unwrap();
+        }
         config.timeouts.drain = Duration::from_secs(10);
         // What is left is looked for soon after the end of a story.
         config.timeouts.ice_consent = Duration::from_secs(15);
@@ -150,6 +154,8 @@ impl World {
             roles: machine.config.node.roles.clone(),
             version: "simulated".to_owned(),
             public_url: String::new(),
+            limits: machine.config.limits.told(),
+            pushes: machine.config.rooms.clone(),
         };
         let seed = self.dice.next();
         let membership = Membership::new(me.clone(), profile, machine.config.timeouts.presence, seed);
@@ -202,6 +208,7 @@ impl World {
                     let room = notice.room.clone();
                     self.later(Duration::ZERO, Event::Notice(pid, room, notice.stream));
                 }
+                fleet::Effect::Carry(room) => self.knock(pid, &room, Knock::Carry),
                 fleet::Effect::NodeLost(lost) => self.record_lost(pid, lost),
                 fleet::Effect::NameTaken(other) => {
                     self.tell(|| {

@@ -33,6 +33,10 @@ pub struct Machine {
     pub starts: bool,
     /// Whether it says what it is and hears nobody: one of very many.
     pub speaks_only: bool,
+    /// Nodes that it feeds at most.
+    pub children: usize,
+    /// Whether streams come to it though nobody watches them.
+    pub pushed: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -110,6 +114,24 @@ impl Plan {
         plan
     }
 
+    /// The same, in a fleet whose nodes feed few others in one story of four, and to which streams are pushed in one of eight.
+    pub fn draw_narrow(seed: u64) -> Self {
+        let mut plan = Self::draw(seed);
+        let mut dice = Dice::new(seed ^ 0x6e61_7272_6f77);
+        if dice.chance(25) {
+            for machine in &mut plan.machines {
+                machine.children = 4 + dice.below(4);
+                // One that may not pass on what it has takes a place from all others.
+                machine.roles = vec![Role::Origin, Role::Edge, Role::Relay];
+                machine.codecs = vec![MimeTypeVideo::Vp8, MimeTypeVideo::H264, MimeTypeVideo::AV1];
+            }
+        }
+        if dice.chance(12) {
+            plan.machines.iter_mut().for_each(|machine| machine.pushed = true);
+        }
+        plan
+    }
+
     fn draw_fleet(&mut self, dice: &mut Dice) {
         let nodes = 3 + dice.below(10);
         let regions = 1 + dice.below(3.min(nodes - 1));
@@ -137,6 +159,8 @@ impl Plan {
                 skew: if skewed { dice.below(2 * two_hours) as i64 - two_hours as i64 } else { 0 },
                 starts: true,
                 speaks_only: false,
+                children: 200,
+                pushed: false,
             });
         }
     }

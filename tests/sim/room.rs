@@ -56,6 +56,8 @@ pub enum Knock {
     Publish(PublishRequest, ClientId, Epoch),
     Watch(WatchRequest, ClientId, Epoch),
     Remote(CallId, Question),
+    /// The room is pushed here.
+    Carry,
 }
 
 impl Room {
@@ -120,6 +122,7 @@ impl World {
                 }
             }
             Knock::Remote(_, Question::Claims(_)) => return,
+            Knock::Carry => Input::Look(None),
         };
         self.input(pid, room, None, input);
     }
@@ -172,6 +175,7 @@ impl World {
             Knock::Publish(_, client, epoch) | Knock::Watch(_, client, epoch) => {
                 self.refused(client, epoch, &error);
             }
+            Knock::Carry => {}
         }
     }
 
@@ -420,6 +424,10 @@ impl World {
             Effect::Receive(ticket, request) => {
                 let result = room.media.receive(&request, &self.machines[mid].codecs);
                 Done::Received(ticket, request, result)
+            }
+            Effect::Switch(pipe, ids) => {
+                room.media.switch(pipe, &ids);
+                return None;
             }
             Effect::StopReceiving(pipe, producer) => {
                 room.media.stop_receiving(pipe, producer);

@@ -37,6 +37,8 @@ fn plan(minutes: u32) -> Plan {
         skew: 0,
         starts: true,
         speaks_only: n >= REGIONS * WHOLE,
+        children: 200,
+        pushed: false,
     };
     let end = SECOND * 60 * minutes;
     let mut plan = Plan {

@@ -175,12 +175,11 @@ impl World {
             return;
         }
         let stream = (id.clone(), it.stream.clone());
-        let Some(client) =
-            self.truth.live(&stream).find(|own| own.id == it.publication).map(|own| own.client)
-        else {
-            return;
-        };
-        let mut sessions = room.media.uplinks.iter().filter(|(_, uplink)| uplink.client == client);
+        let Some(own) = self.truth.live(&stream).find(|own| own.id == it.publication) else { return };
+        let client = own.client;
+        let sends = |id| own.sends.iter().any(|(sent, _)| *sent == id);
+        let of = |uplink: &Uplink| uplink.client == client && uplink.producers.iter().any(|it| sends(it.id));
+        let mut sessions = room.media.uplinks.iter().filter(|(_, uplink)| of(uplink));
         if sessions.any(|(session, _)| self.clients[client].has(*session)) {
             let why = format!("{id}/{} is ended though its publisher is connected", it.stream);
             self.breaks("stays", why);

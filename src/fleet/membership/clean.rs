@@ -9,6 +9,9 @@ use crate::protocol::ids::{Incarnation, NodeName, Peer};
 
 /// How often is looked.
 const EVERY: Duration = Duration::from_secs(1);
+/// After what time a loss is told by another node as well: the first may not have known of the lost one, or what that said
+/// to the log later, unheard by the first alone, looks like life.
+const AGAIN: Duration = Duration::from_secs(5);
 /// How long an absent process is still shown.
 const SHOWN: Duration = Duration::from_secs(60);
 /// How long the claims of an absent process are kept: all of it holds again when it is heard.
@@ -19,14 +22,14 @@ const REMEMBER: Duration = Duration::from_secs(3_600);
 pub(super) struct Absences {
     next_look: Option<Instant>,
     since: BTreeMap<(NodeName, Incarnation), Instant>,
-    /// The lost ones of which this node has told.
-    told: BTreeMap<Incarnation, Peer>,
+    /// The lost ones, since when they are, and whether this node has told of them.
+    lost: BTreeMap<Incarnation, (Peer, Instant, bool)>,
 }
 
 impl Absences {
     /// A process was heard: if it falls silent again, that is told again.
     pub(super) fn heard(&mut self, peer: &Peer) {
-        self.told.remove(&peer.incarnation);
+        self.lost.remove(&peer.incarnation);
     }
 }
 
@@ -38,7 +41,7 @@ impl Membership {
         }
         self.absences.next_look = Some(now + EVERY);
         self.fleet.forget(SHOWN, now);
-        self.absences.told.retain(|_, told| self.fleet.process(told).is_some());
+        self.absences.lost.retain(|_, (lost, ..)| self.fleet.process(lost).is_some());
         self.fetches.keep(|peer| self.fleet.process(peer).is_some());
         self.rivals.keep(|incarnation| {
             let rival = Peer { incarnation, ..self.me.clone() };
@@ -69,8 +72,15 @@ impl Membership {
             return;
         }
         for peer in self.fleet.lost(now) {
-            let mine = self.fleet.teller_of(peer, now) == Some(&self.me.node);
-            if mine && self.absences.told.insert(peer.incarnation, peer.clone()).is_none() {
+            let new = || (peer.clone(), now, false);
+            let (_, since, told) = self.absences.lost.entry(peer.incarnation).or_insert_with(new);
+            let turn = self.fleet.tellers_of(peer, now).position(|teller| *teller == self.me.node);
+            let is_due = match turn {
+                Some(0) => true,
+                Some(_) => now.saturating_duration_since(*since) >= AGAIN,
+                None => false,
+            };
+            if is_due && !std::mem::replace(told, true) {
                 effects.push(Effect::NodeLost(peer.clone()));
             }
         }

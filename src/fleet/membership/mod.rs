@@ -4,6 +4,7 @@
 
 mod clean;
 mod fetch;
+mod push;
 mod rival;
 mod start;
 #[cfg(test)]
@@ -16,12 +17,14 @@ use std::time::{Duration, Instant};
 use super::chance::Chance;
 use super::directory::Key;
 use super::{Directory, Fleet, Notice};
+use crate::config::Rooms;
 use crate::protocol::claim::{Claim, EndReason};
 use crate::protocol::directory::{Claims, GetClaims, Whose};
 use crate::protocol::ids::{Peer, RoomId, StreamName};
-use crate::protocol::presence::{Beat, Load, Phase, Presence, Role};
+use crate::protocol::presence::{Beat, Limits, Load, Phase, Presence, Role};
 use clean::Absences;
 use fetch::Fetches;
+use push::Pushed;
 use rival::Rivals;
 use start::Start;
 
@@ -37,6 +40,10 @@ pub struct Profile {
     pub version: String,
     /// Where publishers and viewers reach it.
     pub public_url: String,
+    /// How much it takes.
+    pub limits: Limits,
+    /// Which rooms are pushed to it.
+    pub pushes: Rooms,
 }
 
 /// What a node hears, and what its rooms want of it.
@@ -102,6 +109,8 @@ pub enum Effect {
     NameTaken(Peer),
     /// Another process serves under our name, as this one has for long: people must know.
     NameShared(Peer),
+    /// A room is pushed here: it is to be opened.
+    Carry(RoomId),
     /// The start is over: the directory is as complete as it can be.
     Serving,
 }
@@ -117,6 +126,7 @@ pub struct Membership {
     is_news: bool,
     directory: Directory,
     followed: BTreeSet<RoomId>,
+    pushed: Pushed,
     /// None once it is over.
     start: Option<Start>,
     fetches: Fetches,
@@ -143,6 +153,7 @@ impl Membership {
             is_news: true,
             directory: Directory::default(),
             followed: BTreeSet::new(),
+            pushed: Pushed::default(),
             start: Some(Start::default()),
             fetches: Fetches::default(),
             rivals: Rivals::default(),
@@ -190,6 +201,7 @@ impl Membership {
         }
         self.go_on_starting(now, &mut effects);
         self.fetch_due(now, &mut effects);
+        self.note_pushed(&changed);
         let told = changed.into_iter().filter(|(room, _)| self.followed.contains(room));
         effects.extend(told.filter_map(|(room, stream)| self.look_up(&room, &stream)).map(Effect::Notice));
         effects
@@ -233,9 +245,9 @@ impl Membership {
 
     /// What this node says of itself now.
     pub fn presence(&self) -> Presence {
-        let Profile { roles, version, public_url } = self.profile.clone();
+        let Profile { roles, version, public_url, limits, .. } = self.profile.clone();
         let (peer, phase, load) = (self.me.clone(), self.said_phase(), self.load.clone());
-        Presence { peer, roles, version, phase, load, public_url, beat: self.beat() }
+        Presence { peer, roles, version, phase, load, limits, public_url, beat: self.beat() }
     }
 
     /// When the next [`Input::Tick`] has something to do; a later one does it later.
@@ -303,6 +315,9 @@ impl Membership {
             self.say(effects);
         }
         self.tell_lost(now, effects);
+        if self.start.is_none() && self.phase == Phase::Serving {
+            self.carry_pushed(now, effects);
+        }
         self.clean(now)
     }
 

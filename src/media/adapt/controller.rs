@@ -144,6 +144,11 @@ impl Controller {
         self.link.restarted();
     }
 
+    /// What was counted begins anew, of the same layers on the same link.
+    pub(super) fn recount(&mut self) {
+        self.link.restarted();
+    }
+
     /// The layers that are wanted.
     pub(super) fn wanted(&self) -> Option<Layers> {
         self.at.map(|step| step.layers)

@@ -78,6 +78,13 @@ impl Adaptation {
         let _ = consumer.set_preferred_layers(layers).await;
     }
 
+    /// The same video is sent from now on by another consumer, with the layers that it had.
+    pub(super) fn go_on(&mut self, consumer: &Consumer) {
+        if layered(consumer).is_some() {
+            self.controller.recount();
+        }
+    }
+
     /// Whether it is time to look at this consumer.
     pub(super) fn is_due(&self, consumer: &Consumer, now: Instant) -> bool {
         self.next.is_none_or(|next| now + SLACK >= next) && layered(consumer).is_some()

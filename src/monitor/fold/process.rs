@@ -103,9 +103,9 @@ impl Process {
         every.and_then(|every| every.checked_mul(summaries)).unwrap_or(TimeDelta::MAX / 2) + GRACE
     }
 
-    /// Takes note that others found it silent: only nodes are missed.
+    /// Takes note that others found it silent: only nodes are missed. Told again, it was lost when it was first told.
     pub(crate) fn lose(&mut self, stored: DateTime<Utc>) {
-        (self.lost_at, self.is_node) = (Some(stored), true);
+        (self.lost_at, self.is_node) = (self.lost_at.or(Some(stored)), true);
     }
 
     /// Whether it is known to be a node.

@@ -244,6 +244,7 @@ impl Core {
         if !self.config.node.roles.contains(&Role::Edge) {
             return Err(RoomError::Role("viewers"));
         }
+        self.is_allowed()?;
         if self.audience.waiting.len() >= self.config.limits.waiting {
             return Err(RoomError::Limit("waiting"));
         }

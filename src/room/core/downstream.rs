@@ -8,8 +8,10 @@ use super::input::{Failure, Ticket};
 use super::liveness::{Bus, OutletFacts};
 use super::outlet::{Outlet, Setup};
 use super::{Core, Moment, backoff};
+use crate::fleet::placement::{self, MAX_HOPS};
 use crate::protocol::edge::ClosePipe;
-use crate::protocol::ids::{Peer, ProducerId, StreamName, Token};
+use crate::protocol::ids::{Peer, ProducerId, Region, StreamName, Token};
+use crate::protocol::media::Measured;
 use crate::protocol::origin::{CarriedProducer, CarriedStream, Join, Joined, Leave, PipeHeld};
 use crate::protocol::refusal::{Code, Refusal};
 use crate::telemetry::Trace;
@@ -45,6 +47,12 @@ pub(super) struct Child {
 impl Downstream {
     pub(super) fn is_empty(&self) -> bool {
         self.children.is_empty()
+    }
+
+    /// How many nodes beside this one are fed: one that joined anew counts once.
+    pub(super) fn others(&self, than: &Peer) -> usize {
+        let peers: BTreeSet<_> = self.children.values().map(|child| child.peer.incarnation).collect();
+        peers.iter().filter(|id| **id != than.incarnation).count()
     }
 
     /// The streams that children want.
@@ -136,8 +144,14 @@ impl Core {
         if self.stop_by.is_some() || (m.draining && known.is_none()) {
             return Err(Refusal::new(Code::Draining, "this node takes no new edges"));
         }
-        if known.is_none() && self.downstream.children.len() >= self.config.limits.children {
-            return Err(Refusal::new(Code::Limit, "limits.children is reached"));
+        if !self.config.rooms.allow(&self.id, &join.from.region) {
+            return Err(Refusal::new(
+                Code::Residency,
+                "the room may not go to that region (rooms.residency)",
+            ));
+        }
+        if known.is_none() && self.downstream.others(&join.from) >= self.config.limits.children {
+            return Err(self.full(&join.from, &join.streams, "limits.children is reached", m));
         }
         let here = |stream| self.sources.get(stream).is_some() || self.known.holds(stream, m).is_some();
         if !join.streams.iter().any(here) {
@@ -148,11 +162,59 @@ impl Core {
         if join.streams.iter().all(partial) {
             return Err(Refusal::new(Code::Unsupported, "this node lacks a codec of these streams"));
         }
+        if known.is_none() && join.streams.iter().all(|stream| self.is_far(stream)) {
+            let why = "these streams have come as many hops as they may";
+            return Err(Refusal::new(Code::Full, why));
+        }
         let loops = |stream| self.sources.get(stream).is_some_and(|s| s.path.contains(&join.from.node));
         if join.from.node == self.me.node || join.streams.iter().all(loops) {
             return Err(Refusal::new(Code::Loop, "these streams come from the asking node"));
         }
         Ok(())
+    }
+
+    /// No further node is fed from here: those that are may feed it. Those that have one of the streams come first, and
+    /// those of the asking node's region, then of this one.
+    pub(super) fn full(
+        &self,
+        asker: &Peer,
+        streams: &BTreeSet<StreamName>,
+        why: &str,
+        m: &Moment<'_>,
+    ) -> Refusal {
+        let open = self.downstream.outlets().filter(|(_, outlet)| outlet.is_open()).map(|(child, _)| child);
+        let mut fed: Vec<_> = open
+            .filter(|child| child.peer != *asker && placement::may_feed(&child.peer, m.fleet, m.now))
+            .map(|child| {
+                let has = |stream| child.wanted.contains(stream) && !self.is_far(stream);
+                let region = &child.peer.region;
+                let near = if *region == asker.region { 0 } else { 1 + u8::from(*region != self.me.region) };
+                ((!streams.iter().any(has), near), &child.peer)
+            })
+            .collect();
+        let best = fed.iter().map(|(rank, _)| *rank).min();
+        fed.retain(|(rank, _)| Some(*rank) == best);
+        let candidates = placement::shared(&asker.node, fed.into_iter().map(|(_, peer)| peer));
+        Refusal { candidates, ..Refusal::new(Code::Full, why) }
+    }
+
+    /// Whether a stream has come as many hops as it may: it is watched here, and not sent on.
+    fn is_far(&self, stream: &StreamName) -> bool {
+        self.sources.get(stream).is_some_and(|source| source.path.len() >= MAX_HOPS)
+    }
+
+    /// Which of the children in another region should feed this one, so that a stream crosses to there once: the one
+    /// that has had it for the longest, of those that may feed others.
+    fn instead(&self, child: &Child, stream: &StreamName, m: &Moment<'_>) -> Vec<Peer> {
+        if child.peer.region == self.me.region {
+            return Vec::new();
+        }
+        let there = self.downstream.outlets().filter(|(other, outlet)| {
+            outlet.is_open() && other.peer.region == child.peer.region && other.wanted.contains(stream)
+        });
+        let may = there.filter(|(other, _)| placement::may_feed(&other.peer, m.fleet, m.now));
+        let first = may.min_by_key(|(other, outlet)| (outlet.opened, other.peer.incarnation));
+        first.map(|(other, _)| other.peer.clone()).filter(|first| *first != child.peer).into_iter().collect()
     }
 
     /// A node that joins anew gives up its former attempt, if that was never confirmed.
@@ -210,6 +272,7 @@ impl Core {
                 publication: source.publication,
                 path: source.path.clone(),
                 viewers: self.viewers_of(stream).unwrap_or_default(),
+                instead: self.instead(child, stream, m),
                 producers: source
                     .producers
                     .iter()
@@ -249,7 +312,9 @@ impl Core {
     /// What a child should have, and whether it is paused.
     pub(super) fn desired_of(&self, child: &Child) -> BTreeMap<ProducerId, bool> {
         let wanted = self.sources.iter().filter(|(stream, source)| {
-            child.wanted.contains(*stream) && !source.path.contains(&child.peer.node)
+            child.wanted.contains(*stream)
+                && !source.path.contains(&child.peer.node)
+                && source.path.len() < MAX_HOPS
         });
         let producers = wanted.flat_map(|(_, source)| &source.producers);
         let all = producers.map(|producer| (producer.id, producer.paused));
@@ -278,12 +343,11 @@ impl Core {
         }
     }
 
-    pub(super) fn measure_outlets(&mut self, measured: &crate::protocol::media::Measured, now: Instant) {
-        for outlet in self.downstream.children.values_mut().filter_map(|child| child.outlet.as_mut()) {
-            if let Some(flow) = measured.outlets.get(&outlet.id) {
-                outlet.measure(flow, now);
-            }
-        }
+    /// Takes note of what passes over pipes to children; returns the bytes of media that were sent.
+    pub(super) fn measure_outlets(&mut self, measured: &Measured, now: Instant) -> u64 {
+        let outlets = self.downstream.children.values_mut().filter_map(|child| child.outlet.as_mut());
+        let flows = outlets.filter_map(|outlet| Some((measured.outlets.get(&outlet.id)?, outlet)));
+        flows.map(|(flow, outlet)| outlet.measure(flow, now)).sum()
     }
 
     /// Closes the pipes of children that are lost.

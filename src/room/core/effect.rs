@@ -53,9 +53,13 @@ pub enum Effect {
     OpenInlet(Ticket, PipeId, bool, bool),
     /// Connect the receiving end of a pipe → `InletConnected`.
     ConnectInlet(Ticket, PipeId, PipeEnd),
-    /// Take a producer from a pipe → `Received`.
+    /// Take a producer from a pipe → `Received`. If another pipe brings it, nobody is sent what comes by this one
+    /// before a `Switch`; if the same pipe brought it otherwise, this takes the place of that.
     Receive(Ticket, Box<CreatePipeProducer>),
-    /// Stop taking a producer from a pipe.
+    /// From now on these producers mean what comes of them by this pipe. Who is sent what came by another goes on
+    /// with that until it is shown or sent them again, or that pipe closes.
+    Switch(PipeId, Vec<ProducerId>),
+    /// Stop taking a producer from a pipe; if another brings it, it means that one's.
     StopReceiving(PipeId, ProducerId),
     /// Close the receiving end of a pipe.
     CloseInlet(PipeId),
@@ -170,6 +174,8 @@ pub enum Figure {
     PipeSetup(&'static str, Option<Duration>),
     /// A publisher's media can't be watched well.
     Warning(WarningKind),
+    /// Bytes of media that went out.
+    Sent(u64),
     /// A peer sent what isn't believed.
     RefusedPeer(&'static str),
 }

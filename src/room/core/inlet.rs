@@ -117,6 +117,11 @@ impl Inlet {
         self.accused.is_some_and(|at| now.saturating_duration_since(at) >= UNDER_WAY)
     }
 
+    /// A producer is taken no longer.
+    pub(super) fn forget(&mut self, id: ProducerId) {
+        self.ssrcs.remove(&id);
+    }
+
     /// Whether this change of a producer is the newest that was told.
     fn is_news(&mut self, id: ProducerId, revision: u64) -> bool {
         self.revision = self.revision.max(revision);
@@ -305,12 +310,14 @@ impl Core {
         }
         let parent = self.upstream.parents.get(&id);
         let asked = parent.is_some_and(|p| p.lease != Lease::Leaving && p.asked.contains_key(stream));
-        // Of two parents that deliver the same publication the first is kept.
-        let elsewhere = self.sources.get(stream).is_some_and(|source| {
-            source.publication == request.publication
-                && source.via != Via::Pipe(request.pipe_id)
-                && source.is_complete()
-        });
+        let is_next = self.moves_to(stream, id);
+        // Of two parents that deliver the same publication the first is kept, unless the stream is being moved.
+        let elsewhere = !is_next
+            && self.sources.get(stream).is_some_and(|source| {
+                source.publication == request.publication
+                    && source.via != Via::Pipe(request.pipe_id)
+                    && source.is_complete()
+            });
         if !asked || elsewhere {
             return no(Code::UnknownStream, "this node did not ask for that stream, or has it from another");
         }
@@ -334,15 +341,18 @@ impl Core {
         let ssrcs = ssrcs(&request);
         let taken = inlet.ssrcs.insert(request.id, ssrcs.clone());
         if taken.is_some_and(|taken| taken != ssrcs) {
-            // The parent sends it anew: what was taken gets nothing any more.
-            self.close_pipe_producer(request.pipe_id, request.id, m);
+            // The parent sends it anew, and what was taken soon no more.
+            let stream = stream.clone();
+            if self.sources.pipe_of(&stream) == Some(request.pipe_id) {
+                self.send_anew(&stream, request.id);
+            }
         }
-        let replaces = self.sources.get(stream).is_some_and(|source| {
+        let replaces = self.sources.get(&request.stream).is_some_and(|source| {
             source.publication != request.publication || source.via != Via::Pipe(request.pipe_id)
         });
-        if replaces {
-            let stream = stream.clone();
-            self.drop_source(&stream, m);
+        if replaces && !is_next {
+            self.give_up_move(&request.stream);
+            self.drop_source(&request.stream, m);
         }
         self.out.push(Effect::Receive(ticket, request));
         Ok(None)
@@ -373,27 +383,45 @@ impl Core {
             inlet.ask_anew();
             self.out.push(Effect::Answer(ticket, Answer::Edge(DONE)));
         }
-        if self.sources.get(&request.stream).is_none() {
-            let source = Source {
-                publication: request.publication,
-                path: request.path.clone(),
-                producers: Vec::new(),
-                refused: BTreeSet::new(),
-                of: usize::from(request.of),
-                via: Via::Pipe(request.pipe_id),
-            };
-            self.sources.insert(request.stream.clone(), source);
+        let pipe = request.pipe_id;
+        let source = Source {
+            publication: request.publication,
+            path: request.path.clone(),
+            producers: Vec::new(),
+            refused: BTreeSet::new(),
+            of: usize::from(request.of),
+            via: Via::Pipe(pipe),
+        };
+        let parent = self.upstream.of_pipe(pipe).map(|parent| parent.peer.incarnation);
+        let is_next = parent.is_some_and(|id| self.moves_to(&request.stream, id));
+        let moves = &mut self.upstream.moves;
+        match self.sources.get(&request.stream) {
+            None => self.sources.insert(request.stream.clone(), source),
+            Some(here) if here.via == Via::Pipe(pipe) || moves.coming(&request.stream, pipe).is_some() => {}
+            Some(_) if is_next => moves.comes(request.stream.clone(), source),
+            // It is no longer to come by this pipe.
+            Some(_) => return self.out.push(Effect::StopReceiving(pipe, request.id)),
         }
-        let Some(source) = self.sources.get_mut(&request.stream) else { return };
+        if let Some(parent) = parent {
+            moves.forget_left(parent, Some(&request.stream));
+        }
+        let coming = moves.coming_mut(&request.stream, pipe);
+        let is_here = coming.is_none();
+        let Some(source) = coming.or_else(|| self.sources.get_mut(&request.stream)) else { return };
+        source.path.clone_from(&request.path);
         match result {
             Ok(producer) => {
+                if is_here {
+                    // Another pipe may still bring it, from before.
+                    self.out.push(Effect::Switch(pipe, vec![producer.id]));
+                }
                 source.producers.retain(|known| known.id != producer.id);
                 source.producers.push(producer);
                 source.producers.sort_by_key(|producer| (producer.kind, producer.id));
             }
             Err(_) => drop(source.refused.insert(request.id)),
         }
-        if source.is_complete() {
+        if is_here && source.is_complete() {
             self.source_complete(&request.stream, m);
         }
     }
@@ -448,14 +476,24 @@ impl Core {
     }
 
     fn close_pipe_producer(&mut self, pipe: PipeId, id: ProducerId, m: &mut Moment<'_>) {
-        if let Some(inlet) = self.upstream.inlet_mut(pipe) {
+        let taken = self.upstream.inlet_mut(pipe).is_some_and(|inlet| {
             inlet.refused.remove(&id);
+            inlet.ssrcs.remove(&id).is_some()
+        });
+        let coming =
+            self.upstream.moves.via(pipe).find(|(_, source)| source.has(id) || source.refused.contains(&id));
+        if let Some(stream) = coming.map(|(stream, _)| stream.clone()) {
+            // It doesn't come there either.
+            return self.give_up_move(&stream);
         }
         let mine = |source: &&Source| {
             source.via == Via::Pipe(pipe) && (source.has(id) || source.refused.contains(&id))
         };
         let found = self.sources.iter().find(|(_, source)| mine(source)).map(|(stream, _)| stream.clone());
-        let Some(stream) = found else { return };
+        let Some(stream) = found else {
+            // It came by this pipe before it was moved to another.
+            return self.out.extend(taken.then_some(Effect::StopReceiving(pipe, id)));
+        };
         let Some(source) = self.sources.get_mut(&stream) else { return };
         let is_taken = source.has(id);
         source.producers.retain(|producer| producer.id != id);
@@ -476,10 +514,15 @@ impl Core {
     pub(super) fn close_inlet(&mut self, id: Incarnation, m: &mut Moment<'_>) {
         let Some(parent) = self.upstream.parents.get_mut(&id) else { return };
         let Some(inlet) = parent.inlet.take() else { return };
+        let coming = self.upstream.moves.via(inlet.id).map(|(stream, _)| stream.clone());
+        for stream in coming.collect::<Vec<_>>() {
+            self.give_up_move(&stream);
+        }
         let streams: Vec<StreamName> = self.sources.via(inlet.id).map(|(stream, _)| stream.clone()).collect();
         for stream in streams {
             self.drop_source(&stream, m);
         }
+        self.upstream.moves.forget_left(id, None);
         self.out.push(Effect::CloseInlet(inlet.id));
     }
 
@@ -494,7 +537,9 @@ impl Core {
     /// What this node has from a pipe: told with each renewal.
     pub(super) fn held(&self, pipe: PipeId, now: Instant) -> Option<PipeHeld> {
         let inlet = self.upstream.of_pipe(pipe)?.inlet.as_ref()?;
-        let producers = self.sources.via(pipe).flat_map(|(_, source)| &source.producers);
+        let moves = &self.upstream.moves;
+        let here = self.sources.via(pipe).chain(moves.via(pipe)).map(|(_, source)| source);
+        let producers = here.chain(moves.lingering(pipe)).flat_map(|source| &source.producers);
         let carried = producers.map(|producer| CarriedProducer {
             id: producer.id,
             paused: producer.paused,

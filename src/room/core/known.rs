@@ -30,6 +30,11 @@ impl Known {
         self.claims(stream).iter().find(|claim| !m.fleet.is_absent(&claim.origin, m.now))
     }
 
+    /// The streams that can be watched now.
+    pub(super) fn live(&self, m: &Moment<'_>) -> impl Iterator<Item = &StreamName> {
+        self.notices.keys().filter(move |stream| self.holds(stream, m).is_some())
+    }
+
     /// The claim of another process than `me` that holds.
     pub(super) fn of_others(&self, stream: &StreamName, me: &Peer, m: &Moment<'_>) -> Option<&Arc<Claim>> {
         let heard = |claim: &&Arc<Claim>| claim.origin != *me && !m.fleet.is_absent(&claim.origin, m.now);

@@ -7,6 +7,7 @@
 //! what is (`plan`), so that a lost message is repaired by the next look.
 
 mod audience;
+mod candidates;
 mod downstream;
 mod effect;
 mod health;
@@ -15,6 +16,7 @@ mod input;
 mod known;
 mod liveness;
 mod moment;
+mod moves;
 mod outlet;
 mod passes;
 mod publications;
@@ -45,7 +47,9 @@ use crate::protocol::event::LeaveReason;
 use crate::protocol::ids::{Peer, ProducerId, RoomId, RouterId, SessionId, StreamName};
 use crate::protocol::media::{Measured, MediaError};
 use crate::protocol::origin::OriginRequest;
+use crate::protocol::presence::Role;
 use crate::protocol::refusal::{Code, Refusal};
+use crate::room::RoomError;
 
 pub use audience::COUNTER_OFFER;
 pub use effect::{Answer, Change, Effect, Figure, Offer, Tell};
@@ -150,6 +154,16 @@ impl Core {
         self.audience.iter().map(|(session, _)| *session).collect()
     }
 
+    /// How many nodes it feeds, or is about to.
+    pub fn children(&self) -> usize {
+        self.downstream.others(&self.me)
+    }
+
+    /// The most hops that one of its streams has come.
+    pub fn hops(&self) -> Option<usize> {
+        self.sources.iter().map(|(_, source)| source.path.len()).max()
+    }
+
     /// Handles one input; what it leads to is to be carried out in this order.
     pub fn handle(&mut self, input: Input, m: &mut Moment<'_>) -> Vec<Effect> {
         match input {
@@ -212,8 +226,11 @@ impl Core {
         self.yield_to_higher(m);
         self.plan_claims(m);
         self.refuse_waiting_in_vain(m);
-        let wanted: Vec<StreamName> =
+        let mut wanted: Vec<StreamName> =
             self.audience.wanted().chain(self.downstream.wanted()).cloned().collect();
+        if self.is_pushed() {
+            wanted.extend(self.known.live(m).cloned());
+        }
         self.audience.want(wanted.into_iter(), self.config.timeouts.pipe_idle, m.now);
         if self.stop_by.is_some() {
             self.audience.want_nothing();
@@ -222,14 +239,33 @@ impl Core {
         self.plan_children(m);
     }
 
+    /// Whether the room's streams come here whether anyone watches or not.
+    fn is_pushed(&self) -> bool {
+        self.config.node.roles.contains(&Role::Edge) && self.config.rooms.pushes(&self.id, &self.me.region)
+    }
+
+    /// Whether the room may be here at all.
+    fn is_allowed(&self) -> Result<(), RoomError> {
+        match self.config.rooms.only_in(&self.id) {
+            Some(regions) if !regions.contains(&self.me.region) => Err(RoomError::Residency(
+                regions.iter().map(|region| region.as_str()).collect::<Vec<_>>().join(", "),
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// The regular look: what has timed out, gone silent or become idle.
     fn look(&mut self, measured: Option<Measured>, m: &mut Moment<'_>) {
         if let Some(measured) = measured {
             self.sources.measure(&measured, m.now);
-            self.measure_sessions(&measured, m.now);
+            let to_viewers = self.measure_sessions(&measured, m.now);
             self.measure_publications(&measured, m);
             self.measure_inlets(&measured, m.now);
-            self.measure_outlets(&measured, m.now);
+            let to_children = self.measure_outlets(&measured, m.now);
+            if to_viewers + to_children > 0 {
+                self.out.push(Effect::Count(Figure::Sent(to_viewers + to_children)));
+            }
+            self.complete_moves(&measured, m);
             self.measured = measured;
             self.record_bursts(m.now);
             self.record_summary(m);
@@ -242,7 +278,7 @@ impl Core {
         self.end_idle_promises(m);
         self.end_lost_parents(m);
         self.end_lost_children(m);
-        self.upstream.forgive(m.now);
+        self.upstream.candidates.forgive(m.now);
         self.serve_proved(m.now);
         self.end_starved_viewers(m);
         let flows = |stream: &StreamName| self.sources.stream_flows(stream, m.now);
@@ -253,11 +289,28 @@ impl Core {
     fn drop_source(&mut self, stream: &StreamName, m: &Moment<'_>) -> Option<Source> {
         let source = self.sources.remove(stream)?;
         self.audience.lose(stream, m.now);
+        if let Via::Pipe(pipe) = source.via
+            && let Some(inlet) = self.upstream.inlet_mut(pipe)
+        {
+            // Asked for again, it is told of anew.
+            inlet.refused.retain(|id| !source.refused.contains(id));
+        }
         for producer in &source.producers {
             if let Via::Pipe(pipe) = source.via {
                 self.out.push(Effect::StopReceiving(pipe, producer.id));
             }
             self.stop_sending_to_all(producer.id);
+        }
+        // What was to take its place does so at once.
+        let next = self.upstream.moves.take(stream);
+        let next = next.or_else(|| self.upstream.moves.fall_back(stream, &source));
+        if let Some(next) = next {
+            if let Via::Pipe(pipe) = next.via {
+                let ids = next.producers.iter().map(|producer| producer.id).collect();
+                self.out.push(Effect::Switch(pipe, ids));
+            }
+            self.sources.insert(stream.clone(), next);
+            self.show_again(stream);
         }
         Some(source)
     }
@@ -314,6 +367,7 @@ pub(crate) fn backoff(failures: u32) -> Duration {
 fn refusal(error: &MediaError) -> Refusal {
     let code = match error {
         MediaError::NoPorts => Code::NoPorts,
+        MediaError::NoOutlets => Code::Full,
         MediaError::UnknownPipe => Code::UnknownPipe,
         MediaError::UnknownProducer => Code::UnknownProducer,
         MediaError::Unsupported(_) => Code::Unsupported,

@@ -66,7 +66,9 @@ impl Outlet {
         self.setup == Setup::Open
     }
 
-    pub(super) fn measure(&mut self, flow: &PipeFlow, now: Instant) {
+    /// Takes note of what passes; returns the bytes of media that were sent.
+    pub(super) fn measure(&mut self, flow: &PipeFlow, now: Instant) -> u64 {
+        let sent = flow.bytes_sent.saturating_sub(self.bytes);
         if flow.bytes_received != self.reports {
             (self.reports, self.heard) = (flow.bytes_received, now);
         }
@@ -75,6 +77,7 @@ impl Outlet {
             let since = self.sent.filter(|(last, _)| now.saturating_duration_since(*last) <= PAUSE);
             self.sent = Some((now, since.map_or(now, |(_, since)| since)));
         }
+        sent
     }
 }
 
@@ -154,8 +157,13 @@ impl Core {
                 }
             }
             Err(error) => {
-                let refusal = refusal(&error);
+                let mut refusal = refusal(&error);
                 tracing::warn!(%refusal, "pipe not opened");
+                if matches!(error, MediaError::NoPorts | MediaError::NoOutlets)
+                    && let Some(child) = self.downstream.children.get(&token)
+                {
+                    refusal.candidates = self.full(&child.peer, &child.wanted, "", m).candidates;
+                }
                 self.record_over(token, "our end of the pipe could not be opened", false, m);
                 self.abandon_outlet(token, "the upstream end could not be opened");
                 if let Some(ticket) = ticket {

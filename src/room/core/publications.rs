@@ -148,6 +148,7 @@ impl Core {
         if !self.config.node.roles.contains(&Role::Origin) {
             return Err(RoomError::Role("publishers"));
         }
+        self.is_allowed()?;
         self.has_room_for(stream)?;
         let holder = self.holder(stream, m);
         if self.config.media.takeover == Takeover::Reject {

@@ -127,7 +127,9 @@ impl Core {
         self.publisher_connected(session);
     }
 
-    pub(super) fn measure_sessions(&mut self, measured: &Measured, now: Instant) {
+    /// Takes note of what passes over connections; returns the bytes of media that were sent.
+    pub(super) fn measure_sessions(&mut self, measured: &Measured, now: Instant) -> u64 {
+        let mut sent = 0;
         for (session, flow) in &measured.sessions {
             let Some(life) = self.lives.get_mut(session) else { continue };
             let since = now.saturating_duration_since(std::mem::replace(&mut life.measured, now));
@@ -139,11 +141,13 @@ impl Core {
                 (life.received, life.silent) = (flow.received, Duration::ZERO);
             }
             if life.sent != flow.sent {
+                sent += flow.sent.saturating_sub(life.sent);
                 life.sent = flow.sent;
                 life.first_sent.get_or_insert(now);
                 life.last_sent = Some(now);
             }
         }
+        sent
     }
 
     /// Ends those from whom nothing at all arrives any more.

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use super::candidates::Candidates;
 use super::effect::Effect;
 use super::inlet::Inlet;
 use super::input::Failure;
 use super::liveness::Bus;
+use super::moves::Moves;
 use super::sources::Via;
 use super::{Core, Moment, backoff};
-use crate::fleet::placement;
-use crate::protocol::claim::Claim;
 use crate::protocol::event::{PipeStarved, What};
 use crate::protocol::ids::{Incarnation, Peer, PipeId, StreamName, Token};
 use crate::protocol::origin::{Join, Joined, Leave};
@@ -21,17 +21,14 @@ pub(super) type Streams = BTreeSet<StreamName>;
 
 /// How long a relay that said yes may take to deliver, before the next candidate is asked.
 const DELIVERY: Duration = Duration::from_millis(1_500);
+/// When a parent is asked for the second time.
+const EARLY: Duration = Duration::from_secs(2);
 /// How soon, and then how often, a parent is asked whether it gets the media that doesn't come here.
 const PROBE: Duration = Duration::from_secs(1);
 const PROBE_AGAIN: Duration = Duration::from_secs(5);
 const SOON: u32 = 3;
 /// For how long it is told on that media was promised which doesn't come.
 const PROMISE: Duration = Duration::from_secs(10);
-/// The longest that a candidate is put aside.
-const ASIDE: Duration = Duration::from_secs(60);
-/// A candidate that failed longer ago than this begins with a clean record.
-const FORGIVEN: Duration = Duration::from_secs(120);
-
 /// The nodes that this one pulls from.
 #[derive(Debug, Default)]
 pub(super) struct Upstream {
@@ -41,8 +38,8 @@ pub(super) struct Upstream {
     promised: BTreeMap<StreamName, Instant>,
     /// Since when a stream has not come though it was sent, whichever way was tried.
     pub(super) starved: BTreeMap<StreamName, Instant>,
-    /// Candidates that failed for a stream, and until when they are not asked again.
-    aside: BTreeMap<(StreamName, Incarnation), Aside>,
+    pub(super) candidates: Candidates,
+    pub(super) moves: Moves,
 }
 
 /// A node that this one pulls from.
@@ -63,6 +60,8 @@ pub(super) struct Parent {
     told: BTreeMap<StreamName, u32>,
     /// How many watch elsewhere in the fleet, as it last said.
     elsewhere: BTreeMap<StreamName, u32>,
+    /// Whom it wants asked for a stream in its place: nodes of this region that have it already.
+    pub(super) instead: BTreeMap<StreamName, Vec<Peer>>,
 }
 
 /// How a join stands.
@@ -78,13 +77,6 @@ pub(super) enum Lease {
     Leaving,
 }
 
-#[derive(Debug)]
-struct Aside {
-    until: Instant,
-    failed: Instant,
-    failures: u32,
-}
-
 impl Upstream {
     pub(super) fn of_token(&self, token: Token) -> Option<&Parent> {
         self.parents.values().find(|parent| parent.token == token)
@@ -96,30 +88,6 @@ impl Upstream {
 
     pub(super) fn inlet_mut(&mut self, pipe: PipeId) -> Option<&mut Inlet> {
         self.parents.values_mut().find_map(|parent| parent.inlet.as_mut().filter(|own| own.id == pipe))
-    }
-
-    fn is_aside(&self, stream: &StreamName, id: Incarnation, now: Instant) -> bool {
-        self.aside.get(&(stream.clone(), id)).is_some_and(|aside| now < aside.until)
-    }
-
-    /// Whether a candidate beside which there is no other may be asked again.
-    fn is_patient(&self, stream: &StreamName, id: Incarnation, now: Instant) -> bool {
-        let aside = self.aside.get(&(stream.clone(), id));
-        aside.is_none_or(|aside| now >= aside.failed + backoff(aside.failures))
-    }
-
-    /// Has a candidate wait before it is asked for a stream again: longer each time, the origin (`last`)
-    /// never long, as there is nobody else.
-    fn put_aside(&mut self, stream: &StreamName, id: Incarnation, last: bool, now: Instant) {
-        let key = (stream.clone(), id);
-        let aside = self.aside.entry(key).or_insert(Aside { until: now, failed: now, failures: 0 });
-        if now.saturating_duration_since(aside.failed) > FORGIVEN {
-            aside.failures = 0;
-        }
-        aside.failures = aside.failures.saturating_add(1);
-        aside.failed = now;
-        let doubled = Duration::from_secs(2) * 2_u32.pow(aside.failures.saturating_sub(1).min(5));
-        aside.until = now + if last { backoff(aside.failures) } else { doubled.min(ASIDE) };
     }
 
     /// A parent has said that it gets media of these streams, of which nothing comes.
@@ -145,17 +113,12 @@ impl Upstream {
         self.starved.retain(|stream, _| !flows(stream));
         self.promised.retain(|stream, at| now.saturating_duration_since(*at) <= PROMISE && !flows(stream));
     }
-
-    /// Forgets the records of candidates that have long been forgiven.
-    pub(super) fn forgive(&mut self, now: Instant) {
-        self.aside
-            .retain(|_, aside| now.saturating_duration_since(aside.failed.max(aside.until)) <= FORGIVEN);
-    }
 }
 
 impl Core {
     /// Asks the parents of the streams that are wanted here and leaves those of which none is.
     pub(super) fn plan_parents(&mut self, m: &mut Moment<'_>) {
+        self.plan_moves(m);
         let mut desired = self.desired_parents(m);
         for (peer, streams) in &mut desired {
             // What still comes from it is asked for until another parent delivers it.
@@ -185,7 +148,9 @@ impl Core {
         let wanted = |stream: &StreamName| self.audience.recently_wanted().any(|wanted| wanted == stream);
         let here = self.sources.via(inlet.id);
         here.filter(|(stream, source)| source.is_complete() && wanted(stream))
-            .map(|(s, _)| s.clone())
+            .map(|(s, _)| s)
+            .chain(self.upstream.moves.left_behind(parent.peer.incarnation))
+            .cloned()
             .collect()
     }
 
@@ -208,7 +173,7 @@ impl Core {
     /// Which node each wanted stream should come from.
     fn desired_parents(&mut self, m: &Moment<'_>) -> Vec<(Peer, Streams)> {
         let mut desired: BTreeMap<Incarnation, (Peer, Streams)> = BTreeMap::new();
-        if self.stop_by.is_some() {
+        if self.stop_by.is_some() || self.is_allowed().is_err() {
             return Vec::new();
         }
         let wanted: Vec<StreamName> = self.audience.recently_wanted().cloned().collect();
@@ -216,46 +181,13 @@ impl Core {
             if self.publications.get(&stream).is_some() {
                 continue;
             }
-            if let Some(peer) = self.desired_parent(&stream, m) {
+            let moves_to = self.upstream.moves.to(&stream).cloned();
+            for peer in self.desired_parent(&stream, m).into_iter().chain(moves_to) {
                 let entry = desired.entry(peer.incarnation).or_insert_with(|| (peer, Streams::new()));
-                entry.1.insert(stream);
+                entry.1.insert(stream.clone());
             }
         }
         desired.into_values().collect()
-    }
-
-    fn desired_parent(&self, stream: &StreamName, m: &Moment<'_>) -> Option<Peer> {
-        let best = self.known.holds(stream, m).filter(|claim| claim.origin != self.me);
-        let current =
-            self.sources.get(stream).zip(self.sources.pipe_of(stream)).and_then(|(source, pipe)| {
-                let parent = self.upstream.of_pipe(pipe)?;
-                let stuck =
-                    !source.is_complete() && self.upstream.is_aside(stream, parent.peer.incarnation, m.now);
-                (!stuck).then_some((source.publication, &parent.peer))
-            });
-        if let Some((publication, peer)) = current {
-            // What works is kept, whatever the bus says of its node, unless a higher claim is heard.
-            let rank = self.known.rank(stream, publication);
-            let overtaken = best.is_some_and(|best| {
-                best.publication != publication && rank.is_none_or(|rank| best.rank() > rank)
-            });
-            if !overtaken {
-                return Some(peer.clone());
-            }
-        }
-        let best = best?;
-        let candidates = placement::candidates(&self.id, stream, &best.origin, &self.me, m.fleet, m.now);
-        // One that is being tried already is tried to its end.
-        let tried = candidates.iter().find(|peer| {
-            let parent = self.upstream.parents.get(&peer.incarnation);
-            parent.is_some_and(|parent| parent.asked.contains_key(stream))
-                && !self.upstream.is_aside(stream, peer.incarnation, m.now)
-        });
-        let next = candidates.iter().find(|peer| !self.upstream.is_aside(stream, peer.incarnation, m.now));
-        // The origin never waits for long, though it failed as something else before.
-        let last =
-            || candidates.last().filter(|origin| self.upstream.is_patient(stream, origin.incarnation, m.now));
-        tried.or(next).or_else(last).cloned()
     }
 
     /// One join at a time per parent, however many viewers wait.
@@ -274,6 +206,7 @@ impl Core {
             joins: 0,
             told: BTreeMap::new(),
             elsewhere: BTreeMap::new(),
+            instead: BTreeMap::new(),
         });
         parent.joins += 1;
         parent.told.clone_from(&viewers);
@@ -360,8 +293,12 @@ impl Core {
         match result {
             Ok(joined) => {
                 parent.failures = 0;
+                // The first renewal comes early: by then the parent may know of a nearer source.
+                let renewal = if parent.joins == 1 { renewal.min(EARLY) } else { renewal };
                 parent.lease = Lease::Joined { renew_at: m.now + renewal };
                 parent.elsewhere = elsewhere(&joined, &parent.told);
+                parent.instead =
+                    joined.streams.iter().map(|it| (it.stream.clone(), it.instead.clone())).collect();
                 // The parent no longer has our pipe and opens another.
                 if parent.inlet.as_ref().is_some_and(|inlet| inlet.id != joined.pipe_id) {
                     self.close_inlet(id, m);
@@ -369,6 +306,10 @@ impl Core {
                 self.compare(&joined, m);
             }
             Err(failure) => {
+                if let Failure::Refused(refusal) = &failure {
+                    self.upstream.candidates.name(streams, &refusal.candidates, m.now);
+                }
+                let Some(parent) = self.upstream.parents.get_mut(&id) else { return };
                 parent.failures = parent.failures.saturating_add(1);
                 parent.lease = Lease::Failed { until: m.now + backoff(parent.failures) };
                 self.join_failed(id, streams, &failure, m);
@@ -426,21 +367,6 @@ impl Core {
         self.fail_candidate(id, &failed, m);
     }
 
-    /// Puts a parent aside for streams that it doesn't deliver: the next candidate is asked by the plan.
-    pub(super) fn fail_candidate(&mut self, id: Incarnation, streams: &[StreamName], m: &mut Moment<'_>) {
-        for stream in streams {
-            let last = self.is_last_candidate(stream, id, m);
-            self.upstream.put_aside(stream, id, last, m.now);
-            if let Some(parent) = self.upstream.parents.get_mut(&id) {
-                parent.asked.remove(stream);
-            }
-        }
-    }
-
-    fn is_last_candidate(&self, stream: &StreamName, id: Incarnation, m: &Moment<'_>) -> bool {
-        self.known.holds(stream, m).is_none_or(|claim: &std::sync::Arc<Claim>| claim.origin.incarnation == id)
-    }
-
     /// Gives up on parents that said yes and don't deliver.
     pub(super) fn end_idle_promises(&mut self, m: &mut Moment<'_>) {
         let mut failed: Vec<(Incarnation, Vec<StreamName>)> = Vec::new();
@@ -449,7 +375,12 @@ impl Core {
             let late = parent.asked.iter().filter(|(stream, since)| {
                 let here = self.delivers(parent, stream);
                 let last = self.is_last_candidate(stream, *id, m);
-                let patience = if last { self.config.timeouts.pipe_connect } else { DELIVERY };
+                let patience = match last {
+                    // What still comes another way has time.
+                    _ if self.moves_to(stream, *id) => DELIVERY * 3,
+                    true => self.config.timeouts.pipe_connect,
+                    false => DELIVERY,
+                };
                 !here && m.now.saturating_duration_since(**since) > patience
             });
             let late: Vec<_> = late.map(|(stream, _)| stream.clone()).collect();

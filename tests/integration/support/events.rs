@@ -43,7 +43,7 @@ pub(crate) fn one_of_each(peer: &Peer, uuid: fn(u128) -> Uuid) -> Vec<What> {
         version: "0.1.0".to_owned(),
         phase: Phase::Serving,
         started_at: at,
-        load: Load { rooms: 1, streams: 2, viewers: 3, pipes: 4, cpu: 0.5 },
+        load: Load { rooms: 1, streams: 2, viewers: 3, pipes: 4, cpu: 0.5, ..Load::default() },
         public_url: "https://west-1.example.com".to_owned(),
         every_ms: 10_000,
     };

@@ -153,7 +153,7 @@ impl Fleet {
             version: "0.1.0".into(),
             phase: Phase::Serving,
             started_at: *started_at,
-            load: Load { rooms: 7, streams: 3, viewers: 120, pipes: 9, cpu: 0.25 },
+            load: Load { rooms: 7, streams: 3, viewers: 120, pipes: 9, cpu: 0.25, ..Load::default() },
             public_url: format!("https://{}.example.net", peer.node),
             every_ms: 10_000,
         };

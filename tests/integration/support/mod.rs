@@ -31,6 +31,8 @@ pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod rogue;
 pub(crate) mod server;
+pub(crate) mod station;
+pub(crate) mod tape;
 pub(crate) mod tokens;
 pub(crate) mod wait;
 pub(crate) mod web;

@@ -46,6 +46,7 @@ impl Parent {
         });
         let pipe = PipeId(Uuid::now_v7());
         let carried = CarriedStream {
+            instead: Vec::new(),
             stream: claim.stream.clone(),
             publication: claim.publication,
             path: vec![rogue.peer().node.clone()],

@@ -12,7 +12,7 @@ use headwater::protocol::directory::{Claims, GetClaims};
 use headwater::protocol::edge::{EdgeCall, EdgeRequest};
 use headwater::protocol::ids::{Incarnation, Peer, ProducerId, PublicationId};
 use headwater::protocol::origin::{Join, Joined, OriginReply, OriginRequest};
-use headwater::protocol::presence::{Beat, Load, Phase, Presence, Role};
+use headwater::protocol::presence::{Beat, Limits, Load, Phase, Presence, Role};
 use headwater::protocol::refusal::Code;
 use headwater::protocol::rtp::MediaKind;
 use serde::Serialize;
@@ -245,6 +245,7 @@ fn presence(peer: &Peer, number: u64, claims: &[Claim]) -> Presence {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         phase: Phase::Serving,
         load: Load::default(),
+        limits: Limits::default(),
         public_url: "http://127.0.0.1:9".to_owned(),
         beat: beat(number, claims),
     }

@@ -75,7 +75,9 @@ impl World {
             .machines
             .iter()
             .all(|machine| producers.iter().all(|(_, codec)| self.takes(machine.mid, *codec)));
-        if all { WITHIN } else { WITHIN * 2 }
+        // Where nodes feed few others, one that has room is found from the top of the tree downwards.
+        let wide = self.machines.iter().all(|machine| machine.config.limits.children >= 100);
+        if all && wide { WITHIN } else { WITHIN * 2 }
     }
 
     fn takes(&self, mid: Mid, codec: Codec) -> bool {

@@ -7,6 +7,7 @@ mod one_owner;
 mod quiet;
 mod stays;
 mod told;
+mod trees;
 
 use crate::world::{At, STEP, World};
 
@@ -23,6 +24,7 @@ pub struct Broken {
 pub struct Laws {
     quiet: quiet::Quiet,
     told: told::Told,
+    crossings: trees::Crossings,
     looks: u64,
 }
 
@@ -39,6 +41,9 @@ impl World {
         }
         if looks.is_multiple_of(8) {
             self.rule("bounded", Self::law_bounded);
+            self.rule("trees", Self::law_trees);
+            let crosses = self.law_crosses_once();
+            self.rule("crosses once", |_| crosses);
             let told = self.law_told();
             self.rule("told", |_| told);
         }

@@ -98,12 +98,21 @@ impl World {
         if receives && (!wanted(room) || !Self::is_whole(room, publication)) {
             return true;
         }
+        let taken = room.media.inlets.get(&pipe).and_then(|inlet| inlet.producers.get(&producer));
+        let taken = taken.map(|received| received.ssrc);
+        // It has been moved to another pipe, and comes by that.
+        let moved = |room: &Room| room.media.current.get(&producer).is_some_and(|by| *by != pipe);
+        if receives && moved(room) {
+            return true;
+        }
         // The other end: gone, going, stopped, without that pipe, or with nobody who wants it.
         let other = self.nodes.iter().filter(|node| node.pid != pid && node.alive).find_map(|node| {
             let room = node.rooms.get(id)?.as_ref()?;
             let has = match receives {
+                // Sent anew, with another SSRC, what was taken before gets nothing any more.
                 true => {
-                    room.media.outlets.get(&pipe).is_some_and(|outlet| outlet.sends.contains_key(&producer))
+                    let sends = room.media.outlets.get(&pipe).and_then(|outlet| outlet.sends.get(&producer));
+                    sends.is_some_and(|ssrc| taken.is_none_or(|taken| taken == *ssrc))
                 }
                 false => {
                     room.media.inlets.get(&pipe).is_some_and(|inlet| inlet.producers.contains_key(&producer))
@@ -115,7 +124,10 @@ impl World {
             None => true,
             Some((node, room)) => {
                 let lacks = || !wanted(room) || !Self::is_whole(room, publication);
-                node.is_draining() || node.frozen || room.media.dead || (!receives && lacks())
+                node.is_draining()
+                    || node.frozen
+                    || room.media.dead
+                    || (!receives && (lacks() || moved(room)))
             }
         }
     }

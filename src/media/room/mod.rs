@@ -1,10 +1,12 @@
 //! All that a room has in the workers of this node.
 
-use std::collections::HashMap;
+mod looks;
+mod pipes;
+
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures_util::future::join_all;
 use mediasoup::prelude::{Producer, Router, RtpCodecParameters, WebRtcTransport};
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -13,14 +15,10 @@ use super::adapt::{self, Adaptation};
 use super::engine::{Engine, WorkerId};
 use super::inlet::{Inlet, set_paused};
 use super::outlet::Outlet;
-use super::pipe::Pipe;
 use super::spread::Spread;
-use super::uplink::{Uplink, describe};
+use super::uplink::Uplink;
 use super::viewer::Viewer;
-use super::{
-    Counts, Measured, MediaError, MediaEvent, Medium, PipeEnd, PipeFlow, Piped, ProducerInfo, TransportInfo,
-    ViewerFlow, layout, native, session,
-};
+use super::{FeedId, MediaError, MediaEvent, Medium, ProducerInfo, TransportInfo, layout, session};
 use crate::protocol::ids::{PipeId, ProducerId, RouterId, SessionId};
 use crate::protocol::rtp::DtlsParameters;
 
@@ -34,8 +32,12 @@ pub struct RoomMedia {
     spreads: Vec<Option<Spread>>,
     uplinks: HashMap<SessionId, Uplink>,
     inlets: HashMap<PipeId, Inlet>,
+    /// The pipe by which a producer comes, of those that bring it: what it means.
+    comes_by: HashMap<ProducerId, PipeId>,
     home: Router,
     worker: WorkerId,
+    /// The viewers to whom something is sent in place of something else.
+    moving: HashSet<SessionId>,
     /// Which viewers are looked at next.
     turns: session::Turns,
     engine: Arc<Engine>,
@@ -56,8 +58,10 @@ impl RoomMedia {
             spreads: Vec::new(),
             uplinks: HashMap::new(),
             inlets: HashMap::new(),
+            comes_by: HashMap::new(),
             home,
             worker,
+            moving: HashSet::new(),
             turns: session::Turns::default(),
             engine,
             events,
@@ -134,7 +138,8 @@ impl RoomMedia {
         if let Some(dtls) = dtls {
             session::connect(&transport, dtls).await?;
         }
-        let viewer = Viewer::new(transport, spread, media, adaptation, self.engine.share_load(worker));
+        let viewer =
+            Viewer::new(session, transport, spread, media, adaptation, self.engine.share_load(worker));
         self.viewers.insert(session, viewer);
         self.turns.add(session);
         self.show(session, sources).await?;
@@ -142,11 +147,14 @@ impl RoomMedia {
         Ok((session::info(&viewer.transport, &self.engine), viewer.media.clone()))
     }
 
-    /// Sends a viewer these sources, in place of what it was sent on the same sections before.
+    /// Sends a viewer these sources, in place of what it was sent on the same sections before: that goes on until
+    /// they have begun.
     ///
     /// # Errors
     /// [`MediaError::Unsupported`] if its session can't carry one of them, though another session might.
     pub async fn show(&mut self, session: SessionId, sources: &[ProducerInfo]) -> Result<(), MediaError> {
+        // Where many are shown something, the first of them are sent both for no longer than it takes.
+        self.settle();
         for source in sources {
             let codec = self.codec_of(source.id).ok_or(MediaError::UnknownProducer)?;
             let viewer = self.viewers.get(&session).ok_or(MediaError::UnknownSession)?;
@@ -166,17 +174,19 @@ impl RoomMedia {
                     medium.mid, source.mime_type
                 )));
             }
-            let mid = medium.mid.clone();
+            let (id, mid) = (source.id, medium.mid.clone());
+            let feed = self.feed_of(id).ok_or(MediaError::UnknownProducer)?;
             let viewer = self.viewers.get_mut(&session).ok_or(MediaError::UnknownSession)?;
             let spread = viewer.spread.and_then(|index| self.spreads.get_mut(index)?.as_mut());
             match spread {
                 Some(spread) => {
-                    let local = spread.producer_for(source.id, &self.engine, &self.events).await?;
-                    viewer.send(&spread.router, &mid, source.id, local).await?;
+                    let local = spread.stand_in(feed, &self.engine, &self.events).await?;
+                    viewer.send(&spread.router, &mid, (id, feed, local), &self.events).await?;
                 }
-                None => {
-                    viewer.send(&self.home, &mid, source.id, native(source.id)?).await?;
-                }
+                None => viewer.send(&self.home, &mid, (id, feed, feed), &self.events).await?,
+            }
+            if viewer.is_moving() {
+                self.moving.insert(session);
             }
         }
         Ok(())
@@ -184,7 +194,7 @@ impl RoomMedia {
 
     /// The codec of a producer of the home router.
     fn codec_of(&self, producer: ProducerId) -> Option<RtpCodecParameters> {
-        self.producer(producer)?.rtp_parameters().codecs.first().cloned()
+        self.producer(self.feed_of(producer)?)?.rtp_parameters().codecs.first().cloned()
     }
 
     /// The router on a worker that numbers the sources as the viewer does (an index of the spreads; none is
@@ -286,7 +296,7 @@ impl RoomMedia {
     pub fn unpublish(&mut self, session: SessionId) {
         if let Some(uplink) = self.uplinks.remove(&session) {
             for producer in uplink.producers() {
-                self.forget(producer.id);
+                self.forget(FeedId(producer.id.0));
             }
         }
     }
@@ -312,278 +322,73 @@ impl RoomMedia {
         }
     }
 
-    /// Opens the sending end of a pipe.
-    ///
-    /// # Errors
-    /// [`MediaError::NoPorts`], [`MediaError::Worker`].
-    pub async fn open_outlet(&mut self, pipe: PipeId) -> Result<PipeEnd, MediaError> {
-        let settings = &self.engine.pipe;
-        let own = Pipe::open(&self.home, &self.engine, "out", settings.srtp, settings.rtx).await?;
-        let end = own.end();
-        self.outlets.insert(pipe, Outlet::new(own));
-        Ok(end)
-    }
-
-    /// Connects the sending end of a pipe.
-    ///
-    /// # Errors
-    /// [`MediaError::UnknownPipe`], [`MediaError::SrtpMismatch`], [`MediaError::Worker`].
-    pub async fn connect_outlet(&mut self, pipe: PipeId, to: &PipeEnd) -> Result<(), MediaError> {
-        self.outlets.get_mut(&pipe).ok_or(MediaError::UnknownPipe)?.pipe.connect(to).await
-    }
-
-    /// Starts sending a producer on a pipe.
-    ///
-    /// # Errors
-    /// [`MediaError::UnknownPipe`], [`MediaError::UnknownProducer`], [`MediaError::Worker`].
-    pub async fn send(&mut self, pipe: PipeId, producer: ProducerId) -> Result<Piped, MediaError> {
-        self.outlets.get_mut(&pipe).ok_or(MediaError::UnknownPipe)?.send(producer).await
-    }
-
-    /// Stops sending a producer on a pipe.
-    pub fn stop_sending(&mut self, pipe: PipeId, producer: ProducerId) {
-        if let Some(outlet) = self.outlets.get_mut(&pipe) {
-            outlet.stop_sending(producer);
-        }
-    }
-
-    /// Closes the sending end of a pipe.
-    pub fn close_outlet(&mut self, pipe: PipeId) {
-        self.outlets.remove(&pipe);
-    }
-
-    /// Opens the receiving end of a pipe. Again is no error.
-    ///
-    /// # Errors
-    /// [`MediaError::NoPorts`], [`MediaError::Worker`].
-    pub async fn open_inlet(&mut self, pipe: PipeId, srtp: bool, rtx: bool) -> Result<PipeEnd, MediaError> {
-        if let Some(inlet) = self.inlets.get(&pipe) {
-            return Ok(inlet.pipe.end());
-        }
-        let own = Pipe::open(&self.home, &self.engine, "in", srtp, rtx).await?;
-        let end = own.end();
-        self.inlets.insert(pipe, Inlet::new(own));
-        Ok(end)
-    }
-
-    /// Connects the receiving end of a pipe.
-    ///
-    /// # Errors
-    /// [`MediaError::UnknownPipe`], [`MediaError::SrtpMismatch`], [`MediaError::Worker`].
-    pub async fn connect_inlet(&mut self, pipe: PipeId, to: &PipeEnd) -> Result<(), MediaError> {
-        self.inlets.get_mut(&pipe).ok_or(MediaError::UnknownPipe)?.pipe.connect(to).await
-    }
-
-    /// Takes a producer from a pipe, in place of one of the same id on another pipe.
-    ///
-    /// # Errors
-    /// [`MediaError::UnknownPipe`], [`MediaError::Unsupported`], [`MediaError::Worker`].
-    pub async fn receive(&mut self, pipe: PipeId, piped: &Piped) -> Result<ProducerInfo, MediaError> {
-        let elsewhere =
-            self.inlets.iter().any(|(other, inlet)| *other != pipe && inlet.producer(piped.id).is_some());
-        if elsewhere {
-            self.inlets.iter_mut().filter(|(other, _)| **other != pipe).for_each(|(_, inlet)| {
-                inlet.stop_receiving(piped.id);
-            });
-            self.forget(piped.id);
-        }
-        let inlet = self.inlets.get_mut(&pipe).ok_or(MediaError::UnknownPipe)?;
-        inlet.receive(piped.id, piped, &self.engine, &self.events).await?;
-        let producer = inlet.producer(piped.id).ok_or(MediaError::UnknownProducer)?;
-        let info = describe(piped.id, producer);
-        self.pause_spreads(piped.id, piped.paused).await?;
-        Ok(info)
-    }
-
-    /// Stops taking a producer from a pipe.
-    pub fn stop_receiving(&mut self, pipe: PipeId, producer: ProducerId) {
-        let stopped = self.inlets.get_mut(&pipe).is_some_and(|inlet| inlet.stop_receiving(producer));
-        if stopped {
-            self.forget(producer);
-        }
-    }
-
-    /// Closes the receiving end of a pipe.
-    pub fn close_inlet(&mut self, pipe: PipeId) {
-        if let Some(inlet) = self.inlets.remove(&pipe) {
-            for producer in inlet.ids().collect::<Vec<_>>() {
-                self.forget(producer);
-            }
-        }
-    }
-
-    /// Pauses or resumes a producer, wherever it comes from.
+    /// Pauses or resumes a producer, by whichever way it comes.
     ///
     /// # Errors
     /// [`MediaError::UnknownProducer`], [`MediaError::Worker`].
     pub async fn set_paused(&mut self, producer: ProducerId, paused: bool) -> Result<(), MediaError> {
-        set_paused(self.producer(producer).ok_or(MediaError::UnknownProducer)?, paused).await?;
-        self.pause_spreads(producer, paused).await
-    }
-
-    async fn pause_spreads(&self, producer: ProducerId, paused: bool) -> Result<(), MediaError> {
-        for spread in self.spreads.iter().flatten() {
-            spread.set_paused(producer, paused).await?;
+        self.feed_of(producer).ok_or(MediaError::UnknownProducer)?;
+        let piped = self.inlets.values().flat_map(|inlet| inlet.feeds_of(producer));
+        let feeds: Vec<_> = self.published(producer).into_iter().chain(piped).collect();
+        for feed in feeds {
+            set_paused(self.producer(feed).ok_or(MediaError::UnknownProducer)?, paused).await?;
+            self.pause_spreads(feed, paused).await?;
         }
         Ok(())
     }
 
-    fn producer(&self, id: ProducerId) -> Option<&Producer> {
-        let uplink = self.uplinks.values().find_map(|uplink| uplink.producer(id));
-        uplink.or_else(|| self.inlets.values().find_map(|inlet| inlet.producer(id)))
+    async fn pause_spreads(&self, feed: FeedId, paused: bool) -> Result<(), MediaError> {
+        for spread in self.spreads.iter().flatten() {
+            spread.set_paused(feed, paused).await?;
+        }
+        Ok(())
     }
 
-    /// A producer of the home router has ended: closes all that came from it.
-    fn forget(&mut self, producer: ProducerId) {
+    /// What a producer means now.
+    fn feed_of(&self, id: ProducerId) -> Option<FeedId> {
+        self.published(id).or_else(|| self.inlets.get(self.comes_by.get(&id)?)?.feed_of(id))
+    }
+
+    /// A producer of a publisher is a feed of its own name.
+    fn published(&self, id: ProducerId) -> Option<FeedId> {
+        self.uplinks.values().any(|uplink| uplink.producer(id).is_some()).then_some(FeedId(id.0))
+    }
+
+    fn producer(&self, feed: FeedId) -> Option<&Producer> {
+        let uplink = self.uplinks.values().find_map(|uplink| uplink.producer(ProducerId(feed.0)));
+        uplink.or_else(|| self.inlets.values().find_map(|inlet| inlet.producer(feed)))
+    }
+
+    /// A feed has ended: closes all that came from it.
+    fn forget(&mut self, feed: FeedId) {
         for viewer in self.viewers.values_mut() {
-            viewer.stop_sending(producer);
+            viewer.stop(feed);
         }
         for outlet in self.outlets.values_mut() {
-            outlet.stop_sending(producer);
+            outlet.stop(feed);
         }
         for spread in self.spreads.iter_mut().flatten() {
-            spread.stop(producer);
+            spread.stop(feed);
         }
     }
 
-    /// Finds producers whose first packet has arrived though the event that tells it was lost.
-    pub async fn look(&mut self) {
-        let inlets = self.inlets.values().flat_map(Inlet::arrived);
-        let spreads = self.spreads.iter().flatten().flat_map(Spread::arrived);
-        let arrived: Vec<_> = inlets.chain(spreads).collect();
-        for producer in arrived {
-            self.first_packet(producer).await;
-        }
-    }
-
-    /// The first packet of a producer has arrived: only now a key-frame request can reach its source. Again,
-    /// or of a producer that has ended, is no error.
-    pub async fn first_packet(&mut self, producer: ProducerId) {
-        for inlet in self.inlets.values_mut() {
-            if inlet.first_packet_seen(producer).await {
-                return self.request_key_frames(producer).await;
-            }
-        }
-        for (index, spread) in self.spreads.iter_mut().enumerate() {
-            let Some(spread) = spread else { continue };
-            let Some(home) = spread.home_of(producer) else { continue };
-            if spread.first_packet_seen(producer).await {
-                for viewer in self.viewers.values().filter(|viewer| viewer.spread == Some(index)) {
-                    viewer.request_key_frame(home).await;
-                }
-            }
-        }
-    }
-
-    /// Chooses the layers of viewers without a bandwidth estimate, of each about once a second. `may_try` tells
-    /// whether they may try higher ones now: those of a room together, as each needs a key frame of everybody's.
-    pub async fn adapt(&mut self, may_try: bool) {
+    /// Closes what viewers were sent before, where what replaces it is sent.
+    fn settle(&mut self) {
         let now = Instant::now();
-        let due: Vec<_> = self
-            .viewers
-            .iter()
-            .filter_map(|(session, viewer)| Some((*session, viewer.adapts_from(now)?)))
-            .collect();
-        let mut rates = HashMap::new();
-        for (_, home) in &due {
-            if !rates.contains_key(home)
-                && let Some(producer) = self.producer(*home)
-            {
-                rates.insert(*home, adapt::rates(producer).await);
-            }
-        }
-        let due: HashMap<_, _> = due.into_iter().collect();
-        let looks = self.viewers.iter_mut().filter_map(|(session, viewer)| {
-            let home = *due.get(session)?;
-            Some(viewer.adapt(home, rates.get(&home)?, may_try, &self.engine.metrics, now))
-        });
-        join_all(looks).await;
-    }
-
-    /// Asks for a key frame of a producer of the home router, for all that it is sent to.
-    async fn request_key_frames(&self, producer: ProducerId) {
-        for outlet in self.outlets.values() {
-            outlet.request_key_frame(producer).await;
-        }
-        for spread in self.spreads.iter().flatten() {
-            spread.request_key_frame(producer).await;
-        }
-        for viewer in self.viewers.values().filter(|viewer| viewer.spread.is_none()) {
-            viewer.request_key_frame(producer).await;
+        for session in &self.moving {
+            self.viewers.get_mut(session).into_iter().for_each(|viewer| viewer.settle(now));
         }
     }
 
-    /// What flows now through publishers and pipes.
-    pub async fn measure(&mut self) -> Measured {
-        let mut measured = Measured::default();
-        for (session, uplink) in &self.uplinks {
-            if let Some((flow, passing, producers)) = uplink.flow().await {
-                measured.uplinks.insert(*session, flow);
-                measured.sessions.insert(*session, passing);
-                measured.producers.extend(producers);
-            }
+    /// A viewer was sent the first packet of what replaces something. Again, or of one that has ended, is no error.
+    pub async fn moved(&mut self, session: SessionId) {
+        // Of all: where many move at once, some events find no place.
+        self.settle();
+        if let Some(viewer) = self.viewers.get_mut(&session) {
+            viewer.quiet().await;
         }
-        for session in self.turns.take(|session| self.viewers.contains_key(session)) {
-            let Some(viewer) = self.viewers.get(&session) else { continue };
-            if let Some(flow) = session::flow(&viewer.transport).await {
-                measured.sessions.insert(session, flow);
-            }
-        }
-        for (pipe, outlet) in &self.outlets {
-            if let Some(stat) = outlet.pipe.stats().await {
-                let flow = PipeFlow {
-                    bytes_received: stat.bytes_received,
-                    bytes_sent: stat.rtp_bytes_sent,
-                    bitrate: stat.rtp_send_bitrate,
-                    ..PipeFlow::default()
-                };
-                measured.outlets.insert(*pipe, flow);
-            }
-        }
-        for (pipe, inlet) in &self.inlets {
-            let brought = inlet.brought().await;
-            if let Some(stat) = inlet.pipe.stats().await {
-                let flow = PipeFlow {
-                    bytes_received: stat.rtp_bytes_received,
-                    bitrate: stat.rtp_recv_bitrate,
-                    packets: brought.packets,
-                    lost: brought.lost,
-                    ..PipeFlow::default()
-                };
-                measured.inlets.insert(*pipe, flow);
-            }
-            measured.producers.extend(brought.producers);
-        }
-        measured
-    }
-
-    /// Looks at each packet of a publisher's videos, or no more.
-    pub async fn inspect(&self, session: SessionId, on: bool) {
-        if let Some(uplink) = self.uplinks.get(&session) {
-            uplink.inspect(on).await;
-        }
-    }
-
-    /// What a viewer is sent now.
-    pub async fn viewer_flow(&self, session: SessionId) -> Option<ViewerFlow> {
-        let viewer = self.viewers.get(&session)?;
-        let (bitrate, estimate) = viewer.bitrates().await.unwrap_or_default();
-        Some(ViewerFlow { bitrate, estimate, layer: viewer.layer(), adapted: viewer.adapted() })
-    }
-
-    #[cfg(test)]
-    pub(super) fn paused_in_spreads(&self) -> Vec<bool> {
-        self.spreads.iter().flatten().flat_map(Spread::paused).collect()
-    }
-
-    /// How many routers, connections, producers and consumers the room holds: for tests and operators.
-    pub fn counts(&self) -> Counts {
-        Counts {
-            routers: 1 + self.spreads.iter().flatten().count(),
-            transports: self.uplinks.len() + self.viewers.len() + self.inlets.len() + self.outlets.len(),
-            producers: self.uplinks.values().map(|uplink| uplink.producers().len()).sum::<usize>()
-                + self.inlets.values().map(|inlet| inlet.ids().count()).sum::<usize>(),
-            consumers: self.viewers.values().map(Viewer::consumer_count).sum(),
+        if self.viewers.get(&session).is_none_or(|viewer| !viewer.is_moving()) {
+            self.moving.remove(&session);
         }
     }
 }
