@@ -7,13 +7,13 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 TEST := $(shell command -v cargo-nextest >/dev/null 2>&1 && echo nextest run || echo test)
 
 BUILD_PACKAGES := g++ make pkg-config python3 python3-pip ccache libssl-dev libuv1-dev
-TEST_PACKAGES := caddy chromium coturn fonts-dejavu-core gzip iproute2 libnss3-tools nftables libfaketime
+TEST_PACKAGES := caddy chromium coturn fonts-dejavu-core gzip iproute2 libnss3-tools nftables libfaketime systemd
 # Clients that people have; `tests/clients` drives them.
 TEST_PACKAGES += firefox-esr pulseaudio python3-gi gir1.2-gst-plugins-bad-1.0 gstreamer1.0-libav gstreamer1.0-nice \
 	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly \
 	libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstreamer-plugins-bad1.0-dev
 
-.PHONY: demo test check bench fuzz sim tools test-tools schemas clean
+.PHONY: demo test check bench soak fuzz sim tools test-tools schemas clean
 
 demo: tools ## Run a whole fleet with a test stream; FOR=20s ends it by itself
 	cargo run --quiet -- dev $(if $(FOR),--for $(FOR))
@@ -27,8 +27,11 @@ check: tools ## Formatting, lints, schema drift
 	cargo run --quiet -- schema schemas
 	git diff --exit-code -- schemas
 
-bench: tools test-tools ## Measure joins, hops, memory and the monitor
-	cargo bench --quiet --profile dev --bench bench
+bench: tools test-tools ## Measure: all, or ONLY="joins hops memory monitor copies kills far cuts", TRIALS=10
+	cargo bench --quiet --profile dev --bench bench -- $(ONLY) $(if $(TRIALS),--trials=$(TRIALS)) $(if $(FOR),--for=$(FOR))
+
+soak: tools test-tools ## Give a fleet no rest, then look whether all is well: FOR=10m SEED=1
+	cargo bench --quiet --profile dev --bench bench -- soak --for=$(or $(FOR),10m) --seed=$(or $(SEED),1)
 
 sim: tools ## Simulate a fleet under faults: SEEDS=20000 FROM=1
 	SIM_SEEDS=$(or $(SEEDS),200) SIM_FROM=$(or $(FROM),1) cargo test --quiet --test sim seeds -- --nocapture
@@ -45,11 +48,19 @@ tools: $(NATS) ## Install what building and running need
 test-tools: ## Install what the tests need beyond that
 	@$(call install,$(BUILD_PACKAGES) $(TEST_PACKAGES))
 	@$(MAKE) --no-print-directory $(TOOLS)/python $(TOOLS)/gstreamer
+	@$(MAKE) --no-print-directory $(TOOLS)/bin/promtool || echo "no promtool here: its checks are skipped"
 
 $(TOOLS)/python: tests/clients/requirements.txt
 	python3 -m pip install --quiet --no-user --upgrade --target $@ --requirement $<
 	ln -sf ../python/imageio_ffmpeg/binaries/$$(cd $@/imageio_ffmpeg/binaries && ls | grep ^ffmpeg) $(TOOLS)/bin/ffmpeg
 	touch $@
+
+# Debian's package without its service: only the program that checks rules is needed.
+$(TOOLS)/bin/promtool:
+	mkdir -p $(TOOLS)/prometheus $(TOOLS)/bin
+	cd $(TOOLS)/prometheus && apt-get download -q prometheus && dpkg-deb --fsys-tarfile prometheus_*.deb | tar x ./usr/bin/promtool
+	rm $(TOOLS)/prometheus/*.deb
+	ln -sf ../prometheus/usr/bin/promtool $@
 
 # GStreamer's elements for WHIP and WHEP, which Debian doesn't have.
 $(TOOLS)/gstreamer: $(shell find tests/clients/gstreamer -name Cargo.\* -o -name lib.rs)

@@ -34,18 +34,26 @@ verify_unit() { # an unknown key is only a warning to systemd-analyze
   output=$(systemd-analyze verify "$1" 2>&1) && ! grep -F "${1##*/}" <<<"$output"
 }
 
+# What `make test-tools` installs.
+tools=$(realpath -m ../.tools)
+PATH=$PATH:$tools/bin
+[ -d "$tools/python" ] && export PYTHONPATH=$tools/python${PYTHONPATH:+:$PYTHONPATH}
+
 nats=${NATS_SERVER:-nats-server}
-for file in nats/*.conf; do
+for file in nats/*/*.conf; do
   if has "$nats"; then
-    check "$file" env EAST_1_PASSWORD=a WEST_1_PASSWORD=b MONITOR_PASSWORD=e OPERATOR_PASSWORD=c SYS_PASSWORD=d SERVER_NAME=nats-1 \
-      "$nats" -t -c "$file"
+    # Each variable that the file has, with a value that begins with a letter.
+    mapfile -t variables < <(grep -o '\$[A-Z0-9_]*' "$file" | sed 's/^.//; s/$/=nats-1/' | sort -u)
+    check "$file" env "${variables[@]}" HUB_URL=nats-leaf://hub.example.com:7422 "$nats" -t -c "$file"
   else
     skip "$file" "no nats-server; set NATS_SERVER"
   fi
 done
 
 if has caddy; then
-  check "caddy/Caddyfile" env HOME="$scratch" caddy validate --adapter caddyfile --config caddy/Caddyfile
+  for file in caddy/*Caddyfile; do
+    check "$file" env HOME="$scratch" caddy validate --adapter caddyfile --config "$file"
+  done
 else
   skip "caddy/Caddyfile" "no caddy"
 fi
@@ -111,6 +119,12 @@ PYTHON
   fi
 fi
 
+if has python3 && python3 -c 'import kubernetes_validate' 2>/dev/null; then
+  check "kubernetes/headwater.yaml schemas" python3 -m kubernetes_validate --quiet --no-warn --strict kubernetes/headwater.yaml
+else
+  skip "kubernetes/headwater.yaml schemas" "no kubernetes-validate"
+fi
+
 if has promtool; then
   check "prometheus/alerts.yml" promtool check rules prometheus/alerts.yml
   check "prometheus/alerts.test.yml" promtool test rules prometheus/alerts.test.yml
@@ -120,6 +134,12 @@ else
 fi
 
 if [ -n "${HEADWATER:-}" ]; then
+  for list in nats/*/fleet.toml; do
+    check "$list" "$HEADWATER" nats-config "$list" --out "$scratch/$list"
+    for file in "${list%/*}"/*.conf; do
+      check "$file is what $list makes" diff "$file" "$scratch/$list/${file##*/}"
+    done
+  done
   check "node.toml" "$HEADWATER" config --config node.toml
   if [ -e "$scratch/kubernetes.toml" ]; then
     check "kubernetes/headwater.yaml" "$HEADWATER" config --config "$scratch/kubernetes.toml"

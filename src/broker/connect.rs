@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{ConnectOptions, Event};
+use async_nats::{ConnectOptions, Event, jetstream};
 use tokio::sync::watch;
 
 use super::discovery::Served;
 use super::{Broker, Inner, credentials};
 use crate::config::{Config, Nats};
 use crate::protocol::ids::Peer;
+use crate::protocol::rights;
 use crate::protocol::subjects::{PrefixError, Subjects};
 use crate::telemetry::Metrics;
 
@@ -52,7 +53,10 @@ impl Broker {
         let (up, connected) = watch::channel(false);
         let options = options(&config.nats, me, up, Arc::clone(metrics)).await?;
         let client = options.connect(config.nats.urls.as_slice()).await?;
-        let mut jetstream = async_nats::jetstream::new(client.clone());
+        let mut jetstream = match config.nats.domain.as_str() {
+            "" => jetstream::new(client.clone()),
+            domain => jetstream::with_domain(client.clone(), domain),
+        };
         jetstream.set_timeout(config.timeouts.request);
         Ok(Self {
             inner: Arc::new(Inner {
@@ -60,6 +64,7 @@ impl Broker {
                 jetstream,
                 subjects: Subjects::new(&config.nats.prefix)?,
                 config: config.nats.clone(),
+                domains: config.monitor.domains.clone(),
                 me: me.clone(),
                 request_timeout: config.timeouts.request,
                 message_bytes: config.limits.message_bytes,
@@ -84,7 +89,7 @@ async fn options(
     metrics: Arc<Metrics>,
 ) -> Result<ConnectOptions, ConnectError> {
     let inbox = match config.inbox_prefix.as_str() {
-        "" => format!("_INBOX_{}", me.node),
+        "" => rights::inbox(&me.node),
         prefix => prefix.to_owned(),
     };
     let up = Arc::new(up);

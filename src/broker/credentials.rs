@@ -17,6 +17,11 @@ pub(super) async fn auth(config: Nats, nonce: Vec<u8>) -> Result<Auth, AuthError
         auth.signature = Some(pair.sign(&nonce).map_err(AuthError::new)?);
         auth.jwt = Some(jwt.to_owned());
     }
+    if let Some(seed) = &config.nkey {
+        let pair = KeyPair::from_seed(seed.expose()).map_err(AuthError::new)?;
+        auth.signature = Some(pair.sign(&nonce).map_err(AuthError::new)?);
+        auth.nkey = Some(pair.public_key());
+    }
     if let Some(user) = &config.user {
         auth.username = Some(user.clone());
         auth.password = Some(config.password.as_ref().map(|p| p.expose().to_owned()).unwrap_or_default());

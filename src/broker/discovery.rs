@@ -25,9 +25,18 @@ pub(super) enum Endpoint {
     Origin,
     Directory,
     Gate,
+    Drain,
+    Session,
 }
 
-const ENDPOINTS: [Endpoint; 4] = [Endpoint::Edge, Endpoint::Origin, Endpoint::Directory, Endpoint::Gate];
+const ENDPOINTS: [Endpoint; 6] = [
+    Endpoint::Edge,
+    Endpoint::Origin,
+    Endpoint::Directory,
+    Endpoint::Gate,
+    Endpoint::Drain,
+    Endpoint::Session,
+];
 
 /// What was served so far, and since when.
 #[derive(Debug)]
@@ -37,6 +46,8 @@ pub(super) struct Served {
     origin: Count,
     directory: Count,
     gate: Count,
+    drain: Count,
+    session: Count,
 }
 
 #[derive(Debug, Default)]
@@ -54,6 +65,8 @@ impl Served {
             origin: Count::default(),
             directory: Count::default(),
             gate: Count::default(),
+            drain: Count::default(),
+            session: Count::default(),
         }
     }
 
@@ -71,6 +84,8 @@ impl Served {
             Endpoint::Origin => &self.origin,
             Endpoint::Directory => &self.directory,
             Endpoint::Gate => &self.gate,
+            Endpoint::Drain => &self.drain,
+            Endpoint::Session => &self.session,
         }
     }
 }
@@ -140,6 +155,8 @@ impl Broker {
             Endpoint::Origin => ("origin", subjects.origins_of(me)),
             Endpoint::Directory => ("directory", subjects.directory(me)),
             Endpoint::Gate => ("gate", subjects.gate(me)),
+            Endpoint::Drain => ("drain", subjects.drain(me)),
+            Endpoint::Session => ("session", subjects.session(me)),
         };
         endpoint::Info { name: name.to_owned(), subject, ..endpoint::Info::default() }
     }

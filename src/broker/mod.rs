@@ -13,11 +13,13 @@ mod connect;
 mod credentials;
 mod directory;
 mod discovery;
+mod drain;
 pub mod events;
 mod gate;
 mod hear;
 mod presence;
 mod serve;
+mod session;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +28,7 @@ use async_nats::jetstream::stream::StorageType;
 use tokio::sync::watch;
 
 use crate::config::{Nats, Storage};
-use crate::protocol::ids::Peer;
+use crate::protocol::ids::{NodeName, Peer};
 use crate::protocol::subjects::Subjects;
 use crate::telemetry::Metrics;
 
@@ -34,9 +36,11 @@ pub use asked::{Inbound, InboundBody};
 pub use authorize::AuthorizeError;
 pub use call::CallError;
 pub use connect::ConnectError;
+pub use drain::{DrainAsked, DrainHearing};
 pub use gate::{GateHearing, GateNews};
 pub use hear::Hearing;
 pub use serve::Requests;
+pub use session::{SessionAsked, SessionHearing};
 
 /// A log filter for NATS's library, which tells each event that we tell too; later filters win over it.
 pub const LIBRARY_LOG: &str = "async_nats=warn";
@@ -59,6 +63,8 @@ struct Inner {
     jetstream: async_nats::jetstream::Context,
     subjects: Subjects,
     config: Nats,
+    /// Other JetStream domains whose logs are read too.
+    domains: Vec<NodeName>,
     me: Peer,
     request_timeout: Duration,
     message_bytes: usize,

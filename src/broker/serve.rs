@@ -206,7 +206,7 @@ pub(super) fn busy() -> Refusal {
     Refusal::new(Code::Busy, "the inbox is full; ask again shortly")
 }
 
-fn trace_of(message: &Message) -> Trace {
+pub(super) fn trace_of(message: &Message) -> Trace {
     let headers = message.headers.as_ref();
     Trace::from_header(headers.and_then(|headers| headers.get(TRACE_HEADER)).map(|value| value.as_str()))
 }

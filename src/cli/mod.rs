@@ -5,6 +5,7 @@ mod dev;
 mod monitor;
 mod monitoring;
 mod nats;
+mod nats_config;
 mod node;
 mod operating;
 mod publish;
@@ -14,12 +15,14 @@ mod tied;
 mod watch;
 
 use std::process::ExitCode;
+use std::task::Poll;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use monitoring::{events, fleet, forget, room, rooms, top};
-use operating::{bar, kick};
+use operating::{bar, drain, kick};
 
 use crate::config::Log;
 use crate::telemetry::log;
@@ -66,12 +69,18 @@ enum Command {
     Kick(kick::Args),
     /// Keep a token out for a while on all nodes, let it in again, or list who is kept out.
     Bar(bar::Args),
+    /// Have a node take nothing new: it goes on with what it has, until it is undrained or stopped.
+    Drain(drain::Args),
+    /// Have a node take everything again.
+    Undrain(drain::Undo),
     /// Publish a stream by WHIP.
     Publish(publish::Args),
     /// Watch a stream by WHEP and measure it.
     Watch(watch::Args),
     /// Print the effective configuration, secrets hidden.
     Config(config::Args),
+    /// Write the configuration of NATS servers, with a user for each node that has just enough rights.
+    NatsConfig(nats_config::Args),
     /// Write the JSON Schemas of all messages.
     Schema(schema::Args),
     /// Run a program that ends with this one's parent.
@@ -100,9 +109,12 @@ pub fn main() -> ExitCode {
             Command::Forget(args) => args.run().await,
             Command::Kick(args) => args.run().await,
             Command::Bar(args) => args.run().await,
+            Command::Drain(args) => args.run().await,
+            Command::Undrain(args) => args.run().await,
             Command::Publish(args) => args.run().await,
             Command::Watch(args) => args.run().await,
             Command::Config(args) => args.run(),
+            Command::NatsConfig(args) => args.run(),
             Command::Schema(args) => args.run(),
             Command::Tied(args) => args.run(),
         }
@@ -132,27 +144,41 @@ async fn elapsed(duration: Option<Duration>) {
     }
 }
 
-/// Stops as asked; a second signal ends the program at once.
-async fn stopped(stop: impl Future<Output = ()>) -> ExitCode {
-    tokio::select! {
-        () = stop => ExitCode::SUCCESS,
-        () = interrupted() => {
-            tracing::warn!("second signal: exiting now");
-            ExitCode::FAILURE
+/// Waits for Ctrl-C or SIGTERM.
+async fn interrupted() {
+    Signals::new().next().await;
+}
+
+/// Ctrl-C and SIGTERM from the moment on that this is made: none is missed between two waits.
+struct Signals(Vec<Signal>);
+
+impl Signals {
+    fn new() -> Self {
+        let kinds = [SignalKind::terminate(), SignalKind::interrupt()];
+        Self(kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect())
+    }
+
+    /// Waits for the next one.
+    async fn next(&mut self) {
+        std::future::poll_fn(|context| {
+            let received = self.0.iter_mut().any(|signal| signal.poll_recv(context).is_ready());
+            if received { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    /// Stops as asked; a second signal ends the program at once, whatever still runs.
+    async fn stopped(mut self, stop: impl Future<Output = ()>) -> ExitCode {
+        tokio::select! {
+            () = stop => ExitCode::SUCCESS,
+            () = self.next() => {
+                tracing::warn!("second signal: exiting now");
+                // Not by returning: what is dropped then waits for its threads.
+                std::process::exit(SECOND_SIGNAL)
+            }
         }
     }
 }
 
-/// Waits for Ctrl-C or SIGTERM.
-async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-        }
-        Err(_) => drop(tokio::signal::ctrl_c().await),
-    }
-}
+/// The exit code after a second signal: what was to be ended may not be.
+const SECOND_SIGNAL: i32 = 1;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use super::{interrupted, stopped};
+use super::Signals;
 use crate::config::Config;
 use crate::monitor::Monitor;
 use crate::telemetry::log;
@@ -43,7 +43,8 @@ impl Args {
         config.check()?;
         log::start(&config.log).context("log.filter")?;
         let monitor = Monitor::start(config).await?;
-        interrupted().await;
-        Ok(stopped(monitor.stop()).await)
+        let mut signals = Signals::new();
+        signals.next().await;
+        Ok(signals.stopped(monitor.stop()).await)
     }
 }

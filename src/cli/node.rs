@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use super::{interrupted, stopped};
+use super::Signals;
 use crate::config::Config;
 use crate::node::Node;
 use crate::protocol::ids::{NodeName, Region};
@@ -63,10 +63,11 @@ impl Args {
         let config = self.options.config()?;
         log::start(&config.log).context("log.filter")?;
         let node = Node::start(config).await?;
+        let mut signals = Signals::new();
         tokio::select! {
-            () = interrupted() => {}
+            () = signals.next() => {}
             reason = node.failed() => {
-                stopped(node.stop()).await;
+                signals.stopped(node.stop()).await;
                 anyhow::bail!(reason);
             }
         }
@@ -74,6 +75,6 @@ impl Args {
             node.drain().await;
             node.stop().await;
         };
-        Ok(stopped(drained).await)
+        Ok(signals.stopped(drained).await)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{elapsed, interrupted, quiet_log};
-use crate::client::{Clip, ConnectionState, PublishOptions, Publisher};
+use crate::client::{Clip, PublishOptions, Republishing};
 
 /// Flags of `headwater publish`.
 #[derive(Debug, clap::Args)]
@@ -47,15 +47,11 @@ impl Args {
         let mut options = PublishOptions::new(self.url, Arc::new(clip));
         options.token = self.token;
         options.simulcast = self.simulcast;
-        let publisher = Publisher::start(options).await?;
+        let publisher = Republishing::start(options).await?;
         let mut stats = publisher.stats();
         let ended = async {
             // The task's end closes the channel.
-            while stats.changed().await.is_ok() {
-                if stats.borrow().state == ConnectionState::Disconnected {
-                    break;
-                }
-            }
+            while stats.changed().await.is_ok() {}
         };
         let failed = tokio::select! {
             () = elapsed(self.duration) => false,

@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use url::{Host, Url};
 
+use super::Signals;
 use super::nats::NatsServer;
 use super::node::Options;
-use super::{interrupted, stopped};
 use crate::config::{Config, Nats};
 use crate::monitor::Monitor;
 use crate::node::Node;
@@ -55,8 +55,9 @@ impl Args {
             println!("monitor  {}", monitor.url());
         }
         println!("NATS     {}   (data in {store})", nats.url());
+        let mut signals = Signals::new();
         let failed = tokio::select! {
-            () = interrupted() => None,
+            () = signals.next() => None,
             reason = node.failed() => Some(reason),
             () = nats.keep() => None,
         };
@@ -69,7 +70,7 @@ impl Args {
                 monitor.stop().await;
             }
         };
-        let code = stopped(ended).await;
+        let code = signals.stopped(ended).await;
         match failed {
             Some(reason) => bail!(reason),
             None => Ok(code),

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::{elapsed, interrupted, quiet_log};
-use crate::client::{Player, WatchOptions, WatchReport};
+use crate::client::{Roaming, WatchOptions, WatchReport};
 
 /// Flags of `headwater watch`.
 #[derive(Debug, clap::Args)]
@@ -38,7 +38,7 @@ impl Args {
         options.token = self.token;
         options.retry_until_live = self.wait;
         options.counter_offer = self.counter_offer;
-        let player = Player::start(options).await?;
+        let player = Roaming::start(options).await?;
         let mut reports = player.report();
         let mut second = tokio::time::interval(Duration::from_secs(1));
         // The task's end closes the channel.

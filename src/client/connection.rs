@@ -14,6 +14,7 @@ use tokio::net::UdpSocket;
 use tokio::time::Sleep;
 
 use super::packet::RtpHeader;
+use super::succession::Succession;
 
 /// More than a datagram on an Ethernet holds.
 const DATAGRAM: usize = 2048;
@@ -24,6 +25,7 @@ pub(super) struct Connection {
     sockets: Vec<Socket>,
     remote: Vec<Candidate>,
     timer: Pin<Box<Sleep>>,
+    succession: Succession,
     buffer: Box<[u8]>,
 }
 
@@ -62,6 +64,7 @@ impl Connection {
             sockets: Vec::new(),
             remote: Vec::new(),
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
+            succession: Succession::default(),
             buffer: vec![0; DATAGRAM].into_boxed_slice(),
         }
     }
@@ -162,7 +165,7 @@ impl Connection {
     ///
     /// Returns the RTP packet, if it was one. Nothing is lost where this is cancelled.
     pub(super) async fn step(&mut self) -> Result<Option<Packet>, RtcError> {
-        let Connection { rtc, sockets, timer, buffer, .. } = self;
+        let Connection { rtc, sockets, timer, buffer, succession, .. } = self;
         tokio::select! {
             biased;
             (bytes, source, destination) = receive(sockets, buffer) => {
@@ -171,8 +174,12 @@ impl Connection {
                 let Ok(received) = Receive::new(Protocol::Udp, source, destination, datagram) else {
                     return Ok(None);
                 };
+                let header = RtpHeader::peek(datagram);
+                if header.is_some_and(|header| succession.is_over(header)) {
+                    return Ok(None);
+                }
                 rtc.handle_input(Input::Receive(at, received))?;
-                Ok(RtpHeader::peek(datagram).map(|header| Packet { at, header, bytes }))
+                Ok(header.map(|header| Packet { at, header, bytes }))
             }
             () = timer => {
                 rtc.handle_input(Input::Timeout(Instant::now()))?;

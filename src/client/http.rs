@@ -68,6 +68,46 @@ impl Http {
     }
 }
 
+impl Http {
+    /// Posts JSON.
+    pub(super) async fn post_json(
+        &self,
+        url: Url,
+        token: Option<&str>,
+        json: &str,
+    ) -> Result<Reply, ClientError> {
+        let asked = Instant::now();
+        let mut request = self.client.post(url.clone()).header(CONTENT_TYPE, "application/json");
+        if let Some(token) = token {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let unreachable = |error: reqwest::Error| unreachable(&url, &error);
+        let response = request.body(json.to_owned()).send().await.map_err(unreachable)?;
+        let (status, headers, took) = (response.status(), response.headers().clone(), asked.elapsed());
+        let body = response.text().await.map_err(unreachable)?;
+        Ok(Reply { url, status, headers, body, asked, took })
+    }
+
+    /// What is sent there bit by bit, for at most `limit`.
+    pub(super) async fn stream(
+        &self,
+        url: Url,
+        token: Option<&str>,
+        limit: Duration,
+    ) -> Result<reqwest::Response, ClientError> {
+        let mut request = self.client.get(url.clone()).timeout(limit).header(ACCEPT, "text/event-stream");
+        if let Some(token) = token {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let sent = request.send().await.and_then(reqwest::Response::error_for_status);
+        sent.map_err(|error| unreachable(&url, &error))
+    }
+}
+
+fn unreachable(url: &Url, error: &reqwest::Error) -> ClientError {
+    ClientError::Unreachable { url: url.to_string(), reason: cause(error) }
+}
+
 /// Connections that trust the root certificates of the system, without these http alone, and follow no
 /// redirects by themselves; `set` adds to that.
 pub(crate) fn connections(set: impl Fn(ClientBuilder) -> ClientBuilder) -> reqwest::Result<reqwest::Client> {

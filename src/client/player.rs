@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use reqwest::Url;
 use str0m::Rtc;
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::media::{Direction, MediaKind, Mid};
@@ -13,9 +14,9 @@ use super::connection::Connection;
 use super::http::{Http, Reply, parse_url};
 use super::receiving::Receiving;
 use super::report::since;
-use super::session::Session;
+use super::session::{Absent, Session};
 use super::whep::{self, Taken};
-use super::{ClientError, ConnectionState, WatchReport, offer};
+use super::{ClientError, ConnectionState, WatchReport, links, offer};
 
 /// What to watch.
 #[derive(Debug, Clone)]
@@ -56,6 +57,10 @@ impl WatchOptions {
 #[derive(Debug)]
 pub struct Player {
     session: Session,
+    /// Endpoints to go on at.
+    ways: Vec<Url>,
+    /// Where the session's events are asked for.
+    events: Option<Url>,
     report: watch::Receiver<WatchReport>,
     stop: CancellationToken,
     task: JoinSet<()>,
@@ -119,13 +124,29 @@ impl Player {
         let stop = CancellationToken::new();
         let mut task = JoinSet::new();
         task.spawn(Receiving::new(connection, &mids, reply.asked, sender).run(stop.clone()));
-        Player { session, report: receiver, stop, task }
+        let (ways, events) = (links::ways(reply), links::events(reply));
+        Player { session, ways, events, report: receiver, stop, task }
     }
 
     /// The report as it changes: at each first time of something, and some four times a second.
     #[must_use]
     pub fn report(&self) -> watch::Receiver<WatchReport> {
         self.report.clone()
+    }
+
+    /// Endpoints to go on at when the server dies, as it named them.
+    pub(super) fn ways(&self) -> Vec<Url> {
+        self.ways.clone()
+    }
+
+    /// Where the session's events are asked for.
+    pub(super) fn events(&self) -> Option<Url> {
+        self.events.clone()
+    }
+
+    /// See [`Session::is_there`].
+    pub(super) async fn is_there(&self) -> Result<Vec<Url>, Absent> {
+        self.session.is_there().await
     }
 
     /// Deletes the session, ends the player and returns its last report.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use reqwest::Url;
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -13,8 +14,8 @@ use super::http::{Http, Route, parse_url};
 use super::outgoing::{self, Outgoing};
 use super::report::{ConnectionState, since};
 use super::sending::Sending;
-use super::session::Session;
-use super::{ClientError, offer, whip};
+use super::session::{Absent, Session};
+use super::{ClientError, links, offer, whip};
 
 /// What to publish, and where.
 #[derive(Debug, Clone)]
@@ -101,6 +102,8 @@ impl PublishStats {
 #[derive(Debug)]
 pub struct Publisher {
     session: Session,
+    /// Endpoints to go on at.
+    ways: Vec<Url>,
     stats: watch::Receiver<PublishStats>,
     stop: CancellationToken,
     task: JoinSet<()>,
@@ -142,13 +145,23 @@ impl Publisher {
         let sending = Sending::new(connection, tracks, reply.asked, sender, options.key_frame_on_request);
         let mut task = JoinSet::new();
         task.spawn(sending.run(stop.clone()));
-        Ok(Publisher { session, stats: receiver, stop, task })
+        Ok(Publisher { session, ways: links::ways(&reply), stats: receiver, stop, task })
     }
 
     /// The numbers as they change, some four times a second.
     #[must_use]
     pub fn stats(&self) -> watch::Receiver<PublishStats> {
         self.stats.clone()
+    }
+
+    /// Endpoints to go on at when the server dies, as it named them.
+    pub(super) fn ways(&self) -> Vec<Url> {
+        self.ways.clone()
+    }
+
+    /// See [`Session::is_there`].
+    pub(super) async fn is_there(&self) -> Result<Vec<Url>, Absent> {
+        self.session.is_there().await
     }
 
     /// Deletes the session and ends the media.

@@ -34,6 +34,8 @@ pub struct WatchReport {
     /// What a Headwater server told about the way of the media.
     #[serde(flatten)]
     pub route: Route,
+    /// How often it went on at another node; all the rest is about the last one.
+    pub moves: u32,
     /// From the POST to the head of its answer.
     pub answer_ms: Option<u64>,
     /// From the POST to ICE and DTLS being up.
@@ -92,6 +94,8 @@ pub struct TrackReport {
     pub freezes: u64,
     /// How long these were together.
     pub freeze_ms: u64,
+    /// The longest time between two frames (with audio, packets) that followed each other.
+    pub longest_gap_ms: u64,
     /// How long ago the last packet came.
     pub last_packet_age_ms: Option<u64>,
 }
@@ -198,6 +202,7 @@ struct TrackMeter {
     report: TrackReport,
     ssrc: Option<u32>,
     last_packet: Option<Instant>,
+    last_frame: Option<Instant>,
     loss: LossMeter,
     rate: RateMeter,
     freeze: FreezeMeter,
@@ -228,6 +233,8 @@ impl TrackMeter {
             self.freeze.frame(at);
         }
         report.first_frame_ms.get_or_insert(since(asked, at));
+        let gap = self.last_frame.replace(at).map_or(0, |last| since(last, at));
+        report.longest_gap_ms = report.longest_gap_ms.max(gap);
         report.frames += 1;
         report.key_frames += u64::from(frame.key);
         if let Some((width, height)) = frame.size {
@@ -273,6 +280,8 @@ mod tests {
         meter.packet(at(150), MediaKind::Audio, 2, 1, 100);
         let sound = FrameSeen { kind: MediaKind::Audio, codec: "opus", key: false, size: None };
         meter.frame(at(150), sound);
+        meter.frame(at(175), sound);
+        meter.frame(at(195), sound);
         meter.retransmission();
 
         let mut report = WatchReport::default();
@@ -284,6 +293,7 @@ mod tests {
         assert_eq!((report.video.first_packet_ms, report.video.first_frame_ms), (Some(100), Some(141)));
         assert_eq!((report.audio.first_packet_ms, report.audio.first_frame_ms), (Some(150), Some(150)));
         assert_eq!((report.video.frames, report.video.key_frames), (1, 1));
+        assert_eq!((report.audio.longest_gap_ms, report.video.longest_gap_ms), (25, 0));
         assert_eq!((report.video.width, report.video.height), (Some(640), Some(360)));
         assert_eq!((report.last_packet_age_ms, report.video.last_packet_age_ms), (Some(50), Some(60)));
     }

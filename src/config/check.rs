@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::{
     Announced, Config, ConfigError, Events, IceServer, Limits, Media, Monitor, Timeouts, WebRtc, frames,
 };
+use crate::protocol::ids::NodeName;
 use crate::protocol::subjects::Subjects;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -27,6 +28,15 @@ impl Config {
         }
         if Subjects::new(&self.nats.prefix).is_err() {
             return wrong("nats.prefix must be up to 4 tokens of A-Z a-z 0-9 _ - joined by '.'");
+        }
+        if !self.nats.domain.is_empty() && self.nats.domain.parse::<NodeName>().is_err() {
+            return wrong("nats.domain must be up to 64 characters of A-Z a-z 0-9 _ -");
+        }
+        if self.nats.nkey.as_ref().is_some_and(|seed| nkeys::KeyPair::from_seed(seed.expose()).is_err()) {
+            return wrong("nats.nkey must be the seed of an NKEY, which begins with SU");
+        }
+        if self.monitor.domains.iter().any(|domain| domain.as_str() == self.nats.domain) {
+            return wrong("monitor.domains must not name nats.domain: that one's log is shown anyway");
         }
         within("nats.replicas", self.nats.replicas, 1..=5)?;
         for listen in &self.webrtc.listen {
@@ -237,6 +247,10 @@ mod tests {
     fn a_refusal_says_what_the_key_may_be() {
         let error = Config::parse("[timeouts]\npresence = '1s'").unwrap_err().to_string();
         assert_eq!(error, "configuration: timeouts.presence is 1s, and must be from 1s 500ms to 5m");
+        let error = Config::parse("[timeouts]\ndrain = '25h'").unwrap_err().to_string();
+        assert_eq!(error, "configuration: timeouts.drain is 1day 1h, and must be from 0s to 1day");
+        let drains_not_at_all = Config::parse("[timeouts]\ndrain = '0s'").unwrap();
+        assert!(drains_not_at_all.timeouts.drain.is_zero());
         let error = Config::parse("[limits]\ninbox = 0").unwrap_err().to_string();
         assert_eq!(error, "configuration: limits.inbox is 0, and must be from 1 to 65536");
         let error = Config::parse("[timeouts]\nlease_renewal = '20s'").unwrap_err().to_string();

@@ -32,6 +32,8 @@ pub struct Monitor {
     pub name: NodeName,
     /// Where operators find the page and its API; `operators.token` guards it.
     pub listen: SocketAddr,
+    /// Other JetStream domains than `nats.domain` whose logs are shown too.
+    pub domains: Vec<NodeName>,
     /// After how many events a snapshot is stored: what a start or a look back reads at most.
     pub snapshot_every: u64,
     /// How many snapshots are kept.
@@ -57,6 +59,7 @@ impl Default for Monitor {
         Self {
             name: "monitor".parse().unwrap_or_else(|_| unreachable!("a literal name")),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9090)),
+            domains: Vec::new(),
             snapshot_every: 50_000,
             snapshots: 50,
             remember: Duration::from_secs(3600),

@@ -28,6 +28,9 @@ pub struct Http {
     pub cors_origins: Vec<String>,
     /// Pages that the watch page may stand in, as `https://example.org`, `https://*.example.org`, `'self'` or `*`.
     pub frame_ancestors: Vec<String>,
+    /// Whether a publisher or viewer that finds this node full or draining is sent to another one by 307. Not all clients
+    /// follow well; without it they get 503, and the other nodes' addresses in its body.
+    pub redirect: bool,
     /// Networks of proxies, whose `Forwarded` and `X-Forwarded-*` are believed.
     pub trusted_proxies: Vec<IpNet>,
 }
@@ -66,6 +69,7 @@ impl Default for Http {
             public_url: None,
             tls: None,
             strict_etags: false,
+            redirect: false,
             cors_origins: vec!["*".to_owned()],
             frame_ancestors: Vec::new(),
             trusted_proxies: PRIVATE.iter().filter_map(|network| network.parse().ok()).collect(),

@@ -76,13 +76,14 @@ pub struct Timeouts {
     /// How long a pipe outlives its last renewal when nothing comes back from the edge either.
     #[serde(with = "humantime_serde")]
     pub lease: Duration,
-    /// How long a node may be silent on the bus before it counts as absent.
+    /// How long a node may be silent on the bus before it counts as absent, where it says that it is there each second;
+    /// in proportion longer in a fleet of more than 1,000, where signs of life come less often.
     #[serde(with = "humantime_serde")]
     pub presence: Duration,
     /// What a viewer is told to wait before it asks again.
     #[serde(with = "humantime_serde")]
     pub retry_after: Duration,
-    /// How long a stopping node waits for its viewers.
+    /// How long a node that was told to stop waits for its publishers, its viewers and the nodes that pull from it.
     #[serde(with = "humantime_serde")]
     pub drain: Duration,
 }

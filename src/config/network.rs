@@ -17,6 +17,9 @@ pub struct Nats {
     /// A credentials file (JWT and seed).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credentials: Option<PathBuf>,
+    /// The seed of an NKEY.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nkey: Option<Secret>,
     /// A user name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
@@ -33,6 +36,8 @@ pub struct Nats {
     pub prefix: String,
     /// The node's own inbox prefix; empty means `_INBOX_<node>`, which no other node can read.
     pub inbox_prefix: String,
+    /// The JetStream domain that keeps the events; empty is the one of the server.
+    pub domain: String,
     /// Copies of each event in the JetStream cluster.
     pub replicas: usize,
     /// Where JetStream keeps the events.
@@ -168,12 +173,14 @@ impl Default for Nats {
         Self {
             urls: vec!["nats://127.0.0.1:4222".to_owned()],
             credentials: None,
+            nkey: None,
             user: None,
             password: None,
             token: None,
             tls: None,
             prefix: String::new(),
             inbox_prefix: String::new(),
+            domain: String::new(),
             replicas: 1,
             storage: Storage::File,
         }

@@ -5,10 +5,12 @@
 mod chance;
 pub mod digest;
 mod directory;
+mod flaps;
 mod handle;
 mod heartbeat;
 mod mailbox;
 mod membership;
+mod nearby;
 mod notice;
 pub mod placement;
 #[cfg(test)]
@@ -21,6 +23,7 @@ pub use handle::FleetHandle;
 pub use heartbeat::{Heartbeat, Rate};
 pub use mailbox::{NoticeReceiver, NoticeSender, mailbox};
 pub use membership::{Effect, Input, Membership, Profile};
+pub use nearby::{Place, Wanted, nearby};
 pub use notice::Notice;
 pub use task::{Ended, FleetConfig, FleetNews, FleetTask, fleet};
-pub use view::{BEAT, Fleet};
+pub use view::{BEAT, Fleet, beat_every};

@@ -59,7 +59,7 @@ pub fn candidates(
         let place = |tier, peer: &Peer| {
             (tier, Reverse(weight(room, stream, &peer.node)), peer.node.clone(), peer.incarnation)
         };
-        let rank = |node: &Presence| place(tier(node, bound), &node.peer);
+        let rank = |node: &Presence| place(tier(node, bound, fleet, now), &node.peer);
         let own = match fleet.process(me) {
             Some(mine) => may_relay(mine).then(|| rank(mine)),
             // One that hasn't heard itself yet doesn't know whether others take it for a relay.
@@ -75,6 +75,17 @@ pub fn candidates(
         relays = ranked.into_iter().map(|(_, peer)| peer).collect();
     }
     relays.into_iter().take(RELAYS).chain([origin]).cloned().collect()
+}
+
+/// The relays of this node's region, those that the stream's hash prefers first.
+pub fn others(room: &RoomId, stream: &StreamName, me: &Peer, fleet: &Fleet, now: Instant) -> Vec<Peer> {
+    let relays = fleet
+        .present(now)
+        .map(|node| &node.peer)
+        .filter(|peer| peer.region == me.region && !same(peer, me) && may_feed(peer, fleet, now));
+    let mut ranked: Vec<_> = relays.map(|peer| (Reverse(weight(room, stream, &peer.node)), peer)).collect();
+    ranked.sort_unstable_by_key(|(weight, _)| *weight);
+    ranked.into_iter().map(|(_, peer)| peer.clone()).collect()
 }
 
 /// Which of these that have a stream `asker` should pull it from, the best first: each asker another one, so that they
@@ -95,10 +106,10 @@ fn may_relay(node: &Presence) -> bool {
     node.phase == Phase::Serving && node.roles.contains(&Role::Relay)
 }
 
-fn tier(node: &Presence, bound: u32) -> Tier {
+fn tier(node: &Presence, bound: u32, fleet: &Fleet, now: Instant) -> Tier {
     if !node.has_room_for_children() {
         Tier::Full
-    } else if node.load.outlets > bound {
+    } else if node.load.outlets > bound || fleet.is_flapping(&node.peer.node, now) {
         Tier::Last
     } else {
         Tier::Ready

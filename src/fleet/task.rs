@@ -143,14 +143,13 @@ impl FleetTask {
                 Ok(()) = self.heartbeat.phase.changed() => {
                     let is_draining = *self.heartbeat.phase.borrow_and_update() == Phase::Draining;
                     self.beat().await;
-                    if is_draining {
-                        self.record(What::NodeDraining);
-                    }
+                    self.record(if is_draining { What::NodeDraining } else { What::NodeUndrained });
                 }
                 () = stop.cancelled() => break,
                 _ = beat.tick() => {
                     self.heartbeat.metrics.cpu.set(self.cpu.share());
                     self.beat().await;
+                    beat.reset_after(self.membership.beat_every());
                 }
                 _ = tick.tick() => self.tick().await,
                 () = until(due) => self.handle(Input::Tick).await,

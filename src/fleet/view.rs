@@ -6,13 +6,24 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
+use super::flaps::Flaps;
 use crate::protocol::ids::{Incarnation, NodeName, Peer};
 use crate::protocol::presence::{Phase, Presence};
 
-/// How often a node gives a sign of life.
+/// How often a node gives a sign of life in a fleet of up to 1,000; see [`beat_every`].
 pub const BEAT: Duration = Duration::from_secs(1);
+/// The longest time between two signs of life, whoever says otherwise of itself.
+const SLOWEST: Duration = Duration::from_secs(60);
 /// How many processes of one name are remembered.
 const NAMESAKES: usize = 8;
+
+/// How often a node gives a sign of life where so many are there: each second, and in a larger fleet so that
+/// everyone hears 1,000 a second. A node says it with each ([`Beat::every_ms`]), and patience stretches alike.
+///
+/// [`Beat::every_ms`]: crate::protocol::presence::Beat::every_ms
+pub fn beat_every(nodes: usize) -> Duration {
+    Duration::from_millis(nodes.try_into().unwrap_or(u64::MAX)).clamp(BEAT, SLOWEST)
+}
 
 /// The last sign of life of every process.
 ///
@@ -21,8 +32,12 @@ const NAMESAKES: usize = 8;
 #[derive(Debug, Clone)]
 pub struct Fleet {
     me: Peer,
+    /// How long a process may be silent that gives a sign of life each second.
     patience: Duration,
     processes: BTreeMap<Process, Seen>,
+    /// The longest time between two signs of life that any process says of itself.
+    slowest: Duration,
+    flaps: Flaps,
     /// Our own last beat that came back, and since when they have come without a gap.
     bus: Option<Bus>,
 }
@@ -36,18 +51,29 @@ struct Seen {
     at: Instant,
     /// When it was first heard.
     since: Instant,
+    /// Whether its silence was noted as a loss.
+    lost: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Bus {
     since: Instant,
     last: Instant,
+    /// How long it may be until the next one.
+    every: Duration,
+}
+
+impl Seen {
+    fn has_stopped(&self) -> bool {
+        self.presence.phase == Phase::Stopped
+    }
 }
 
 impl Fleet {
-    /// A fleet as `me` sees it, in which a node may be silent for `patience`.
+    /// A fleet as `me` sees it, in which a node may be silent for `patience` that says that it is there each second.
     pub fn new(me: Peer, patience: Duration) -> Self {
-        Self { me, patience, processes: BTreeMap::new(), bus: None }
+        let (processes, flaps) = (BTreeMap::new(), Flaps::default());
+        Self { me, patience, processes, slowest: BEAT, flaps, bus: None }
     }
 
     /// A process gave a sign of life, this one's own among them. False for one that is late or doubled.
@@ -60,12 +86,14 @@ impl Fleet {
         if self.is_me(&presence.peer) {
             self.excuse(now);
             let since = self.bus.filter(|_| self.hears_itself(now)).map_or(now, |bus| bus.since);
-            self.bus = Some(Bus { since, last: now });
+            self.bus = Some(Bus { since, last: now, every: every(&presence) });
         }
+        self.note_losses_of(&presence, now);
+        self.slowest = self.slowest.max(every(&presence));
         let known = self.processes.get(&process);
         let is_new = known.is_none();
         let since = known.map_or(now, |known| known.since);
-        self.processes.insert(process.clone(), Seen { presence, at: now, since });
+        self.processes.insert(process.clone(), Seen { presence, at: now, since, lost: false });
         if is_new {
             self.forget_namesakes(&process.0);
         }
@@ -74,19 +102,58 @@ impl Fleet {
 
     /// Time in which this node didn't hear itself either is no one else's silence.
     fn excuse(&mut self, now: Instant) {
-        let Some(gap) = self.bus.map(|bus| now.saturating_duration_since(bus.last)) else { return };
-        if gap > BEAT * 3 / 2 {
+        let Some(bus) = self.bus else { return };
+        let gap = now.saturating_duration_since(bus.last);
+        if gap > bus.every * 3 / 2 {
             for seen in self.processes.values_mut() {
-                seen.at = (seen.at + (gap - BEAT)).min(now);
+                seen.at = (seen.at + (gap - bus.every)).min(now);
             }
         }
+    }
+
+    /// Notes which processes have fallen silent without a last word, each silence once: to be said each second.
+    pub fn note_losses(&mut self, now: Instant) {
+        let silent = self.lost_seen(now).filter(|(_, seen)| !seen.lost).map(|(process, _)| process.clone());
+        self.note_lost(silent.collect(), now);
+    }
+
+    /// Notes what a sign of life shows to have been lost: this process, if it was silent for too long, and a
+    /// former one of its name that is heard no more while this one serves.
+    fn note_losses_of(&mut self, presence: &Presence, now: Instant) {
+        let (this, serves) = (process(&presence.peer), presence.phase == Phase::Serving);
+        let has_missed = |seen: &Seen| {
+            let silence = silence(Some(seen.at), self.bus, now);
+            silence.is_some_and(|silence| silence > self.pace(Some(seen)) * 3 / 2)
+        };
+        let is_lost = |process: &Process, seen: &Seen| match *process == this {
+            true => self.is_silent(Some(seen), now),
+            false => serves && has_missed(seen),
+        };
+        let open = self.namesakes(&this.0).filter(|(_, seen)| !seen.lost && !seen.has_stopped());
+        let lost = open.filter(|(process, seen)| is_lost(process, seen)).map(|(process, _)| process.clone());
+        self.note_lost(lost.collect(), now);
+    }
+
+    fn note_lost(&mut self, lost: Vec<Process>, now: Instant) {
+        for process in lost {
+            self.flaps.lost(&process.0, now);
+            if let Some(seen) = self.processes.get_mut(&process) {
+                seen.lost = true;
+            }
+        }
+    }
+
+    /// Whether processes of a name were lost three times within a minute, in the last five minutes: it is chosen
+    /// last.
+    pub fn is_flapping(&self, node: &NodeName, now: Instant) -> bool {
+        self.flaps.is_flapping(node, now)
     }
 
     /// Whether a process has said that it is gone, or has been silent for too long.
     pub fn is_absent(&self, peer: &Peer, now: Instant) -> bool {
         match self.processes.get(&process(peer)) {
             _ if self.is_me(peer) => false,
-            Some(seen) => seen.presence.phase == Phase::Stopped || self.is_silent(Some(seen.at), now),
+            Some(seen) => seen.has_stopped() || self.is_silent(Some(seen), now),
             None => self.is_silent(None, now),
         }
     }
@@ -109,10 +176,11 @@ impl Fleet {
 
     /// The processes that have fallen silent without a last word.
     pub fn lost(&self, now: Instant) -> impl Iterator<Item = &Peer> {
-        self.processes
-            .values()
-            .filter(move |seen| seen.presence.phase != Phase::Stopped && self.is_silent(Some(seen.at), now))
-            .map(|seen| &seen.presence.peer)
+        self.lost_seen(now).map(|(_, seen)| &seen.presence.peer)
+    }
+
+    fn lost_seen(&self, now: Instant) -> impl Iterator<Item = (&Process, &Seen)> {
+        self.processes.iter().filter(move |(_, seen)| !seen.has_stopped() && self.is_silent(Some(seen), now))
     }
 
     /// Who tell of a lost process, the first before the second: of those that are there and were there before it fell
@@ -132,7 +200,7 @@ impl Fleet {
 
     /// Whether this node hears its own beats: the bus is there.
     pub fn hears_itself(&self, now: Instant) -> bool {
-        self.bus.is_some_and(|bus| now.saturating_duration_since(bus.last) <= self.patience)
+        self.bus.is_some_and(|bus| now.saturating_duration_since(bus.last) <= self.patience_at(bus.every))
     }
 
     /// The process of a name that is there; of several one that serves.
@@ -153,13 +221,19 @@ impl Fleet {
         self.processes.get(&process(peer)).map(|seen| &seen.presence)
     }
 
-    /// Forgets who has been absent for `after`.
+    /// Forgets who has been absent for `after`, and losses that count no longer.
     pub fn forget(&mut self, after: Duration, now: Instant) {
-        let (bus, patience) = (self.bus, self.patience);
-        self.processes.retain(|_, seen| match seen.presence.phase {
+        let mut processes = std::mem::take(&mut self.processes);
+        processes.retain(|_, seen| match seen.presence.phase {
             Phase::Stopped => now.saturating_duration_since(seen.at) <= after,
-            _ => silence(Some(seen.at), bus, now).is_none_or(|silence| silence <= patience + after),
+            _ => {
+                let patience = self.patience_at(self.pace(Some(seen)));
+                silence(Some(seen.at), self.bus, now).is_none_or(|silence| silence <= patience + after)
+            }
         });
+        self.slowest = processes.values().map(|seen| every(&seen.presence)).max().unwrap_or(BEAT);
+        self.processes = processes;
+        self.flaps.forget(now);
     }
 
     fn is_me(&self, peer: &Peer) -> bool {
@@ -167,11 +241,23 @@ impl Fleet {
     }
 
     fn is_there(&self, seen: &Seen, now: Instant) -> bool {
-        seen.presence.phase != Phase::Stopped && !self.is_silent(Some(seen.at), now)
+        !seen.has_stopped() && !self.is_silent(Some(seen), now)
     }
 
-    fn is_silent(&self, heard: Option<Instant>, now: Instant) -> bool {
-        silence(heard, self.bus, now).is_some_and(|silence| silence > self.patience)
+    fn is_silent(&self, last: Option<&Seen>, now: Instant) -> bool {
+        let patience = self.patience_at(self.pace(last));
+        silence(last.map(|seen| seen.at), self.bus, now).is_some_and(|silence| silence > patience)
+    }
+
+    /// How long two signs of life may be apart: a process's as it says, and our own by which its silence is measured.
+    /// Who was never heard may be as slow as any.
+    fn pace(&self, of: Option<&Seen>) -> Duration {
+        let own = self.bus.map_or(BEAT, |bus| bus.every);
+        own.max(of.map_or(self.slowest, |seen| every(&seen.presence)))
+    }
+
+    fn patience_at(&self, pace: Duration) -> Duration {
+        self.patience.saturating_mul(pace.as_millis().try_into().unwrap_or(u32::MAX)) / 1_000
     }
 
     fn namesakes(&self, node: &NodeName) -> impl Iterator<Item = (&Process, &Seen)> {
@@ -193,11 +279,16 @@ fn process(peer: &Peer) -> Process {
     (peer.node.clone(), peer.incarnation)
 }
 
+/// How long after a sign of life the next one of that process comes.
+fn every(presence: &Presence) -> Duration {
+    Duration::from_millis(presence.beat.every_ms.into()).clamp(BEAT, SLOWEST)
+}
+
 /// How long a process has been silent while the bus was there; none if it never was.
 fn silence(heard: Option<Instant>, bus: Option<Bus>, now: Instant) -> Option<Duration> {
     let bus = bus?;
     let heard = heard.map_or(bus.since, |heard| heard.max(bus.since));
-    Some(now.min(bus.last + BEAT).saturating_duration_since(heard))
+    Some(now.min(bus.last + bus.every).saturating_duration_since(heard))
 }
 
 #[cfg(test)]
@@ -302,5 +393,105 @@ mod tests {
         hearing(&mut fleet, at, 1_000, 70_000);
         fleet.forget(Duration::from_secs(60), at.ms(70_000));
         assert_eq!(fleet.processes.len(), 1, "itself");
+    }
+
+    /// A sign of life of a process that gives one each `every` milliseconds.
+    fn slow(presence: &Presence, number: u64, every: u32) -> Arc<Presence> {
+        let mut presence = presence.clone();
+        (presence.beat.number, presence.beat.every_ms) = (number, every);
+        Arc::new(presence)
+    }
+
+    #[test]
+    fn a_node_hears_a_thousand_signs_of_life_a_second_however_many_nodes_there_are() {
+        for (nodes, ms) in [(0, 1_000), (1_000, 1_000), (1_001, 1_001), (10_000, 10_000), (1_000_000, 60_000)]
+        {
+            assert_eq!(beat_every(nodes), Duration::from_millis(ms), "{nodes}");
+        }
+    }
+
+    #[test]
+    fn patience_stretches_with_what_a_process_says_of_itself_and_with_our_own_beat() {
+        let at = Timeline::new();
+        let (me, quick, slower) = (presence("me", 1, "x"), presence("a", 2, "x"), presence("b", 3, "x"));
+        // An older build says nothing: each second. Another thinks that the fleet is larger than we do.
+        for (own, others, silent) in [(1_000, 0, 2_500), (1_000, 4_000, 10_000), (10_000, 9_000, 25_000)] {
+            let mut fleet = Fleet::new(me.peer.clone(), PATIENCE);
+            fleet.hear(slow(&quick, 1, others), at.ms(0));
+            for (number, ms) in (0..60_000).step_by(own as usize).enumerate() {
+                fleet.hear(slow(&me, number as u64 + 1, own), at.ms(ms));
+                let others_silence = |peer: &Peer| fleet.is_absent(peer, at.ms(ms));
+                assert_eq!(others_silence(&quick.peer), ms > silent, "{own} {others} at {ms}");
+            }
+            assert!(fleet.is_absent(&slower.peer, at.ms(59_000)), "never heard");
+        }
+    }
+
+    #[test]
+    fn who_was_never_heard_may_be_as_slow_as_the_slowest_and_no_one_is_slower_than_a_minute() {
+        let at = Timeline::new();
+        let mut fleet = Fleet::new(peer("me", 1, "x"), PATIENCE);
+        let (other, never) = (presence("a", 2, "x"), peer("never", 9, "x"));
+        fleet.hear(slow(&other, 1, u32::MAX), at.ms(0));
+        hearing(&mut fleet, at, 0, 160_000);
+        assert!(!fleet.is_absent(&never, at.ms(149_000)) && !fleet.is_absent(&other.peer, at.ms(149_000)));
+        assert!(fleet.is_absent(&never, at.ms(151_000)) && fleet.is_absent(&other.peer, at.ms(151_000)));
+        fleet.forget(Duration::ZERO, at.ms(160_000));
+        assert!(fleet.process(&other.peer).is_none());
+    }
+
+    /// Lets a fleet hear itself, and the processes of `node` from and to these seconds, and says when it flaps.
+    fn flaps(lives: &[(u64, u64)], last: Phase) -> Vec<u64> {
+        let (at, node) = (Timeline::new(), "a".parse().unwrap());
+        let mut fleet = Fleet::new(peer("me", 1, "x"), PATIENCE);
+        let mut flapping = Vec::new();
+        for s in 0..400 {
+            fleet.hear(beat(presence("me", 1, "x"), s + 1), at.ms(s * 1_000));
+            for (process, (from, to)) in lives.iter().enumerate() {
+                let phase = if s == *to { last } else { Phase::Serving };
+                let presence = Presence { phase, ..presence("a", process as u128 + 2, "x") };
+                if (*from..=*to).contains(&s) {
+                    fleet.hear(beat(presence, s + 1), at.ms(s * 1_000 + 100));
+                }
+            }
+            fleet.note_losses(at.ms(s * 1_000 + 900));
+            fleet.forget(Duration::from_secs(60), at.ms(s * 1_000 + 900));
+            if fleet.is_flapping(&node, at.ms(s * 1_000 + 950)) {
+                flapping.push(s);
+            }
+        }
+        flapping
+    }
+
+    #[test]
+    fn a_name_that_is_lost_three_times_in_a_minute_flaps_for_five() {
+        let restarted: Vec<_> = (0..20).map(|n| (3 * n, 3 * n + 1)).collect();
+        let flapping = flaps(&restarted, Phase::Serving);
+        assert_eq!(flapping.first(), Some(&9), "as soon as the third successor serves");
+        assert_eq!(flapping.last(), Some(&359), "five minutes after the last loss");
+        assert_eq!(flapping.len(), 351);
+        // One process that comes and goes is as bad.
+        let flapping = flaps(&[(0, 2), (0, 2), (10, 12), (20, 22), (30, 900)], Phase::Serving);
+        assert_eq!(flapping.first(), Some(&14));
+    }
+
+    #[test]
+    fn who_says_that_it_goes_does_not_flap() {
+        let restarted: Vec<_> = (0..20).map(|n| (3 * n, 3 * n + 1)).collect();
+        assert!(flaps(&restarted, Phase::Stopped).is_empty());
+        assert!(flaps(&[(0, 2), (10, 399)], Phase::Serving).is_empty(), "once is no flapping");
+        assert!(flaps(&[(0, 399), (10, 399), (20, 399)], Phase::Serving).is_empty(), "two that share a name");
+    }
+
+    #[test]
+    fn a_bus_that_comes_and_goes_makes_nobody_flap() {
+        let (at, other) = (Timeline::new(), presence("a", 2, "x"));
+        let mut fleet = Fleet::new(peer("me", 1, "x"), PATIENCE);
+        for s in (0..60).filter(|s| s % 10 < 5) {
+            fleet.hear(beat(other.clone(), s + 1), at.ms(s * 1_000));
+            fleet.hear(beat(presence("me", 1, "x"), s + 1), at.ms(s * 1_000 + 50));
+            fleet.note_losses(at.ms(s * 1_000 + 900));
+        }
+        assert!(!fleet.is_flapping(&other.peer.node, at.ms(60_000)));
     }
 }

@@ -1,7 +1,7 @@
 //! The task that owns the bars: it hears of them, tells of them, and ends what has come with a barred token.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -11,14 +11,16 @@ use tokio_util::task::TaskTracker;
 use super::bars::{Bars, Heard, MOST, PAGE};
 use super::handle::{Command, GateError, GateHandle};
 use crate::broker::{Broker, GateNews};
+use crate::fleet::{BEAT, beat_every};
 use crate::protocol::gate::{
     Bar, BarsDigest, BarsPage, GateReply, GateRequest, GetBars, Kicked, SetBars, TokenKey,
 };
 use crate::protocol::ids::Peer;
 use crate::room::{Context, RoomsHandle};
 
-/// How often the bars are summed up for other nodes, while there are any.
-const SAY: Duration = Duration::from_secs(2);
+/// So many signs of life to one summary of the bars for other nodes, while there are any: two seconds, and longer in a
+/// fleet of more than 1,000.
+const SAY: u32 = 2;
 /// Wishes of operators that may wait.
 const INBOX: usize = 256;
 
@@ -48,7 +50,7 @@ impl Gate {
 
     /// Runs for as long as the node hears others.
     pub async fn run(mut self, mut news: mpsc::Receiver<GateNews>) {
-        let mut say = tokio::time::interval(SAY);
+        let mut say = tokio::time::interval(BEAT * SAY);
         loop {
             tokio::select! {
                 Some(command) = self.commands.recv() => self.command(command),
@@ -58,7 +60,11 @@ impl Gate {
                     None => return,
                 },
                 Some(fetched) = self.fetching.join_next() => self.fetched(fetched.unwrap_or_default()),
-                _ = say.tick() => self.say().await,
+                _ = say.tick() => {
+                    let nodes = self.ctx.fleet().present(Instant::now()).count();
+                    say.reset_after(beat_every(nodes) * SAY);
+                    self.say().await;
+                }
             }
         }
     }

@@ -11,7 +11,7 @@ use chrono::Utc;
 
 use super::cors::is_preflight;
 use super::request::{bearer, names};
-use super::{App, FRAGMENT, SDP, ice};
+use super::{App, FRAGMENT, SDP, ice, session};
 use crate::config::Action;
 
 const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
@@ -31,10 +31,10 @@ pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/whip/{room}", whip)
         .route("/whip/{room}/{stream}", whip_stream)
-        .route("/whip/{room}/{stream}/{session}", options(StatusCode::OK))
+        .route(&format!("/whip/{}", session::PATH), options(StatusCode::OK))
         .route("/whep/{room}", whep)
         .route("/whep/{room}/{stream}", whep_stream)
-        .route("/whep/{room}/{stream}/{session}", options(StatusCode::OK))
+        .route(&format!("/whep/{}", session::PATH), options(StatusCode::OK))
 }
 
 /// OPTIONS on an endpoint: ICE servers for who may publish or watch there, and never in a pre-flight, which has
@@ -78,9 +78,10 @@ fn taken(path: &str) -> Option<(HeaderName, &'static str)> {
     let kind = segments.next()?;
     match (kind, segments.count()) {
         ("whip" | "whep", 1 | 2) => Some((ACCEPT_POST, SDP)),
-        ("whip", 3) => Some((ACCEPT_PATCH, FRAGMENT)),
+        ("whip", 4) => Some((ACCEPT_PATCH, FRAGMENT)),
+        ("whep", 5) => Some((ACCEPT_POST, "application/json")),
         // A counter-offer is answered there.
-        ("whep", 3) => Some((ACCEPT_PATCH, "application/trickle-ice-sdpfrag, application/sdp")),
+        ("whep", 4) => Some((ACCEPT_PATCH, "application/trickle-ice-sdpfrag, application/sdp")),
         _ => None,
     }
 }

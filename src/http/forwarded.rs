@@ -164,7 +164,7 @@ fn prefix(text: &str) -> Option<String> {
     (!trimmed.is_empty() && trimmed.split('/').all(fit)).then(|| format!("/{trimmed}"))
 }
 
-/// Notes how the client came, for who asks, and makes of our paths in `Location` what the client can use.
+/// Notes how the client came, for who asks, and makes of our paths in `Location` and `Link` what the client can use.
 pub(super) async fn arrive(
     State(outside): State<Arc<Outside>>,
     mut request: Request,
@@ -181,11 +181,24 @@ pub(super) async fn arrive(
     tracing::debug!(%method, path, status, ?client, scheme, ?host, prefix, "http answered");
     let base = outside.public_url.as_ref().unwrap_or(prefix);
     let location = response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
+    let links: Vec<_> =
+        response.headers().get_all(header::LINK).iter().map(|link| below(base, link)).collect();
     let absolute = location.filter(|path| path.starts_with('/')).map(|path| format!("{base}{path}"));
     if let Some(Ok(location)) = absolute.map(HeaderValue::try_from) {
         response.headers_mut().insert(header::LOCATION, location);
     }
+    response.headers_mut().remove(header::LINK);
+    for link in links {
+        response.headers_mut().append(header::LINK, link);
+    }
     response
+}
+
+/// A `Link` to a path of ours, as the client can use it; others as they are.
+fn below(base: &str, link: &HeaderValue) -> HeaderValue {
+    let path = link.to_str().ok().and_then(|link| link.strip_prefix("</"));
+    path.and_then(|path| HeaderValue::try_from(format!("<{base}/{path}")).ok())
+        .unwrap_or_else(|| link.clone())
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 mod auth;
 mod cors;
 mod discover;
+mod elsewhere;
 mod forwarded;
 mod guard;
 mod ice;
@@ -33,6 +34,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::config::Action;
+use crate::drain::DrainHandle;
 use crate::gate::GateHandle;
 use crate::media::Engine;
 use crate::room::{Context, RoomsHandle};
@@ -44,6 +46,7 @@ pub(crate) use pages::file;
 pub(crate) use problem::{Problem, not_found};
 pub(crate) use request::Asked;
 pub use serve::serve;
+pub use session::{Listeners, ListenersHandle, answer_others};
 pub use tls::{Certificate, TlsError};
 
 /// What every handler needs.
@@ -59,6 +62,10 @@ pub struct App {
     pub callout: Option<Arc<Callout>>,
     /// Who is kept out and sent out.
     pub gate: GateHandle,
+    /// Which nodes take nothing new.
+    pub drain: DrainHandle,
+    /// Who listens to what happens to viewers' streams.
+    pub listeners: ListenersHandle,
 }
 
 impl App {
@@ -90,8 +97,10 @@ pub fn public(app: App) -> Router {
     let routes = Router::new()
         .merge(whip)
         .merge(whep)
+        .merge(session::events_routes())
         .merge(discover::routes())
         .merge(status::routes())
+        .merge(elsewhere::routes())
         .merge(pages::routes())
         .fallback(problem::not_found)
         .layer(DefaultBodyLimit::max(config.limits.body_bytes))
@@ -128,6 +137,7 @@ fn name(status: StatusCode) -> &'static str {
         200 => "200",
         201 => "201",
         204 => "204",
+        307 => "307",
         400 => "400",
         401 => "401",
         403 => "403",

@@ -1,4 +1,4 @@
-//! What operators see and do: health, metrics, rooms, who is sent out and kept out.
+//! What operators see and do: health, metrics, rooms, who is sent out and kept out, which nodes drain.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,9 @@ use super::App;
 use super::guard::{Guard, authorize, observe};
 use super::problem::Problem;
 use super::request::{Asked, names};
+use crate::drain::DrainError;
 use crate::gate::{GateError, Outcome};
+use crate::protocol::drain::{Drain, DrainRequest, GetDrain, SetDrain};
 use crate::protocol::event::ViewerId;
 use crate::protocol::gate::{Bar, TokenKey, Whom};
 use crate::protocol::ids::RoomId;
@@ -38,6 +40,7 @@ pub(super) fn routes(app: &App) -> Router<App> {
         .route("/api/bars", get(bars))
         .route("/api/bars/{kind}/{token}", post(bar).delete(lift))
         .route("/api/fleet", get(fleet))
+        .route("/api/nodes/{node}/drain", get(drained).post(drain).delete(undrain))
         .route_layer(middleware::from_fn_with_state(guard.clone(), authorize));
     let figures = Router::new()
         .route("/metrics", get(metrics))
@@ -54,8 +57,11 @@ pub(super) fn routes(app: &App) -> Router<App> {
 async fn ready(State(app): State<App>) -> Response {
     let ctx = &app.ctx;
     let serving = *ctx.phase.borrow() == Phase::Serving;
+    let here = app.drain.here();
     let body = json!({
         "serving": serving,
+        "phase": here.phase,
+        "left": here.left,
         "directory": ctx.metrics.directory_ready.get() == 1,
         "joins": ctx.fleet().hears_itself(Instant::now()),
         "log": ctx.broker.is_connected() && ctx.metrics.log_ready.get() == 1,
@@ -200,6 +206,38 @@ fn absent(error: RoomError) -> RoomError {
     match error {
         RoomError::NoSession => RoomError::NoStream,
         other => other,
+    }
+}
+
+async fn drained(app: State<App>, node: Path<String>) -> Result<Json<Drain>, Problem> {
+    ask(app, node, DrainRequest::GetDrain(GetDrain {})).await
+}
+
+async fn drain(app: State<App>, node: Path<String>) -> Result<Json<Drain>, Problem> {
+    ask(app, node, DrainRequest::SetDrain(SetDrain { draining: true })).await
+}
+
+async fn undrain(app: State<App>, node: Path<String>) -> Result<Json<Drain>, Problem> {
+    ask(app, node, DrainRequest::SetDrain(SetDrain { draining: false })).await
+}
+
+async fn ask(
+    State(app): State<App>,
+    Path(node): Path<String>,
+    request: DrainRequest,
+) -> Result<Json<Drain>, Problem> {
+    let node = node.parse()?;
+    Ok(Json(app.drain.ask(&node, request).await?))
+}
+
+impl From<DrainError> for Problem {
+    fn from(error: DrainError) -> Self {
+        let status = match error {
+            DrainError::NoNode(_) => StatusCode::NOT_FOUND,
+            DrainError::Refused(_) => StatusCode::CONFLICT,
+            DrainError::Unanswered(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, error.to_string())
     }
 }
 

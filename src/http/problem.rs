@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::sdp::SdpError;
 use crate::protocol::ids::NameError;
+use crate::protocol::session::SessionAnswer;
 use crate::room::RoomError;
 
 /// An answer that says what is wrong and what to do.
@@ -20,6 +21,10 @@ pub(crate) struct Problem {
     status: StatusCode,
     detail: String,
     retry_after: Option<Duration>,
+    /// Endpoints of other nodes, which may do it.
+    nodes: Vec<String>,
+    /// Where the client is sent.
+    location: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -28,6 +33,8 @@ struct Body<'a> {
     title: &'a str,
     status: u16,
     detail: &'a str,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    nodes: &'a [String],
 }
 
 const PROBLEM: &str = "application/problem+json";
@@ -39,7 +46,7 @@ const RETRY: Duration = Duration::from_secs(2);
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), retry_after: None }
+        Self { status, detail: detail.into(), retry_after: None, nodes: Vec::new(), location: None }
     }
 
     /// The problem as events tell it, for machines and for people: without what was sent, which may hold
@@ -49,6 +56,24 @@ impl Problem {
             StatusCode::UNPROCESSABLE_ENTITY => ("unsupported", &self.detail),
             _ => ("malformed", "its request can't be read"),
         }
+    }
+
+    /// Names the endpoints of other nodes, and sends the client to `location`.
+    pub(super) fn elsewhere(self, nodes: Vec<String>, location: Option<String>) -> Self {
+        let status = if location.is_some() { StatusCode::TEMPORARY_REDIRECT } else { self.status };
+        Self { status, nodes, location, ..self }
+    }
+
+    fn body(&self) -> String {
+        let title = self.status.canonical_reason().unwrap_or("error");
+        let (status, detail, nodes) = (self.status.as_u16(), &self.detail, &self.nodes);
+        let body = Body { r#type: "about:blank", title, status, detail, nodes };
+        serde_json::to_string(&body).unwrap_or_default()
+    }
+
+    /// Whether asking again may go better.
+    pub(super) fn is_passing(&self) -> bool {
+        self.retry_after.is_some()
     }
 
     pub(super) fn later(self, after: Duration) -> Self {
@@ -63,19 +88,28 @@ fn seconds(after: Duration) -> u64 {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let title = self.status.canonical_reason().unwrap_or("error");
-        let body = Body { r#type: "about:blank", title, status: self.status.as_u16(), detail: &self.detail };
-        let body = serde_json::to_string(&body).unwrap_or_default();
-        let mut response = (self.status, body).into_response();
+        let mut response = (self.status, self.body()).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM));
         if let Some(after) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds(after)));
         }
+        if let Some(Ok(location)) = self.location.map(HeaderValue::try_from) {
+            headers.insert(header::LOCATION, location);
+        }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
+    }
+}
+
+impl From<Problem> for SessionAnswer {
+    fn from(problem: Problem) -> Self {
+        let status = problem.status.as_u16();
+        let retry_after = problem.retry_after.map(|after| u32::try_from(seconds(after)).unwrap_or(u32::MAX));
+        let content_type = Some(PROBLEM.to_owned());
+        Self { status, content_type, retry_after, body: problem.body(), ..Self::default() }
     }
 }
 

@@ -1,20 +1,21 @@
 //! What WHIP and WHEP requests have in common.
 
-use axum::extract::{FromRequestParts, Query};
-use axum::http::StatusCode;
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::request::Parts;
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use chrono::Utc;
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
 use super::sdp::LocalTransport;
-use super::{ACCEPT_PATCH, App, FRAGMENT, HOPS, NODE, ORIGIN, SDP, ice};
+use super::{ACCEPT_PATCH, App, FRAGMENT, HOPS, NODE, ORIGIN, SDP, elsewhere, ice, session};
 use crate::media::TransportInfo;
 use crate::protocol::event::{About, Turned, What};
 use crate::protocol::ids::{NodeName, RoomId, SessionId, StreamName};
-use crate::room::COUNTER_OFFER;
+use crate::room::{COUNTER_OFFER, Pass};
 
 /// The bearer token of a request.
 pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -59,6 +60,30 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
     }
 }
 
+/// A request that is to start a session.
+#[derive(Debug)]
+pub(super) struct Offered {
+    /// With what it was let in.
+    pub(super) pass: Pass,
+    pub(super) uri: Uri,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl FromRequest<App> for Offered {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
+        let pass = request.extensions().get::<Pass>().cloned();
+        let unasked =
+            || Problem::new(StatusCode::FORBIDDEN, "nobody was asked whether it may").into_response();
+        let pass = pass.ok_or_else(unasked)?;
+        let (uri, headers) = (request.uri().clone(), request.headers().clone());
+        let body = Bytes::from_request(request, app).await.map_err(IntoResponse::into_response)?;
+        Ok(Self { pass, uri, headers, body })
+    }
+}
+
 /// The room and stream that a path names.
 pub(super) fn names(room: &str, stream: Option<&str>) -> Result<(RoomId, StreamName), Problem> {
     let stream = stream.map(str::parse).transpose()?.unwrap_or_default();
@@ -97,6 +122,8 @@ pub(super) struct Accepted<'a> {
     /// The nodes from the origin to this one, without this one.
     pub(super) path: &'a [NodeName],
     pub(super) sdp: String,
+    /// Endpoints of other nodes, to go on at.
+    pub(super) ways: &'a [String],
 }
 
 impl IntoResponse for Accepted<'_> {
@@ -104,7 +131,7 @@ impl IntoResponse for Accepted<'_> {
         let me = &self.app.ctx.me.node;
         let origin = self.path.first().unwrap_or(me);
         // From the root of this node: what stands before it is added on the way out.
-        let location = format!("/{}/{}/{}/{}", self.endpoint, self.room, self.stream, self.session);
+        let location = format!("/{}/{}/{}/{me}/{}", self.endpoint, self.room, self.stream, self.session);
         let now = Utc::now();
         let content_type = match self.status {
             StatusCode::NOT_ACCEPTABLE => {
@@ -127,6 +154,12 @@ impl IntoResponse for Accepted<'_> {
         set(ORIGIN, origin.as_str());
         set(HOPS, &self.path.len().to_string());
         ice::add_links(headers, &self.app.ctx.config.webrtc.ice_servers, now);
+        elsewhere::add_links(headers, self.ways);
+        if self.endpoint == "whep"
+            && let Ok(link) = HeaderValue::try_from(session::events_link(&location))
+        {
+            headers.append(header::LINK, link);
+        }
         response
     }
 }

@@ -18,7 +18,9 @@ pub(super) fn routes() -> Router<App> {
 
 async fn node(State(app): State<App>) -> Json<Value> {
     let me = &app.ctx.me;
-    Json(json!({"name": me.node, "region": me.region, "version": env!("CARGO_PKG_VERSION")}))
+    let phase = *app.ctx.phase.borrow();
+    // Load balancers go by the phase: a node that drains serves who is there, and takes nobody new.
+    Json(json!({"name": me.node, "region": me.region, "version": env!("CARGO_PKG_VERSION"), "phase": phase}))
 }
 
 async fn stream_status(

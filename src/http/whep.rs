@@ -3,18 +3,18 @@
 //! A viewer is answered by its own offer, with its own payload types; or, where it prefers that, by a
 //! counter-offer with ours, which gives it bandwidth estimation and a choice of layers too.
 
-use axum::body::Bytes;
+use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use axum::{Extension, Router};
 use uuid::Uuid;
 
 use super::problem::Problem;
-use super::request::{Accepted, local, names, sdp_text, turn_away};
+use super::request::{Accepted, Offered, local, names, sdp_text, turn_away};
 use super::sdp::{Description, answer_watch, counter_offer, watch_media, watched_names};
-use super::{App, session};
+use super::{App, elsewhere, session};
+use crate::config::Action;
 use crate::protocol::codec_match::suits;
 use crate::protocol::event::What;
 use crate::protocol::ids::{SessionId, StreamName};
@@ -29,55 +29,53 @@ pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/whep/{room}", post(watch_main).get(session::discover))
         .route("/whep/{room}/{stream}", post(watch).get(session::discover))
-        .route("/whep/{room}/{stream}/{session}", session::methods())
+        .route(&format!("/whep/{}", session::PATH), session::methods())
 }
 
 async fn watch_main(
     state: State<App>,
     Path(room): Path<String>,
-    Extension(pass): Extension<Pass>,
-    headers: HeaderMap,
-    body: Bytes,
+    offered: Offered,
 ) -> Result<Response, Problem> {
-    serve(state, &room, None, pass, &headers, &body).await
+    serve(state, &room, None, offered).await
 }
 
 async fn watch(
     state: State<App>,
     Path((room, stream)): Path<(String, String)>,
-    Extension(pass): Extension<Pass>,
-    headers: HeaderMap,
-    body: Bytes,
+    offered: Offered,
 ) -> Result<Response, Problem> {
-    serve(state, &room, Some(&stream), pass, &headers, &body).await
+    serve(state, &room, Some(&stream), offered).await
 }
 
 async fn serve(
     State(app): State<App>,
     room: &str,
     stream: Option<&str>,
-    pass: Pass,
-    headers: &HeaderMap,
-    body: &[u8],
+    Offered { pass, uri, headers, body }: Offered,
 ) -> Result<Response, Problem> {
     let (room, stream) = names(room, stream)?;
-    let counter = prefers_counter_offer(headers);
-    let (offer, mut request) = read(&app, &stream, counter, headers, body)
+    let counter = prefers_counter_offer(&headers);
+    let (offer, mut request) = read(&app, &stream, counter, &headers, &body)
         .inspect_err(|problem| turn_away(&app, &room, &stream, problem, What::ViewerRejected))?;
     request.pass = pass;
     let session = request.session;
-    let watching = app.rooms.watch(room.clone(), request).await.map_err(|error| match error {
-        RoomError::Unsupported(why) => {
-            RoomError::Unsupported(format!("{why}; {}", watched_names(&offer))).into()
+    let watching = match app.rooms.watch(room.clone(), request).await {
+        Ok(watching) => watching,
+        Err(RoomError::Unsupported(why)) => {
+            return Err(RoomError::Unsupported(format!("{why}; {}", watched_names(&offer))).into());
         }
-        other => Problem::from(other),
-    })?;
+        Err(error) => {
+            return Err(elsewhere::refer(&app, Action::Watch, &room, &stream, &uri, &headers, error).await);
+        }
+    };
     let transport = local(&watching.transport);
     let (status, sdp) = if counter {
         (StatusCode::NOT_ACCEPTABLE, counter_offer(&watching.media, &transport, stream.as_str()))
     } else {
         (StatusCode::CREATED, answer_watch(&offer, &watching.media, &transport, stream.as_str())?)
     };
+    let ways = elsewhere::ways(&app, Action::Watch, &room, &stream, &app.ctx.me.node, session).await;
     let accepted = Accepted {
         app: &app,
         status,
@@ -88,6 +86,7 @@ async fn serve(
         transport: &watching.transport,
         path: &watching.path,
         sdp,
+        ways: &ways,
     };
     Ok(accepted.into_response())
 }

@@ -1,18 +1,18 @@
 //! WHIP: how a publisher comes in (RFC 9725).
 
-use axum::body::Bytes;
+use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use axum::{Extension, Router};
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::problem::Problem;
-use super::request::{Accepted, Asked, local, names, sdp_text, turn_away};
+use super::request::{Accepted, Asked, Offered, local, names, sdp_text, turn_away};
 use super::sdp::{Description, answer_publish, publish_media, scale};
-use super::{App, session};
+use super::{App, elsewhere, session};
+use crate::config::Action;
 use crate::protocol::event::What;
 use crate::protocol::ids::{SessionId, StreamName};
 use crate::protocol::rtp::ScalabilityMode;
@@ -22,7 +22,7 @@ pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/whip/{room}", post(publish_main).get(session::discover))
         .route("/whip/{room}/{stream}", post(publish).get(session::discover))
-        .route("/whip/{room}/{stream}/{session}", session::methods())
+        .route(&format!("/whip/{}", session::PATH), session::methods())
 }
 
 #[derive(Debug, Deserialize)]
@@ -35,41 +35,41 @@ struct Options {
 async fn publish_main(
     state: State<App>,
     Path(room): Path<String>,
-    Extension(pass): Extension<Pass>,
     options: Asked<Options>,
-    headers: HeaderMap,
-    body: Bytes,
+    offered: Offered,
 ) -> Result<Response, Problem> {
-    take(state, &room, None, pass, options, &headers, &body).await
+    take(state, &room, None, options, offered).await
 }
 
 async fn publish(
     state: State<App>,
     Path((room, stream)): Path<(String, String)>,
-    Extension(pass): Extension<Pass>,
     options: Asked<Options>,
-    headers: HeaderMap,
-    body: Bytes,
+    offered: Offered,
 ) -> Result<Response, Problem> {
-    take(state, &room, Some(&stream), pass, options, &headers, &body).await
+    take(state, &room, Some(&stream), options, offered).await
 }
 
 async fn take(
     State(app): State<App>,
     room: &str,
     stream: Option<&str>,
-    pass: Pass,
     Asked(options): Asked<Options>,
-    headers: &HeaderMap,
-    body: &[u8],
+    Offered { pass, uri, headers, body }: Offered,
 ) -> Result<Response, Problem> {
     let (room, stream) = names(room, stream)?;
-    let (offer, mut request) = read(&app, &stream, options, headers, body)
+    let (offer, mut request) = read(&app, &stream, options, &headers, &body)
         .inspect_err(|problem| turn_away(&app, &room, &stream, problem, What::PublisherRejected))?;
     request.pass = pass;
     let (session, media) = (request.session, request.offered.clone());
-    let published = app.rooms.publish(room.clone(), request).await?;
+    let published = match app.rooms.publish(room.clone(), request).await {
+        Ok(published) => published,
+        Err(error) => {
+            return Err(elsewhere::refer(&app, Action::Publish, &room, &stream, &uri, &headers, error).await);
+        }
+    };
     let sdp = answer_publish(&offer, &media, &local(&published.transport))?;
+    let ways = elsewhere::ways(&app, Action::Publish, &room, &stream, &app.ctx.me.node, session).await;
     let accepted = Accepted {
         app: &app,
         status: StatusCode::CREATED,
@@ -80,6 +80,7 @@ async fn take(
         transport: &published.transport,
         path: &[],
         sdp,
+        ways: &ways,
     };
     Ok(accepted.into_response())
 }

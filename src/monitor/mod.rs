@@ -10,6 +10,7 @@ mod process;
 mod projection;
 mod show;
 pub mod snapshot;
+mod sources;
 pub mod text;
 pub mod view;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -12,6 +13,7 @@ use uuid::Uuid;
 use super::api::{self, Api};
 use super::past::Replay;
 use super::projection::Projection;
+use super::sources::{self, Sources};
 use crate::broker::{Broker, ConnectError};
 use crate::config::Config;
 use crate::http;
@@ -72,7 +74,12 @@ impl Monitor {
         let (replay, past) = Replay::new(broker.clone(), config.clone(), live.progress_seen());
         tracker.spawn(projection.run(stop.clone()));
         tracker.spawn(replay.run());
+        let (seen, sources) = watch::channel(Sources::new());
+        if !config.monitor.domains.is_empty() {
+            tracker.spawn(sources::look(broker.clone(), config.clone(), seen, stop.clone()));
+        }
         let api = Api {
+            sources,
             broker: broker.clone(),
             recorder,
             live,

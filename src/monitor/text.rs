@@ -80,6 +80,7 @@ pub fn of(event: &Event) -> String {
         What::RoomForgotten(_) => format!("{node} tells that the history of the room was deleted."),
         What::NodeStarted(it) => format!("{node} has started with version {}.", it.version),
         What::NodeDraining(it) => format!("{node} takes nothing new; it still has {}.", load(it)),
+        What::NodeUndrained(_) => format!("{node} takes everything again."),
         What::NodeStopped(_) => format!("{node} has stopped."),
         What::NodeSummary(it) => format!("{node} has {}.", load(it)),
         What::NodeLost(it) => format!("{node} has not heard from {} for too long.", it.lost.node),

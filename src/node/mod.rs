@@ -18,19 +18,21 @@ use uuid::Uuid;
 
 use crate::broker::{Broker, ConnectError};
 use crate::config::{Config, ConfigError};
+use crate::drain::{DrainHandle, Duty, left};
 use crate::fleet::{Ended, Fleet, FleetConfig, Heartbeat, Profile, Rate, fleet};
 use crate::gate::Gate;
 use crate::http::{self, App, Callout, Certificate, TlsError, Verifier};
 use crate::media::{Engine, EngineError};
 use crate::protocol::claim::EndReason;
+use crate::protocol::drain::Left;
 use crate::protocol::ids::{Incarnation, Peer};
 use crate::protocol::presence::Phase;
 use crate::room::{Context, Rooms, RoomsHandle};
 use crate::telemetry::Metrics;
 use supervise::Supervisor;
 
-/// How long each step of a stop may take.
-const GRACE: Duration = Duration::from_secs(5);
+/// How long each of the four steps of a stop may take, which also takes two seconds to take leave of NATS.
+const GRACE: Duration = Duration::from_secs(3);
 /// Requests of other nodes that may wait at the door.
 const INBOX: usize = 4096;
 /// Signs of life, claims and requests for claims that may wait for the fleet's task.
@@ -43,8 +45,7 @@ const DRAIN_LOOK: Duration = Duration::from_millis(100);
 pub struct Node {
     ctx: Arc<Context>,
     rooms: RoomsHandle,
-    /// Serving, or draining.
-    wanted: watch::Sender<Phase>,
+    duty: Duty,
     supervisor: Supervisor,
     stop: CancellationToken,
     /// Ends the recording of events, after everything that may record one.
@@ -115,7 +116,8 @@ impl Node {
         let broker = Broker::connect(&config, &me, &metrics).await?;
         // Before the first sign of life, so that no one asks a node that doesn't hear yet.
         let (requests, hearing) = (broker.take_requests().await?, broker.hear().await?);
-        let at_gate = broker.hear_gate().await?;
+        let (at_gate, wishes) = (broker.hear_gate().await?, broker.hear_drain().await?);
+        let at_sessions = broker.hear_sessions().await?;
         let callout = config.auth.callout.as_ref();
         let callout = callout.map(|callout| Callout::new(callout, &broker, &metrics)).transpose()?;
 
@@ -123,7 +125,7 @@ impl Node {
         let (recording, recorded) = (TaskTracker::new(), CancellationToken::new());
         recording.spawn(recording_events.run(recorded.clone()));
 
-        let (wanted, wanted_seen) = watch::channel(Phase::Serving);
+        let duty = Duty::new();
         let (serving, serving_seen) = watch::channel(false);
         let (telling, phase) = watch::channel(Phase::Starting);
         let (news, news_inbox) = mpsc::channel(NEWS);
@@ -137,7 +139,7 @@ impl Node {
         let (directory, mut fleet_task) = fleet(FleetConfig {
             broker: broker.clone(),
             heartbeat: Heartbeat {
-                phase: wanted_seen.clone(),
+                phase: duty.phase(),
                 metrics: Arc::clone(&metrics),
                 events: events.clone(),
                 summary: config.events.summary,
@@ -174,10 +176,12 @@ impl Node {
             tracker: tracker.clone(),
         });
 
-        let supervisor = Supervisor::new(tracker.clone(), wanted.clone(), stop.clone());
+        let supervisor = Supervisor::new(tracker.clone(), duty.clone(), stop.clone());
         let (rooms, handle, commands) = Rooms::new(Arc::clone(&ctx));
         let (remote, remote_inbox) = mpsc::channel(INBOX);
-        let phases = phase::tell(wanted_seen, serving_seen, ctx.broker.connected(), telling, phase::ALONE);
+        let connected = ctx.broker.connected();
+        let phases = phase::tell(duty.phase(), serving_seen, connected, telling, phase::ALONE);
+        supervisor.must_run_on("the metric of its phase", phase::count(Arc::clone(&ctx)));
         supervisor.must_run_on("the node's phase", phases);
         supervisor.must_run_on("the rooms", rooms.run(commands, remote_inbox));
         supervisor.must_run_on("the rooms that are pushed here", handle.clone().carry(carried));
@@ -186,7 +190,11 @@ impl Node {
         let (gate, gate_handle) = Gate::new(Arc::clone(&ctx), handle.clone());
         let (gate_news, gate_inbox) = mpsc::channel(INBOX);
         supervisor.must_run_on("the gate", gate.run(gate_inbox));
-        supervisor.must_run_on("what is said to the gate", at_gate.read(gate_news, tracker));
+        supervisor.must_run_on("what is said to the gate", at_gate.read(gate_news, tracker.clone()));
+        let drain_handle = DrainHandle::new(Arc::clone(&ctx), duty.clone());
+        let (wished, wished_inbox) = mpsc::channel(INBOX);
+        supervisor.must_run_on("the hearing of operators' wishes", wishes.read(wished, tracker.clone()));
+        supervisor.must_run_on("operators' wishes", drain_handle.clone().answer(wished_inbox));
         if let Some(keys) = keys {
             supervisor.must_run_on("the keys of signed tokens", keys.run());
         }
@@ -203,13 +211,20 @@ impl Node {
         });
         let replacing = workers::replace(Arc::clone(&ctx), handle.clone(), deaths, stop.clone());
         supervisor.must_run("the replacement of media workers", replacing);
+        let (listening, listeners) = http::Listeners::new(Arc::clone(&ctx), handle.clone());
+        supervisor.must_run_on("the listeners of sessions", listening.run());
         let app = App {
             ctx: Arc::clone(&ctx),
             rooms: handle.clone(),
             verifier: Arc::new(verifier),
             callout: callout.map(Arc::new),
             gate: gate_handle,
+            drain: drain_handle,
+            listeners,
         };
+        let (ask_sessions, sessions_asked) = mpsc::channel(INBOX);
+        supervisor.must_run_on("what is asked of sessions", at_sessions.read(ask_sessions, tracker));
+        supervisor.must_run_on("the answers of sessions", http::answer_others(app.clone(), sessions_asked));
         let routes = http::public(app.clone());
         let served = certificate.as_ref().map(Certificate::served);
         supervisor.must_run("http.listen", http::serve(public_listener, routes, served, stop.clone()));
@@ -220,7 +235,7 @@ impl Node {
         supervisor.must_run("operators.listen", http::serve(operators_listener, routes, None, stop.clone()));
         supervisor.must_run_on("the announced addresses", announced::follow(Arc::clone(&ctx)));
         tracing::info!(node = %ctx.me.node, region = %ctx.me.region, %public, %operators, "node started");
-        Ok(Self { ctx, rooms: handle, wanted, supervisor, stop, recorded, recording, public, operators })
+        Ok(Self { ctx, rooms: handle, duty, supervisor, stop, recorded, recording, public, operators })
     }
 
     /// Where publishers and viewers reach the node on this machine.
@@ -255,29 +270,34 @@ impl Node {
         self.supervisor.failed()
     }
 
-    /// Takes nothing new, tells the fleet, and waits for viewers and publishers to leave, at most as
-    /// long as `timeouts.drain`.
+    /// Takes nothing new for good, tells the fleet, and waits for publishers and viewers to leave and for the
+    /// nodes that pull from this one to move, at most as long as `timeouts.drain`, or until the node fails.
     pub async fn drain(&self) {
-        self.wanted.send_replace(Phase::Draining);
+        self.duty.end();
         let patience = self.ctx.config.timeouts.drain;
-        tracing::info!(patience_ms = patience.as_millis(), "draining");
         let metrics = &self.ctx.metrics;
+        let Left { streams, viewers, children } = left(metrics);
+        tracing::info!(patience_ms = patience.as_millis(), streams, viewers, children, "draining");
         let empty = async {
-            while metrics.viewers.get() > 0 || metrics.streams.get() > 0 {
+            while !left(metrics).is_empty() {
                 tokio::time::sleep(DRAIN_LOOK).await;
             }
         };
-        if tokio::time::timeout(patience, empty).await.is_err() {
-            let (viewers, streams) = (metrics.viewers.get(), metrics.streams.get());
-            tracing::warn!(viewers, streams, "drain deadline reached: ending what is left");
+        tokio::select! {
+            () = empty => {}
+            _ = self.failed() => {}
+            () = tokio::time::sleep(patience) => {
+                let Left { streams, viewers, children } = left(metrics);
+                tracing::warn!(streams, viewers, children, "drain deadline reached: ending what is left");
+            }
         }
     }
 
     /// Ends everything, says so, and returns once the workers are gone. Each step has a limit.
     pub async fn stop(self) {
-        let Self { ctx, rooms, wanted, supervisor, stop, recorded, recording, .. } = self;
+        let Self { ctx, rooms, duty, supervisor, stop, recorded, recording, .. } = self;
         supervisor.stopping();
-        wanted.send_replace(Phase::Draining);
+        duty.end();
         in_time("rooms", rooms.stop(EndReason::Drained)).await;
         drop(rooms);
         stop.cancel();

@@ -1,10 +1,16 @@
 //! Where the node is in its life, as its own parts see it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 use crate::protocol::presence::Phase;
+use crate::room::Context;
+
+/// The phases that are counted.
+const NAMES: [(Phase, &str); 3] =
+    [(Phase::Starting, "starting"), (Phase::Serving, "serving"), (Phase::Draining, "draining")];
 
 /// After what time without NATS from the start on the node serves alone: nobody can be asked for anything.
 pub(super) const ALONE: Duration = Duration::from_secs(3);
@@ -38,6 +44,20 @@ pub(super) async fn tell(
             Ok(()) = serving.changed() => {}
             // A node that is gone changes nothing any more.
             else => std::future::pending().await,
+        }
+    }
+}
+
+/// Counts the phase that the node is in.
+pub(super) async fn count(ctx: Arc<Context>) {
+    let mut phase = ctx.phase.clone();
+    loop {
+        let now = *phase.borrow_and_update();
+        for (known, name) in NAMES {
+            ctx.metrics.phase.get_or_create(&[("phase", name)]).set(i64::from(known == now));
+        }
+        if phase.changed().await.is_err() {
+            std::future::pending::<()>().await;
         }
     }
 }

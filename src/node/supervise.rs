@@ -9,13 +9,13 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::protocol::presence::Phase;
+use crate::drain::Duty;
 
 /// Runs the node's tasks and notes the first that fails. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Supervisor {
     tracker: TaskTracker,
-    wanted: watch::Sender<Phase>,
+    duty: Duty,
     failed: Arc<watch::Sender<Option<String>>>,
     /// Ends the tasks that end for nothing else.
     stop: CancellationToken,
@@ -24,10 +24,10 @@ pub(super) struct Supervisor {
 }
 
 impl Supervisor {
-    /// Tasks are owned by `tracker`; a node that has failed takes nothing new, which it tells by `wanted`.
-    pub(super) fn new(tracker: TaskTracker, wanted: watch::Sender<Phase>, stop: CancellationToken) -> Self {
+    /// Tasks are owned by `tracker`; a node that has failed takes nothing new, which is its `duty`.
+    pub(super) fn new(tracker: TaskTracker, duty: Duty, stop: CancellationToken) -> Self {
         let (failed, stopping) = (Arc::new(watch::Sender::new(None)), CancellationToken::new());
-        Self { tracker, wanted, failed, stop, stopping }
+        Self { tracker, duty, failed, stop, stopping }
     }
 
     /// Runs what must not end before the node's last tasks do, and is then ended with them.
@@ -59,7 +59,7 @@ impl Supervisor {
         });
         if news {
             tracing::error!(reason, "the node has failed: it takes nothing new");
-            self.wanted.send_replace(Phase::Draining);
+            self.duty.end();
         }
     }
 
@@ -91,10 +91,12 @@ fn words(panic: &(dyn Any + Send)) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::presence::Phase;
 
     fn supervisor() -> (Supervisor, watch::Receiver<Phase>) {
-        let (wanted, phase) = watch::channel(Phase::Serving);
-        (Supervisor::new(TaskTracker::new(), wanted, CancellationToken::new()), phase)
+        let duty = Duty::new();
+        let phase = duty.phase();
+        (Supervisor::new(TaskTracker::new(), duty, CancellationToken::new()), phase)
     }
 
     #[tokio::test]

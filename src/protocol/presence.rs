@@ -1,4 +1,4 @@
-//! What a node tells the fleet about itself each second, on `node.<node>.presence`.
+//! What a node tells the fleet about itself each second (in a large fleet less often), on `node.<node>.presence`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,14 @@ pub struct Beat {
     pub claims: u32,
     /// The digest of these: see `fleet::digest`. Who has heard them all computes the same.
     pub digest: u64,
+    /// How long after this sign of life the next one comes at the latest, in milliseconds.
+    #[serde(default = "each_second")]
+    pub every_ms: u32,
+}
+
+/// How often nodes say that they are there that don't say how often.
+fn each_second() -> u32 {
+    1_000
 }
 
 /// What a node may be used for.

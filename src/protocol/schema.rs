@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
-use super::{admission, claim, directory, edge, event, gate, origin, presence, refusal};
+use super::{admission, claim, directory, drain, edge, event, gate, origin, presence, refusal, session};
 
 /// Every message's file name and schema.
 pub fn all() -> Vec<(&'static str, Value)> {
@@ -33,6 +33,18 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("getBars", of::<gate::GetBars>()),
         ("getBars.reply", of::<gate::BarsPage>()),
         ("bars", of::<gate::BarsDigest>()),
+        ("setDrain", of::<drain::SetDrain>()),
+        ("getDrain", of::<drain::GetDrain>()),
+        ("drain.reply", of::<drain::Drain>()),
+        ("lookAtSession", of::<session::LookAtSession>()),
+        ("endSession", of::<session::EndSession>()),
+        ("patchSession", of::<session::PatchSession>()),
+        ("session.reply", of::<session::SessionAnswer>()),
+        ("listenToSession", of::<session::ListenToSession>()),
+        ("listenToSession.reply", of::<session::Listening>()),
+        ("hearSession", of::<session::HearSession>()),
+        ("hearSession.reply", of::<session::Heard>()),
+        ("stopListening", of::<session::StopListening>()),
         ("presence", of::<presence::Presence>()),
         ("event", of::<event::Event>()),
         ("refusal", of::<refusal::Refusal>()),

@@ -32,8 +32,12 @@ pub enum Subject {
     Directory(NodeName),
     /// `node.<node>.gate`
     Gate(NodeName),
+    /// `node.<node>.session`
+    Session(NodeName),
     /// `node.<node>.bars`
     Bars(NodeName),
+    /// `node.<node>.drain`
+    Drain(NodeName),
     /// `room.<room>.event.<node>`
     RoomEvent(RoomId, NodeName),
     /// `node.<node>.event`
@@ -102,6 +106,11 @@ impl Subjects {
         self.under(format_args!("node.{node}.gate"))
     }
 
+    /// Where a node is asked by clients of its sessions that came by another node.
+    pub fn session(&self, node: &NodeName) -> String {
+        self.under(format_args!("node.{node}.session"))
+    }
+
     /// Where a node sums up the bars that it knows.
     pub fn bars(&self, node: &NodeName) -> String {
         self.under(format_args!("node.{node}.bars"))
@@ -110,6 +119,11 @@ impl Subjects {
     /// Where all nodes sum up their bars.
     pub fn all_bars(&self) -> String {
         self.under(format_args!("node.*.bars"))
+    }
+
+    /// Where a node is asked to take nothing new, or to take everything again.
+    pub fn drain(&self, node: &NodeName) -> String {
+        self.under(format_args!("node.{node}.drain"))
     }
 
     /// Where a node gives its sign of life.
@@ -143,6 +157,11 @@ impl Subjects {
     /// The name of the JetStream stream that keeps the events of this fleet.
     pub fn events_stream(&self) -> String {
         self.stored("EVENTS")
+    }
+
+    /// The name of the JetStream stream into which a monitor copies the logs of all domains.
+    pub fn all_events_stream(&self) -> String {
+        self.stored("ALL_EVENTS")
     }
 
     /// The name of the object store that keeps the monitor's snapshots.
@@ -179,11 +198,18 @@ impl Subjects {
             ("node", node, "presence") => Subject::Presence(node.parse().ok()?),
             ("node", node, "directory") => Subject::Directory(node.parse().ok()?),
             ("node", node, "gate") => Subject::Gate(node.parse().ok()?),
+            ("node", node, "session") => Subject::Session(node.parse().ok()?),
             ("node", node, "bars") => Subject::Bars(node.parse().ok()?),
+            ("node", node, "drain") => Subject::Drain(node.parse().ok()?),
             ("node", node, "event") => Subject::NodeEvent(node.parse().ok()?),
             _ => return None,
         };
         tokens.next().is_none().then_some(parsed)
+    }
+
+    /// A subject or pattern under the prefix.
+    pub(super) fn pattern(&self, pattern: &str) -> String {
+        self.under(format_args!("{pattern}"))
     }
 
     fn under(&self, subject: fmt::Arguments<'_>) -> String {
@@ -239,7 +265,9 @@ mod tests {
                 Some(Subject::Presence(node.clone()))
             );
             prop_assert_eq!(subjects.parse(&subjects.gate(&node)), Some(Subject::Gate(node.clone())));
+            prop_assert_eq!(subjects.parse(&subjects.session(&node)), Some(Subject::Session(node.clone())));
             prop_assert_eq!(subjects.parse(&subjects.bars(&node)), Some(Subject::Bars(node.clone())));
+            prop_assert_eq!(subjects.parse(&subjects.drain(&node)), Some(Subject::Drain(node.clone())));
             let about = About::Room(room2.clone());
             prop_assert_eq!(
                 subjects.parse(&subjects.event(&about, &node)),

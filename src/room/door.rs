@@ -70,8 +70,9 @@ impl Rooms {
         let (seats, past) = Seats::new(limits, &ctx.metrics);
         let (rooms, rooms_of_tasks) = (HashMap::new(), HashMap::new());
         let tasks = JoinSet::new();
+        let ends = seats.ends();
         let door = Self { ctx, rooms, tasks, rooms_of_tasks, seats, past, stopping: None };
-        (door, RoomsHandle::new(commands), RoomsInbox(inbox))
+        (door, RoomsHandle::new(commands, ends), RoomsInbox(inbox))
     }
 
     /// Serves until stopped, or until every handle is gone.

@@ -1,6 +1,6 @@
 //! A handle to the rooms of a node.
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::core::{Answered, Patch, PublishRequest, RoomView, StreamHereView, WatchRequest};
 use super::door::{Command, INSPECTION};
@@ -15,11 +15,18 @@ use crate::protocol::ids::{RoomId, SessionId, StreamName};
 #[derive(Debug, Clone)]
 pub struct RoomsHandle {
     commands: mpsc::Sender<Command>,
+    ends: broadcast::Sender<SessionId>,
 }
 
 impl RoomsHandle {
-    pub(super) fn new(commands: mpsc::Sender<Command>) -> Self {
-        Self { commands }
+    pub(super) fn new(commands: mpsc::Sender<Command>, ends: broadcast::Sender<SessionId>) -> Self {
+        Self { commands, ends }
+    }
+
+    /// The sessions of publishers and viewers that end from now on. Who reads too slowly is told so, and may
+    /// [`check`](Self::check).
+    pub fn ends(&self) -> broadcast::Receiver<SessionId> {
+        self.ends.subscribe()
     }
 
     /// Takes a publisher.

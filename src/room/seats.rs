@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc};
 
 use crate::config::Limits;
 use crate::protocol::ids::{RoomId, SessionId, StreamName};
@@ -25,6 +25,7 @@ pub(super) struct Seats {
     connecting: Arc<Semaphore>,
     metrics: Arc<Metrics>,
     ended: mpsc::Sender<Session>,
+    ends: broadcast::Sender<SessionId>,
 }
 
 /// A session, and what it was for.
@@ -42,6 +43,7 @@ pub(super) struct Seat {
     counted: Counted,
     session: Session,
     ended: mpsc::Sender<Session>,
+    ends: broadcast::Sender<SessionId>,
 }
 
 /// The sessions that are over.
@@ -63,8 +65,14 @@ impl Seats {
             connecting: places(limits.connecting),
             metrics: Arc::clone(metrics),
             ended,
+            ends: broadcast::channel(UNREAD).0,
         };
         (seats, Past { ended: past, sessions: HashMap::new(), order: VecDeque::new() })
+    }
+
+    /// Where the end of each session is told.
+    pub(super) fn ends(&self) -> broadcast::Sender<SessionId> {
+        self.ends.clone()
     }
 
     /// A place for a viewer, or the limit that is reached.
@@ -83,7 +91,7 @@ impl Seats {
     }
 
     fn seat(&self, permit: OwnedSemaphorePermit, counted: Counted, session: Session) -> Seat {
-        Seat { permit, counted, session, ended: self.ended.clone() }
+        Seat { permit, counted, session, ended: self.ended.clone(), ends: self.ends.clone() }
     }
 
     /// A publisher has connected: it takes a place among the streams in place of its own. False where none is left.
@@ -99,6 +107,8 @@ impl Drop for Seat {
     fn drop(&mut self) {
         // What isn't remembered is answered as a session that never was.
         let _ = self.ended.try_send(self.session.clone());
+        // Where nobody wants to know, nobody is told.
+        let _ = self.ends.send(self.session.id);
     }
 }
 

@@ -75,6 +75,8 @@ pub struct Metrics {
     pub layer_switches: Family<One, Counter>,
     /// HTTP answers, by `endpoint` and `status`.
     pub http_answers: Family<Two, Counter>,
+    /// What the node does, by `phase` (`starting`, `serving`, `draining`): 1 for that, 0 for the others.
+    pub phase: Family<One, Gauge>,
     /// Whether NATS is connected.
     pub nats_connected: Gauge,
     /// Times that NATS was connected.
@@ -155,6 +157,7 @@ impl Metrics {
             key_frames: Family::default(),
             layer_switches: Family::default(),
             http_answers: Family::default(),
+            phase: Family::default(),
             nats_connected: Gauge::default(),
             nats_connects: Counter::default(),
             directory_ready: Gauge::default(),
@@ -206,6 +209,7 @@ impl Metrics {
         r.register("key_frames", "Key frames received", self.key_frames.clone());
         r.register("layer_switches", "Changes of layers by receiver reports", self.layer_switches.clone());
         r.register("http_answers", "Answers to publishers and viewers", self.http_answers.clone());
+        r.register("phase", "What the node does", self.phase.clone());
         r.register("nats_connected", "Whether NATS is connected", self.nats_connected.clone());
         r.register("nats_connects", "Times that NATS was connected", self.nats_connects.clone());
         r.register(

@@ -57,7 +57,7 @@ fn row(what: &str, median: f64, p99: f64, n: usize) -> String {
     format!("{what:WIDTH$} {median:>9.3} ms {p99:>9.3} ms {n:>6}")
 }
 
-const WIDTH: usize = 58;
+const WIDTH: usize = 66;
 
 /// A headline with what the figures depend on.
 pub(crate) fn head() {
@@ -70,4 +70,17 @@ pub(crate) fn head() {
 /// A figure that is no time.
 pub(crate) fn value(what: &str, value: f64, unit: &str, n: usize) {
     println!("{what:WIDTH$} {:>12} {:>12} {n:>6}", format!("{value:.2} {unit}"), "");
+}
+
+/// A figure that is no time, and whether each of `values` is as wanted: their median and the worst.
+pub(crate) fn values_wanted(what: &str, values: Vec<f64>, unit: &str, at_most: f64) {
+    let samples: Samples = values.into_iter().collect();
+    let (median, worst) = (samples.median(), samples.quantile(1.0));
+    let verdict = if median <= at_most { "met" } else { "not met" };
+    println!(
+        "{what:WIDTH$} {:>12} {:>12} {:>6}   wanted <= {at_most} {unit}: {verdict}",
+        format!("{median:.3} {unit}"),
+        format!("{worst:.3} {unit}"),
+        samples.0.len()
+    );
 }

@@ -47,7 +47,7 @@ fn turn(config: &mut Config) {
 #[tokio::test(flavor = "multi_thread")]
 async fn options_pass_cors_and_tell_what_is_taken() {
     let (_nats, node) = one_node(turn).await;
-    let session = format!("whep/news/main/{}", uuid::Uuid::new_v4());
+    let session = format!("whep/news/main/origin/{}", uuid::Uuid::new_v4());
     for path in ["whip/news", "whep/news/main", "whep/news/", &session, "api/status/news/main", "nothing"] {
         let url = format!("{}/{path}", node.public_url());
         // What MediaMTX's reader, hb-player and Eyevinn's libraries begin with, and what a browser asks before it.
@@ -144,7 +144,7 @@ async fn every_refusal_is_a_problem() {
         ("POST", "whip/news", vec![SDP], large.as_str(), 413, "limits.body_bytes"),
         (
             "PATCH",
-            "whip/news/main/6f6e7c1e-5d0a-4b87-bb8e-14a4fe3d7b38",
+            "whip/news/main/origin/6f6e7c1e-5d0a-4b87-bb8e-14a4fe3d7b38",
             vec![SDP],
             large.as_str(),
             413,
@@ -207,9 +207,9 @@ async fn sessions_are_told_by_paths_that_hold_behind_a_proxy() {
         let created = send("POST", &format!("{}/whip/news", node.public_url()), &all, PUBLISH).await;
         assert_eq!(created.status(), 201);
         let location = header(&created, "location");
-        let (before, session) = location.split_once("/whip/news/main/").expect("the session's path");
+        let (before, session) = location.split_once("/whip/news/main/origin/").expect("the session's path");
         assert!(uuid::Uuid::parse_str(session).is_ok(), "{location}");
-        let session = format!("{}/whip/news/main/{session}/", node.public_url());
+        let session = format!("{}/whip/news/main/origin/{session}/", node.public_url());
         assert_eq!(send("DELETE", &session, &[], "").await.status(), 200);
         before.to_owned()
     };

@@ -50,7 +50,10 @@ async fn a_whip_session_from_offer_to_end() {
     let created = post(&endpoint, PUBLISH).await;
     assert_eq!(created.status(), 201);
     let location = header(&created, "location");
-    assert!(location.starts_with("/whip/news/main/"), "good for whatever way the client came: {location}");
+    assert!(
+        location.starts_with("/whip/news/main/origin/"),
+        "good for whatever way the client came: {location}"
+    );
     let location = format!("{}{location}", node.public_url());
     assert!(!header(&created, "etag").is_empty());
     assert_eq!(header(&created, "content-type"), "application/sdp");

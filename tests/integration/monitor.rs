@@ -10,6 +10,7 @@ use headwater::node::Node;
 use headwater::protocol::codec;
 use serde_json::Value;
 
+use crate::support::deployed::Deployed;
 use crate::support::fleet::{
     SOON, acquainted, config, get_status, heard_of, http, node, plays, publish, publish_with, start, watch,
     watch_with,
@@ -434,26 +435,13 @@ async fn rubbish_in_the_log_is_counted_and_a_log_that_is_lost_is_begun_anew() {
 /// The deployment's own NATS configuration, with the rights that it gives to nodes and monitors.
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_and_monitors_need_no_more_rights_than_deploy_gives_them() {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/nats/nats.conf");
-    let text = std::fs::read_to_string(file).unwrap();
-    let mut rights = text;
-    for user in ["EAST_1", "WEST_1", "MONITOR", "OPERATOR", "SYS"] {
-        rights = rights.replace(&format!("${user}_PASSWORD"), "secret");
-    }
-    // Address and store are the test's; what matters here begins with the accounts.
-    let rights = &rights[rights.find("accounts {").unwrap()..];
-    let nats = NatsServer::with_config(rights).await;
-    let mut settings = monitors::config("monitor", &nats.url());
-    settings.nats.user = Some("monitor".to_owned());
-    settings.nats.password = Some("secret".into());
+    let nats = Deployed::start("one").await;
+    let mut settings = nats.monitor("monitor");
     settings.monitor.snapshot_every = 5;
     let watching = monitors::start(settings.clone()).await;
     let mut nodes = Vec::new();
-    for (name, region) in [("west-1", "west"), ("east-1", "east")] {
-        let mut config = crate::support::fleet::config(name, region, &nats.url());
-        config.nats.user = Some(name.to_owned());
-        config.nats.password = Some("secret".into());
-        nodes.push(crate::support::fleet::start(config).await);
+    for name in ["west-1", "east-1"] {
+        nodes.push(crate::support::fleet::start(nats.node(name)).await);
     }
     acquainted(&nodes.iter().collect::<Vec<_>>()).await;
     let _publisher = publish(&nodes[0], "news").await;
@@ -473,5 +461,5 @@ async fn nodes_and_monitors_need_no_more_rights_than_deploy_gives_them() {
     watching.stop().await;
     let again = monitors::start(settings).await;
     draws(&again.url(), "news", "west-1(east-1)").await;
-    assert!(!nats.log().contains("Permissions Violation"), "{}", nats.log());
+    assert_eq!(nats.violations(), Vec::<String>::new());
 }

@@ -13,7 +13,7 @@ use crate::support::wait::eventually;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_headwater");
 
-async fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+pub(crate) async fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     Command::new(PROGRAM)
         .args(arguments)
         .envs(variables.iter().copied())
@@ -23,7 +23,7 @@ async fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
         .expect("the program runs")
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 

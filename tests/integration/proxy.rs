@@ -3,11 +3,13 @@
 use std::fs;
 use std::process::Stdio;
 
+use headwater::client::{Roaming, WatchOptions};
 use headwater::node::Node;
 
 use crate::support::browser::Browser;
 use crate::support::certificates::Authority;
-use crate::support::fleet::{SOON, config, start};
+use crate::support::child::ChildNode;
+use crate::support::fleet::{Address, SOON, config, get_json, get_status, heard_of, publish, start};
 use crate::support::nats::{NatsServer, free_port};
 use crate::support::process::Process;
 use crate::support::wait::eventually;
@@ -24,6 +26,10 @@ fn caddy(authority: &Authority, port: u16, node: &Node) -> Process {
     }
     let site = format!("https://127.0.0.1:{port} {{\n\ttls {} {}\n", cert.display(), key.display());
     let text = CADDYFILE.replace("live.example.com {", &site).replace("127.0.0.1:8080", &node);
+    run_caddy(authority, &text)
+}
+
+fn run_caddy(authority: &Authority, text: &str) -> Process {
     let file = authority.file("Caddyfile");
     fs::write(&file, format!("{{\n\tadmin off\n\tauto_https disable_redirects\n}}\n{text}")).unwrap();
     let log = fs::File::create(authority.file("caddy.log")).unwrap();
@@ -37,6 +43,112 @@ fn caddy(authority: &Authority, port: u16, node: &Node) -> Process {
             .stderr(log);
     })
     .expect("caddy, of the package of that name")
+}
+
+const FLEET: &str = include_str!("../../deploy/caddy/fleet.Caddyfile");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_behind_one_name_are_one_service() {
+    let nats = NatsServer::start().await;
+    let port = free_port();
+    let name = format!("http://127.0.0.1:{port}");
+    let more = [("HEADWATER_HTTP__PUBLIC_URL", name.as_str())];
+    let mut nodes = Vec::new();
+    for node in ["a", "b", "c"] {
+        nodes.push(ChildNode::start(node, "west", &nats.url(), &more).await);
+    }
+    let mut text = FLEET.replace("live.example.com {", &format!("{name} {{"));
+    for (number, node) in nodes.iter().enumerate() {
+        let example = format!("10.0.0.{}:8080", number + 1);
+        assert_eq!(text.matches(&example).count(), 1, "{example}");
+        text = text.replace(&example, &node.public_url().replace("http://", ""));
+    }
+    let authority = Authority::new();
+    let _caddy = run_caddy(&authority, &text);
+    eventually(SOON, "caddy passes on, and each node knows of the others", || async {
+        let mut heard = true;
+        for node in &nodes {
+            let fleet = get_json(&format!("{}/api/fleet", node.operators_url())).await;
+            let known = fleet["nodes"].as_array().map_or(0, Vec::len);
+            heard &= known == 0 || known == 3;
+        }
+        let status = get_status(&format!("{name}/api/node")).await;
+        if heard && status == 200 {
+            Ok(())
+        } else {
+            Err(fs::read_to_string(authority.file("caddy.log")).unwrap_or_default())
+        }
+    })
+    .await;
+
+    // Answer, candidates and end of each go by way of whichever node has its turn.
+    let publisher = publish(&Name(&name), "news").await;
+    for node in &nodes {
+        heard_of(node, "news").await;
+    }
+    let mut options = WatchOptions::new(format!("{name}/whep/news"));
+    options.counter_offer = true;
+    options.retry_until_live = Some(SOON);
+    let mut viewers = Vec::new();
+    for _ in 0..3 {
+        viewers.push(Roaming::start(options.clone()).await.expect("the viewer is served"));
+    }
+    let plays = async |viewer: &Roaming, limit| {
+        let report = viewer.report();
+        eventually(limit, "the viewer gets pictures", || {
+            let report = report.borrow().clone();
+            async move { if report.video.frames > 10 { Ok(()) } else { Err(format!("{report:?}")) } }
+        })
+        .await;
+    };
+    let mut served = std::collections::BTreeSet::new();
+    for viewer in &viewers {
+        plays(viewer, SOON).await;
+        served.insert(viewer.report().borrow().route.node.clone().expect("a node"));
+    }
+    assert!(served.len() > 1, "{served:?}");
+    let origin = publisher.stats().borrow().route.node.clone().expect("a node");
+
+    // A viewer whose node dies comes back by the same name.
+    let place = viewers
+        .iter()
+        .position(|viewer| viewer.report().borrow().route.node.as_deref().is_some_and(|node| node != origin));
+    let viewer = viewers.swap_remove(place.expect("a viewer elsewhere than its publisher"));
+    let lost = viewer.report().borrow().route.node.clone().expect("a node");
+    let index = ["a", "b", "c"].iter().position(|node| *node == lost).unwrap();
+    let killed = std::time::Instant::now();
+    nodes[index].process().kill();
+    let report = viewer.report();
+    eventually(SOON, "it goes on at another node", || {
+        let report = report.borrow().clone();
+        async move {
+            let elsewhere = report.moves > 0 && report.video.frames > 10;
+            if elsewhere { Ok(()) } else { Err(format!("{report:?}")) }
+        }
+    })
+    .await;
+    println!("killed behind caddy: pictures again after {:?}", killed.elapsed());
+    viewers.push(viewer);
+    for viewer in viewers {
+        viewer.stop().await;
+    }
+    publisher.stop().await.expect("its node is reached by way of any");
+    for (_, node) in nodes.iter().enumerate().filter(|(number, _)| *number != index) {
+        eventually(SOON, "nothing is left", || async {
+            let room = node.room("news").await;
+            if room["counts"]["transports"].as_u64().unwrap_or(0) == 0 { Ok(()) } else { Err(room) }
+        })
+        .await;
+    }
+}
+
+/// The balancer's name as an address.
+struct Name<'a>(&'a str);
+
+impl Address for Name<'_> {
+    fn public(&self) -> String {
+        self.0.to_owned()
+    }
 }
 
 /// A publisher and a player that know of nothing but WHIP and WHEP.
@@ -87,7 +199,10 @@ async fn media_is_published_and_watched_behind_caddy_under_a_prefix() {
     let page = browser.page(&format!("https://127.0.0.1:{port}/live/api/node")).await;
     let _: () = page.eval(CLIENT).await;
     let publisher: String = page.eval("window.publish('/live/whip/news')").await;
-    assert!(publisher.starts_with(&format!("https://127.0.0.1:{port}/live/whip/news/main/")), "{publisher}");
+    assert!(
+        publisher.starts_with(&format!("https://127.0.0.1:{port}/live/whip/news/main/origin/")),
+        "{publisher}"
+    );
     let watch = "window.watch('/live/whep/news/')";
     let viewer: String = eventually(MEDIA, "the stream is live", || page.try_eval(watch)).await;
     page.wait_for("window.frames_() > 20", MEDIA).await;
@@ -104,5 +219,8 @@ async fn media_is_published_and_watched_behind_caddy_under_a_prefix() {
     let plain = browser.page(&format!("https://127.0.0.1:{port}/api/node")).await;
     let _: () = plain.eval(CLIENT).await;
     let publisher: String = plain.eval("window.publish('/whip/other')").await;
-    assert!(publisher.starts_with(&format!("https://127.0.0.1:{port}/whip/other/main/")), "{publisher}");
+    assert!(
+        publisher.starts_with(&format!("https://127.0.0.1:{port}/whip/other/main/origin/")),
+        "{publisher}"
+    );
 }

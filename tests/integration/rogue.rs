@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_nats::ConnectOptions;
 use headwater::client::Player;
+use headwater::config::Storage;
 use headwater::node::Node;
 use headwater::protocol::claim::EndReason;
 use headwater::protocol::edge::{ClosePipe, ConnectRemotePipeTransport, CreateRemotePipeTransport, Done};
@@ -12,6 +13,7 @@ use headwater::protocol::ids::{Peer, PipeId, RouterId, Token};
 use headwater::protocol::origin::{Join, Joined, Leave};
 use headwater::protocol::presence::Phase;
 use headwater::protocol::refusal::Code;
+use headwater::servers::{Fleet, Seeds};
 use uuid::Uuid;
 
 use crate::support::fleet::{
@@ -19,50 +21,41 @@ use crate::support::fleet::{
 };
 use crate::support::gaps::{Gaps, NOTHING};
 use crate::support::monitors;
-use crate::support::nats::NatsServer;
+use crate::support::nats::{NatsServer, Recipe, loopback};
 use crate::support::parent::Parent;
 use crate::support::rogue::Rogue;
 use crate::support::wait::{assert_holds, eventually};
 
-const PASSWORD: &str = "a-password-of-its-own";
-const NODES: [&str; 3] = ["origin", "edge", "mallory"];
+/// What is there, as `headwater nats-config` is told.
+const LIST: &str = r#"
+    [[sites]]
+    name = "west"
+    servers = ["127.0.0.1"]
+    nodes = ["origin", "edge", "mallory"]
+"#;
 
-/// Users as deploy's configuration has them: each node may speak in its own name, and hear what is its own.
-fn permissions() -> String {
-    let user = |name: &str| {
-        format!(
-            r#"{{ user: {name}, password: {PASSWORD}, permissions: {{
-                publish: [
-                    "room.*.edge.*", "room.*.origin.*", "room.*.stream.*.{name}", "node.{name}.presence",
-                    "node.*.directory", "room.*.event.{name}", "node.{name}.event",
-                    "node.*.gate", "node.{name}.bars", "auth.publish", "auth.watch",
-                    "$JS.API.STREAM.INFO.HEADWATER_EVENTS", "$JS.API.STREAM.CREATE.HEADWATER_EVENTS"
-                ]
-                subscribe: [
-                    "room.*.edge.{name}", "room.*.origin.{name}", "room.*.stream.*.*", "node.*.presence",
-                    "node.{name}.directory", "node.{name}.gate", "node.*.bars", "_INBOX_{name}.>", "$SRV.>"
-                ]
-                allow_responses: {{ max: 1, expires: "10s" }}
-            }} }}"#
-        )
-    };
-    let users: Vec<_> = NODES.iter().map(|name| user(name)).collect();
-    format!(
-        "accounts {{ HEADWATER {{ jetstream: enabled, users: [\n{}\n{{ user: monitor, password: {PASSWORD} }}\n] }} }}\n",
-        users.join("\n")
-    )
+/// A server with the permissions that are made of the list, and the users' keys.
+async fn guarded() -> (NatsServer, Seeds) {
+    let mut seeds = Seeds::new();
+    let files = Fleet::parse(LIST).unwrap().files(&mut seeds).unwrap();
+    let config = files.iter().find(|file| file.name == "west.conf").unwrap().text.clone();
+    for seed in seeds.values() {
+        assert!(!config.contains(seed), "the server has no secret");
+    }
+    let ip = loopback();
+    let config = config.replace("127.0.0.1:8222", &format!("{ip}:8222"));
+    (NatsServer::of(Recipe { config, jetstream: false, ip: ip.into(), ..Recipe::default() }).await, seeds)
 }
 
-async fn member(name: &str, region: &str, nats: &str) -> Node {
+async fn member(name: &str, region: &str, nats: &str, seeds: &Seeds) -> Node {
     let mut settings = config(name, region, nats);
-    settings.nats.user = Some(name.to_owned());
-    settings.nats.password = Some(PASSWORD.into());
+    settings.nats.nkey = Some(seeds[name].as_str().into());
+    settings.nats.storage = Storage::File;
     start(settings).await
 }
 
-async fn mallory(nats: &str) -> Rogue {
-    let options = ConnectOptions::new().user_and_password("mallory".to_owned(), PASSWORD.to_owned());
-    Rogue::connect_with(nats, "mallory", "west", options).await
+async fn mallory(nats: &str, seeds: &Seeds) -> Rogue {
+    Rogue::connect_with(nats, "mallory", "west", ConnectOptions::with_nkey(seeds["mallory"].clone())).await
 }
 
 /// How many peers a node has refused so far, for whatever reason.
@@ -83,13 +76,13 @@ async fn nothing_has_changed(viewer: &Player, gaps: &Gaps, edge: &Node, pipe: Op
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rogue_is_refused_counted_and_changes_nothing() {
-    let nats = NatsServer::with_config(&permissions()).await;
+    let (nats, seeds) = guarded().await;
     let mut settings = monitors::config("monitor", &nats.url());
-    settings.nats.user = Some("monitor".to_owned());
-    settings.nats.password = Some(PASSWORD.into());
+    settings.nats.nkey = Some(seeds["monitor"].as_str().into());
+    settings.nats.storage = Storage::File;
     let monitor = monitors::start(settings).await;
-    let origin = member("origin", "west", &nats.url()).await;
-    let edge = member("edge", "east", &nats.url()).await;
+    let origin = member("origin", "west", &nats.url(), &seeds).await;
+    let edge = member("edge", "east", &nats.url(), &seeds).await;
     acquainted(&[&origin, &edge]).await;
     let _publisher = publish(&origin, "news").await;
     heard_of(&edge, "news").await;
@@ -97,7 +90,7 @@ async fn a_rogue_is_refused_counted_and_changes_nothing() {
     plays(&viewer, 5).await;
     let gaps = Gaps::of(&viewer);
     let pipe = room(&edge, "news").await.unwrap().parents[0].pipe;
-    let mut rogue = mallory(&nats.url()).await;
+    let mut rogue = mallory(&nats.url(), &seeds).await;
     rogue.live().await;
     eventually(SOON, "the fleet hears it: it is a member", || async {
         edge.context().fleet().node(&rogue.peer().node).is_some()
@@ -114,6 +107,31 @@ async fn a_rogue_is_refused_counted_and_changes_nothing() {
     nothing_has_changed(&viewer, &gaps, &edge, pipe).await;
     lies_to_no_monitor(&rogue, &origin, &monitor.url()).await;
     nothing_has_changed(&viewer, &gaps, &edge, pipe).await;
+    hears_and_answers_for_nobody_else(&rogue).await;
+    nothing_has_changed(&viewer, &gaps, &edge, pipe).await;
+}
+
+/// It listens to what others are asked and answered, answers in their place, and reads or deletes the log.
+async fn hears_and_answers_for_nobody_else(rogue: &Rogue) {
+    // Keys of pipes travel in answers alone, which come to the asker's own inbox.
+    for theirs in
+        ["_INBOX_edge.>", "_INBOX_*.>", ">", "room.*.edge.edge", "room.news.>", "node.origin.directory"]
+    {
+        let heard = rogue.client().subscribe(theirs).await.unwrap();
+        rogue.is_refused(theirs).await;
+        drop(heard);
+    }
+    for theirs in [
+        "_INBOX_edge.abc.1",
+        "$JS.API.STREAM.DELETE.HEADWATER_EVENTS",
+        "$JS.API.STREAM.PURGE.HEADWATER_EVENTS",
+        "$JS.API.STREAM.UPDATE.HEADWATER_EVENTS",
+        "$JS.API.CONSUMER.CREATE.HEADWATER_EVENTS",
+        "$SYS.REQ.SERVER.PING",
+    ] {
+        rogue.say(theirs, &()).await;
+        rogue.is_refused(theirs).await;
+    }
 }
 
 /// It opens a pipe into another's edge, in its own name and in the true parent's, and closes the true one.
@@ -259,6 +277,10 @@ async fn a_parent_that_was_asked_is_held_to_what_was_asked_and_to_srtp() {
     let before = refused_peers(&edge).await;
     // The configuration says that pipes encrypt.
     assert_eq!(rogue.ask_edge(to, parent.create(false)).await.map(drop), Err(Code::Insecure));
+    // What it was asked for one room opens nothing in another.
+    let mut elsewhere = parent.create(true);
+    elsewhere.room_id = "elsewhere".parse().unwrap();
+    assert_eq!(rogue.ask_edge(to, elsewhere).await.map(drop), Err(Code::UnknownRoom));
     rogue.ask_edge(to, parent.create(true)).await.expect("encrypted, it is taken");
     assert_eq!(rogue.ask_edge(to, parent.connect()).await, Err(Code::Insecure));
     // Nor may it bring what is another's, with a join of its own.

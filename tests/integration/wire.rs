@@ -7,6 +7,7 @@ use headwater::protocol::admission::{Action, Authorize, Opaque, Verdict};
 use headwater::protocol::claim::{Claim, ClaimedProducer, EndReason, StreamState};
 use headwater::protocol::codec::{self, Addressed, Reply};
 use headwater::protocol::directory::{Claims, GetClaims, Place, Whose};
+use headwater::protocol::drain::{Drain, DrainRequest, GetDrain, Left, SetDrain};
 use headwater::protocol::edge::{
     ClosePipe, ClosePipeProducer, ConnectRemotePipeTransport, CreatePipeProducer, CreateRemotePipeTransport,
     Done, EdgeReply, EdgeRequest, GetRemoteRouterInfo, PausePipeProducer, RemotePipeTransport,
@@ -17,7 +18,9 @@ use headwater::protocol::gate::{
     Bar, BarsDigest, BarsPage, EndedSession, GateReply, GateRequest, GetBars, Kick, Kicked, SetBars,
     TokenKey, Whom,
 };
-use headwater::protocol::ids::{Incarnation, Peer, PipeId, ProducerId, PublicationId, RouterId, Token};
+use headwater::protocol::ids::{
+    Incarnation, Peer, PipeId, ProducerId, PublicationId, RouterId, SessionId, Token,
+};
 use headwater::protocol::origin::{
     CarriedProducer, CarriedStream, Join, Joined, Leave, OriginReply, OriginRequest, PipeHeld,
 };
@@ -25,6 +28,10 @@ use headwater::protocol::presence::{Beat, Limits, Load, Phase, Presence, Role};
 use headwater::protocol::refusal::{Code, Refusal};
 use headwater::protocol::rtp::{MediaKind, RtpParameters, SrtpParameters};
 use headwater::protocol::schema;
+use headwater::protocol::session::{
+    EndSession, HearSession, Heard, ListenToSession, Listening, LookAtSession, PatchKind, PatchSession,
+    SessionAnswer, SessionAt, SessionEvent, SessionReply, SessionRequest, StopListening,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -99,6 +106,10 @@ fn gate(request: GateRequest) -> String {
     addressed::<GateRequest>(request)
 }
 
+fn session(request: SessionRequest) -> String {
+    addressed::<SessionRequest>(request)
+}
+
 fn events() -> impl Iterator<Item = (&'static str, String)> {
     one_of_each(&peer(), uuid).into_iter().map(|what| {
         let name = what.name();
@@ -125,7 +136,7 @@ fn messages() -> BTreeMap<&'static str, String> {
     let ip = "192.0.2.7".parse().unwrap();
     let token = Token(uuid(6));
     let carried = CarriedProducer { id, paused: false, flowing: true };
-    let beat = Beat { number: 90, revision: 12, claims: 3, digest: 0x0123_4567_89ab_cdef };
+    let beat = Beat { number: 90, revision: 12, claims: 3, digest: 0x0123_4567_89ab_cdef, every_ms: 1_000 };
     let claim = Claim {
         room_id: room(),
         stream: "main".parse().unwrap(),
@@ -160,6 +171,7 @@ fn messages() -> BTreeMap<&'static str, String> {
         token: Some(bar.token.clone()),
     };
     let place = || Place { room_id: room(), stream: "main".parse().unwrap(), origin: Incarnation(uuid(1)) };
+    let at = || SessionAt { room_id: room(), stream: "main".parse().unwrap(), session: SessionId(uuid(10)) };
     let requests = BTreeMap::from([
         ("getRemoteRouterInfo", edge(GetRemoteRouterInfo { room_id: room(), token })),
         (
@@ -319,6 +331,62 @@ fn messages() -> BTreeMap<&'static str, String> {
             reply(GateReply::Bars(BarsPage { next: Some(bar.token.clone()), bars: vec![bar] })),
         ),
         ("bars", hex(&BarsDigest { from: peer(), count: 3, digest: 0x0123_4567_89ab_cdef })),
+        ("setDrain", addressed(DrainRequest::SetDrain(SetDrain { draining: true }))),
+        ("getDrain", addressed(DrainRequest::GetDrain(GetDrain {}))),
+        (
+            "drain.reply",
+            reply(Drain {
+                node: "west-1".parse().unwrap(),
+                phase: Phase::Draining,
+                by_operator: true,
+                ends: false,
+                left: Left { streams: 1, viewers: 2, children: 3 },
+            }),
+        ),
+        ("lookAtSession", session(SessionRequest::LookAtSession(LookAtSession { at: at() }))),
+        ("endSession", session(SessionRequest::EndSession(EndSession { at: at() }))),
+        (
+            "patchSession",
+            session(SessionRequest::PatchSession(PatchSession {
+                at: at(),
+                kind: PatchKind::Fragment,
+                if_match: Some("*".to_owned()),
+                body: "a=ice-ufrag:abcd\r\n".to_owned(),
+            })),
+        ),
+        (
+            "session.reply",
+            reply(SessionReply::Answer(SessionAnswer {
+                status: 200,
+                content_type: Some("application/trickle-ice-sdpfrag".to_owned()),
+                etag: Some("\"abcd\"".to_owned()),
+                retry_after: Some(2),
+                body: "a=ice-lite\r\n".to_owned(),
+            })),
+        ),
+        (
+            "listenToSession",
+            session(SessionRequest::ListenToSession(ListenToSession {
+                at: at(),
+                events: SessionEvent::ALL.to_vec(),
+            })),
+        ),
+        ("listenToSession.reply", reply(SessionReply::Listening(Listening { listener: uuid(11) }))),
+        ("hearSession", session(SessionRequest::HearSession(HearSession { at: at(), listener: uuid(11) }))),
+        (
+            "hearSession.reply",
+            reply(SessionReply::Heard(Heard {
+                events: vec![SessionEvent::Active, SessionEvent::Reconnect],
+                active: true,
+                viewers: Some(3),
+                draining: true,
+                url: Some("https://west-2.example.com/whep/ch-11/main".to_owned()),
+            })),
+        ),
+        (
+            "stopListening",
+            session(SessionRequest::StopListening(StopListening { at: at(), listener: uuid(11) })),
+        ),
         (
             "presence",
             hex(&Presence {

@@ -112,12 +112,24 @@ async fn a_pipe_whose_media_is_dropped_is_replaced_by_another_way() {
 
 /// The number of a node that the origin sends to.
 async fn fed_by(origin: &ChildNode, names: &[&str]) -> usize {
-    let view = origin.room("news").await;
+    // A second copy into the region goes within seconds.
+    let view = eventually_one(origin).await;
     let fed = |name: &&str| {
         let children = view["children"].as_array().into_iter().flatten();
         children.map(|child: &Value| &child["peer"]["node"]).any(|node| node == *name)
     };
     names.iter().position(fed).expect("the origin sends to one of them")
+}
+
+/// The origin's room, once it sends to one node alone.
+async fn eventually_one(origin: &ChildNode) -> Value {
+    eventually(SOON, "one copy crosses into the region", || async {
+        let view = origin.room("news").await;
+        let children = view["children"].as_array().map_or(0, Vec::len);
+        if children == 1 { Ok(()) } else { Err(view) }
+    })
+    .await;
+    origin.room("news").await
 }
 
 async fn plays_soon(viewer: &Player) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater::config::Config;
-use headwater::fleet::{self, BEAT, Fleet, Membership, Profile};
+use headwater::fleet::{self, Fleet, Membership, Profile};
 use headwater::protocol::claim::EndReason;
 use headwater::protocol::directory::{Claims, GetClaims, Whose};
 use headwater::protocol::event::What;
@@ -248,7 +248,8 @@ impl World {
             self.tell_summary(pid);
         }
         let jitter = self.dice.millis(0, 20);
-        self.later(BEAT + jitter, Event::Beat(pid));
+        let every = self.nodes[pid].membership.beat_every();
+        self.later(every + jitter, Event::Beat(pid));
     }
 
     pub fn heard(&mut self, pid: Pid, heard: Heard) {

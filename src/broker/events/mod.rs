@@ -8,6 +8,7 @@ mod outbox;
 mod read;
 mod record;
 mod snapshots;
+mod sources;
 mod trouble;
 
 use async_nats::jetstream::stream::{Compression, Config as StreamConfig, DiscardPolicy};
@@ -18,6 +19,7 @@ use crate::config::Events;
 pub use read::{EventsError, Logged, Reading, Span, Start};
 pub use record::{Recorder, Recording};
 pub use snapshots::{Snapshot, Snapshots};
+pub use sources::Heard;
 
 impl Broker {
     fn events_config(&self, events: &Events) -> StreamConfig {

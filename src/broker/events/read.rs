@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream;
+use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::DeliverPolicy;
 use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
 use async_nats::jetstream::stream::Info;
@@ -102,6 +104,10 @@ impl Broker {
             }
         }
         self.inner.jetstream.create_or_update_stream(config).await.map_err(EventsError::new)?;
+        if !self.inner.domains.is_empty() {
+            let all = self.all_events_config(events);
+            self.inner.jetstream.create_or_update_stream(all).await.map_err(EventsError::new)?;
+        }
         Ok(())
     }
 
@@ -110,8 +116,7 @@ impl Broker {
     /// # Errors
     /// [`EventsError`].
     pub async fn events_span(&self) -> Result<Span, EventsError> {
-        let name = self.inner.subjects.events_stream();
-        let stream = self.inner.jetstream.get_stream(name).await.map_err(EventsError::new)?;
+        let stream = self.inner.jetstream.get_stream(self.log_read()).await.map_err(EventsError::new)?;
         let Info { state, created, .. } = stream.cached_info();
         let empty = state.messages == 0;
         Ok(Span {
@@ -126,8 +131,8 @@ impl Broker {
     /// # Errors
     /// [`EventsError`].
     pub async fn read_events(&self, start: Start, room: Option<&RoomId>) -> Result<Reading, EventsError> {
-        let name = self.inner.subjects.events_stream();
-        let stream = self.inner.jetstream.get_stream_no_info(name).await.map_err(EventsError::new)?;
+        let log = self.log_read();
+        let stream = self.inner.jetstream.get_stream_no_info(log).await.map_err(EventsError::new)?;
         let next = match start {
             // A place, so that what comes while reading begins anew is not missed.
             Start::Now => Start::Sequence(self.events_span().await?.last.0.saturating_add(1)),
@@ -146,13 +151,28 @@ impl Broker {
         Ok(Reading { broker: self.clone(), messages, room: room.cloned(), next, stored })
     }
 
-    /// Deletes what the log has of a room; returns how many events that was.
+    /// Deletes what all logs have of a room; returns how many events were in the one that is read.
     ///
     /// # Errors
-    /// [`EventsError`].
+    /// [`EventsError`] where one of them can't be reached; then it is to be asked again.
     pub async fn purge_events(&self, room: &RoomId) -> Result<u64, EventsError> {
-        let name = self.inner.subjects.events_stream();
-        let stream = self.inner.jetstream.get_stream_no_info(name).await.map_err(EventsError::new)?;
+        let own = self.inner.subjects.events_stream();
+        for domain in &self.inner.domains {
+            let mut there = jetstream::with_domain(self.inner.client.clone(), domain.as_str());
+            there.set_timeout(self.inner.request_timeout);
+            let unreached = |error| EventsError::new(format!("that of the domain {domain}: {error}"));
+            self.purge_log(&there, own.clone(), room).await.map_err(unreached)?;
+        }
+        let mut purged = self.purge_log(&self.inner.jetstream, own.clone(), room).await?;
+        // Last, as it is a copy of the others.
+        if self.log_read() != own {
+            purged = self.purge_log(&self.inner.jetstream, self.log_read(), room).await?;
+        }
+        Ok(purged)
+    }
+
+    async fn purge_log(&self, jetstream: &Context, log: String, room: &RoomId) -> Result<u64, EventsError> {
+        let stream = jetstream.get_stream_no_info(log).await.map_err(EventsError::new)?;
         let filter = self.inner.subjects.events_of(room);
         let purge = stream.purge().filter(filter).await.map_err(EventsError::new)?;
         Ok(purge.purged)

@@ -56,7 +56,7 @@ pub(super) fn time(time: DateTime<Utc>) -> String {
 }
 
 /// `1 viewer`, `3 viewers`.
-pub(super) fn count(number: impl Into<u64>, noun: &str) -> String {
+pub(in crate::cli) fn count(number: impl Into<u64>, noun: &str) -> String {
     let number = number.into();
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

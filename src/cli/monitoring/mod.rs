@@ -23,6 +23,7 @@ use url::Url;
 
 use api::Api;
 use error::ApiError;
+pub(super) use format::count;
 
 /// Where the monitor is and who asks.
 #[derive(Debug, clap::Args)]

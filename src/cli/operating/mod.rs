@@ -1,6 +1,7 @@
 //! The commands that act on a fleet, by any of its nodes.
 
 pub(super) mod bar;
+pub(super) mod drain;
 pub(super) mod kick;
 
 use std::time::Duration;

@@ -10,7 +10,7 @@ use std::time::Duration;
 fn answer(directory: &Directory, of: &Peer, revision: u64) -> Claims {
     let (claims, next) = directory.page(Whose::Own, of, None, usize::MAX);
     let digest = directory.digest(of);
-    let beat = Beat { number: 1, revision, claims: digest.count, digest: digest.sum };
+    let beat = Beat { number: 1, revision, claims: digest.count, digest: digest.sum, every_ms: 1_000 };
     Claims { from: of.clone(), phase: Phase::Serving, beat, claims, next }
 }
 
@@ -175,7 +175,7 @@ proptest! {
         }
         let revision = said.len() as u64;
         let digest = origin.digest(&me);
-        let beat = Beat { number: 1, revision, claims: digest.count, digest: digest.sum };
+        let beat = Beat { number: 1, revision, claims: digest.count, digest: digest.sum, every_ms: 1_000 };
         let mut after = None;
         loop {
             let (claims, next) = origin.page(Whose::Own, &me, after.as_ref(), page_bytes);

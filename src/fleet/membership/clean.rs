@@ -40,6 +40,7 @@ impl Membership {
             return Vec::new();
         }
         self.absences.next_look = Some(now + EVERY);
+        self.fleet.note_losses(now);
         self.fleet.forget(SHOWN, now);
         self.absences.lost.retain(|_, (lost, ..)| self.fleet.process(lost).is_some());
         self.fetches.keep(|peer| self.fleet.process(peer).is_some());

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use super::chance::Chance;
 use super::directory::Key;
-use super::{Directory, Fleet, Notice};
+use super::{BEAT, Directory, Fleet, Notice, beat_every};
 use crate::config::Rooms;
 use crate::protocol::claim::{Claim, EndReason};
 use crate::protocol::directory::{Claims, GetClaims, Whose};
@@ -28,7 +28,7 @@ use push::Pushed;
 use rival::Rivals;
 use start::Start;
 
-/// How long a node that starts may wait for the signs of life of all.
+/// How long a node that starts may wait for the signs of life of all, in a fleet of up to a hundred.
 const GREETING: Duration = Duration::from_millis(100);
 
 /// What a node says of itself that never changes.
@@ -57,7 +57,7 @@ pub enum Input {
     Connected,
     /// Time has passed: to be said every 200 ms, or when [`Membership::due`] says.
     Tick,
-    /// A sign of life is due: to be said each second, and at once when the phase changes.
+    /// A sign of life is due: to be said as often as [`Membership::beat_every`] says, and at once when the phase changes.
     Beat {
         /// What the node does: [`Phase::Serving`] is told as starting until it can.
         phase: Phase,
@@ -138,6 +138,9 @@ pub struct Membership {
     /// Signs of life so far, and changes to own claims.
     number: u64,
     revision: u64,
+    /// How many were there at the last sign of life, and after what time the next is due.
+    nodes: u32,
+    every: Duration,
     /// When a node that starts is to be answered.
     greet_at: Option<Instant>,
 }
@@ -162,6 +165,8 @@ impl Membership {
             load: Load::default(),
             number: 0,
             revision: 0,
+            nodes: 0,
+            every: BEAT,
             greet_at: None,
         }
     }
@@ -177,6 +182,8 @@ impl Membership {
             Input::Tick => changed.extend(self.tick(now, &mut effects)),
             Input::Beat { phase, load } => {
                 (self.phase, self.load) = (phase, load);
+                let nodes = self.fleet.present(now).count();
+                (self.nodes, self.every) = (u32::try_from(nodes).unwrap_or(u32::MAX), beat_every(nodes));
                 self.say(&mut effects);
             }
             Input::Own(claim) => changed.extend(self.own(claim, now, &mut effects)),
@@ -250,6 +257,11 @@ impl Membership {
         Presence { peer, roles, version, phase, load, limits, public_url, beat: self.beat() }
     }
 
+    /// How long after a sign of life the next [`Input::Beat`] is due.
+    pub fn beat_every(&self) -> Duration {
+        self.every
+    }
+
     /// When the next [`Input::Tick`] has something to do; a later one does it later.
     pub fn due(&self, now: Instant) -> Option<Instant> {
         let fetch = if self.may_fetch(now) { self.fetches.due() } else { None };
@@ -270,7 +282,9 @@ impl Membership {
         self.absences.heard(&presence.peer);
         self.meet_rival(&presence.peer, presence.phase, presence.beat.number, effects);
         if is_new && presence.phase == Phase::Starting && self.greet_at.is_none() {
-            self.greet_at = Some(now + self.chance.within(GREETING));
+            // So that it doesn't hear more than 1,000 in a second of these either.
+            let greeting = GREETING.max(Duration::from_millis(self.nodes.into()));
+            self.greet_at = Some(now + self.chance.within(greeting));
         }
         let told_otherwise =
             self.directory.process(&presence.peer).is_some_and(|told| *told != presence.peer);
@@ -330,7 +344,13 @@ impl Membership {
 
     fn beat(&self) -> Beat {
         let digest = self.directory.digest(&self.me);
-        Beat { number: self.number, revision: self.revision, claims: digest.count, digest: digest.sum }
+        Beat {
+            number: self.number,
+            revision: self.revision,
+            claims: digest.count,
+            digest: digest.sum,
+            every_ms: self.every.as_millis().try_into().unwrap_or(u32::MAX),
+        }
     }
 
     /// What it does, but for what it can't do yet.

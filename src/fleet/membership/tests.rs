@@ -324,7 +324,7 @@ fn few_are_asked_at_once_and_the_same_word_asks_nothing_anew() {
         net.run(10);
         for n in 2..50 {
             let mut presence = presence(&format!("a{n}"), n, "x");
-            presence.beat = Beat { number: 1, revision: 3, claims: 2, digest: 7 };
+            presence.beat = Beat { number: 1, revision: 3, claims: 2, digest: 7, every_ms: 1_000 };
             asked.extend(net.nodes[0].handle(Input::Heard(Arc::new(presence)), at.ms(ms)));
         }
         asked.extend(net.nodes[0].handle(Input::Tick, at.ms(ms)));
@@ -434,4 +434,29 @@ proptest! {
         net.run(3_000);
         prop_assert_eq!(net.fetches, before, "and then nobody asks");
     }
+}
+
+#[test]
+fn a_large_fleet_gives_signs_of_life_less_often_and_says_so() {
+    let (at, mut node) = (Timeline::new(), starting("me", 1, "x"));
+    node.handle(Input::Connected, at.ms(0));
+    node.handle(Input::Tick, at.ms(4_000));
+    assert!(node.is_serving());
+    assert_eq!(node.beat_every(), BEAT);
+    for other in 0..2_999 {
+        let mut presence = presence(&format!("o{other}"), 100 + other, "x");
+        presence.beat = Beat { number: 1, every_ms: 3_000, ..Beat::default() };
+        node.handle(Input::Heard(Arc::new(presence)), at.ms(4_000));
+    }
+    let mine = Presence { beat: Beat { number: 90, ..Beat::default() }, ..node.presence() };
+    node.handle(Input::Heard(Arc::new(mine)), at.ms(4_000));
+    let said = node.handle(Input::Beat { phase: Phase::Serving, load: Load::default() }, at.ms(4_000));
+    assert_eq!(node.beat_every(), Duration::from_secs(3));
+    assert!(matches!(&said[0], Effect::Say(presence) if presence.beat.every_ms == 3_000), "{said:?}");
+    // It greets who starts at some moment of these three seconds, as 2,999 others do.
+    let mut newcomer = presence("new", 99, "x");
+    newcomer.phase = Phase::Starting;
+    node.handle(Input::Heard(beat(newcomer, 1)), at.ms(4_100));
+    let greets = node.due(at.ms(4_100)).unwrap();
+    assert!(greets > at.ms(4_200) && greets < at.ms(7_100), "at any moment of three seconds");
 }

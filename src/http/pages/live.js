@@ -4,6 +4,10 @@ import { keep } from './keep.js';
 
 const LOOK_MS = 500;
 const SILENCE_MS = 2_000;
+/** How long a node may take to say that it still has a session. */
+const ANSWER_MS = 800;
+/** The longest time between two such questions while nothing comes. */
+const LONGEST_DOUBT_MS = 5_000;
 
 /**
  * One session with a server, opened again by itself when it is lost.
@@ -42,17 +46,19 @@ export class Live extends EventTarget {
     this.#end();
     const controller = new AbortController();
     const { signal } = controller;
-    const run = { controller, timer: null, busy: false, wasOpen: false, packets: 0, heardAt: 0 };
+    const run = { controller, timer: null, busy: false, wasOpen: false, packets: 0, heard: 0, heardAt: 0, doubt: 0 };
     this.#run = run;
     this.#become('connecting');
     const on = {
       open: (session) => {
         run.wasOpen = true;
-        run.packets = 0;
+        Object.assign(run, { packets: 0, heard: 0, doubt: 0 });
         this.#session = session;
+        this.opened(session);
+        session.listen((url) => session.leave({ url })).catch(() => {});
         this.dispatchEvent(new CustomEvent('session', { detail: session }));
       },
-      connected: () => { run.heardAt = performance.now(); },
+      connected: () => { run.heardAt = run.doubtedAt = performance.now(); },
       healing: () => this.#become('reconnecting'),
       lost: (problem, seconds) => {
         this.#session = null;
@@ -60,7 +66,7 @@ export class Live extends EventTarget {
       },
     };
     run.timer = setInterval(() => this.#look(run), LOOK_MS);
-    keep({ open: () => this.open(signal, run.wasOpen), on, signal }).catch((error) => {
+    keep({ open: (limit, way) => this.open(limit, run.wasOpen, way), on, signal }).catch((error) => {
       if (this.#run !== run) return;
       this.#end();
       this.#become('failed', error);
@@ -98,7 +104,22 @@ export class Live extends EventTarget {
     run.busy = false;
     if (!reports || this.#run !== run || this.#session !== session) return;
     this.#judge(run, session, reports);
+    this.#ask(run, session, reports);
     this.dispatchEvent(new CustomEvent('stats', { detail: reports }));
+  }
+
+  /** Asks for the session where nothing comes: a node that is gone doesn't say so. */
+  async #ask(run, session, reports) {
+    if (!run.heardAt) return;
+    const now = performance.now();
+    const heard = this.heard([...reports.values()]);
+    if (heard !== run.heard) Object.assign(run, { heard, doubt: 0, doubtedAt: now });
+    const patience = run.doubt || this.patience;
+    if (run.asking || now - (run.doubtedAt ?? now) < patience) return;
+    run.asking = true;
+    const there = await session.there(ANSWER_MS);
+    Object.assign(run, { asking: false, doubt: Math.min(LONGEST_DOUBT_MS, 2 * patience), doubtedAt: performance.now() });
+    if (!there && this.#run === run && this.#session === session) session.leave('gone');
   }
 
   #judge(run, session, reports) {

@@ -27,21 +27,25 @@ export class Player extends Live {
     return this.#stream;
   }
 
-  async open(signal) {
+  async open(signal, again, way) {
     const stream = new MediaStream();
     // A track of which nothing comes (yet) would keep an element from playing the other.
     const onTrack = ({ track }) => {
       if (track.muted) track.addEventListener('unmute', () => stream.addTrack(track), { once: true });
       else stream.addTrack(track);
     };
-    const { url: endpoint, token, relay } = this;
-    const session = await watch({ endpoint, token, relay, onTrack, signal }).catch((error) => {
+    const { token, relay } = this;
+    const session = await watch({ endpoint: way ?? this.url, token, relay, onTrack, signal }).catch((error) => {
       if (error.status === 404) error.retryAfter ??= ABSENT_S;
       throw error;
     });
+    session.stream = stream;
+    return session;
+  }
+
+  opened({ stream }) {
     this.#stream = stream;
     this.dispatchEvent(new CustomEvent('stream', { detail: stream }));
-    return session;
   }
 
   waits({ status }) {
@@ -50,6 +54,15 @@ export class Player extends Live {
 
   packets(reports) {
     return reports.reduce((sum, report) => sum + (report.type === 'inbound-rtp' ? report.packetsReceived ?? 0 : 0), 0);
+  }
+
+  /** What tells that the node is there, and for how many ms it may not change. */
+  heard(reports) {
+    return this.packets(reports);
+  }
+
+  get patience() {
+    return 400;
   }
 
   get silenceIsWaiting() {

@@ -2,7 +2,7 @@
 
 /** A request that was refused or never answered. `status` is 0 when nothing came back. */
 export class Problem extends Error {
-  constructor({ status = 0, title, detail, retryAfter = null, lasting = false }) {
+  constructor({ status = 0, title, detail, retryAfter = null, lasting = false, nodes = [] }) {
     super(detail || title);
     this.name = 'Problem';
     this.status = status;
@@ -11,6 +11,8 @@ export class Problem extends Error {
     /** Seconds the server asks to wait, or null. */
     this.retryAfter = retryAfter;
     this.lasting = lasting;
+    /** Endpoints of other nodes, which may do what this one can't. */
+    this.nodes = nodes;
   }
 
   /** True when asking again unchanged cannot help. */
@@ -27,7 +29,8 @@ export class Problem extends Error {
     const body = type.includes('json') ? await response.json().catch(() => ({})) : {};
     const title = body.title || response.statusText || `The server answered ${response.status}`;
     const retryAfter = seconds(response.headers.get('retry-after'));
-    return new Problem({ status: response.status, title, detail: body.detail, retryAfter });
+    const nodes = Array.isArray(body.nodes) ? body.nodes.filter((node) => typeof node === 'string') : [];
+    return new Problem({ status: response.status, title, detail: body.detail, retryAfter, nodes });
   }
 }
 

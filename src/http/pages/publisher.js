@@ -31,8 +31,9 @@ export class Publisher extends Live {
     }
   }
 
-  async open(signal, again) {
-    const { url: endpoint, token, relay, stream, video } = this;
+  async open(signal, again, way) {
+    const { token, relay, stream, video } = this;
+    const endpoint = way ?? this.url;
     const audio = { ...this.audio, stereo: this.audio.stereo ?? isStereo(stream) };
     try {
       const prepare = (pc) => send(pc, stream, { video, audio });
@@ -49,6 +50,17 @@ export class Publisher extends Live {
   #yieldsSoon() {
     this.#takenSince ??= performance.now();
     return performance.now() - this.#takenSince < TAKEN_LIMIT_MS;
+  }
+
+  opened() {}
+
+  /** What tells that the node is there (its reports), and for how many ms it may not change. */
+  heard(reports) {
+    return reports.reduce((sum, report) => sum + (report.type === 'transport' ? report.packetsReceived ?? 0 : 0), 0);
+  }
+
+  get patience() {
+    return 1_200;
   }
 
   waits() {

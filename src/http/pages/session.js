@@ -4,19 +4,31 @@ import { Problem, request } from './problem.js';
 import { credentials, fragment, restarted } from './sdp.js';
 
 const FRAGMENT = 'application/trickle-ice-sdpfrag';
+const EVENTS = 'urn:ietf:params:whep:ext:core:server-sent-events';
 const TRICKLE_DELAY_MS = 40;
 const CLOSE_LIMIT_MS = 3_000;
 
+/** What `Link` headers name by a relation (RFC 8288): `[target, parameter]`, the latter a function of a name. */
+function links(header, relation) {
+  const found = [];
+  for (const [, target, rest] of (header ?? '').matchAll(/<([^>]*)>((?:[^,"]|"[^"]*")*)/g)) {
+    const parameter = (name) => rest.match(new RegExp(`;\\s*${name}="?([^";]*)"?`, 'i'))?.[1];
+    if (parameter('rel') === relation) found.push([target, parameter]);
+  }
+  return found;
+}
+
 /** ICE servers announced by `Link: <stun:…>; rel="ice-server"` headers (RFC 9725 section 4.6). */
 export function iceServers(header) {
-  const servers = [];
-  for (const [, urls, rest] of (header ?? '').matchAll(/<([^>]*)>((?:[^,"]|"[^"]*")*)/g)) {
-    const parameter = (name) => rest.match(new RegExp(`;\\s*${name}="?([^";]*)"?`, 'i'))?.[1];
-    if (parameter('rel') !== 'ice-server') continue;
+  return links(header, 'ice-server').map(([urls, parameter]) => {
     const username = parameter('username');
-    servers.push(username ? { urls, username, credential: parameter('credential') } : { urls });
-  }
-  return servers;
+    return username ? { urls, username, credential: parameter('credential') } : { urls };
+  });
+}
+
+/** Endpoints of other nodes, to go on at when this one dies. */
+function ways(response) {
+  return links(response.headers.get('link'), 'alternate').map(([target]) => new URL(target, response.url).href);
 }
 
 /** Headers of a request, with the bearer token when there is one. */
@@ -51,6 +63,9 @@ export class Session {
   #timer;
   #work = Promise.resolve();
   #open;
+  #events = null;
+  #leave = null;
+  #left = null;
 
   constructor(pc, response, token) {
     const location = response.headers.get('location');
@@ -60,6 +75,11 @@ export class Session {
     this.node = response.headers.get('headwater-node');
     this.origin = response.headers.get('headwater-origin');
     this.hops = response.headers.get('headwater-hops');
+    /** Endpoints of other nodes, to go on at when this one dies. */
+    this.ways = ways(response);
+    const [events] = links(response.headers.get('link'), EVENTS);
+    /** Where the server tells of the session, or null. */
+    this.events = events ? new URL(events[0], response.url).href : null;
     this.closed = false;
     this.#token = token;
     this.#etag = response.headers.get('etag');
@@ -150,13 +170,62 @@ export class Session {
     });
   }
 
-  /** Resolves when the connection is interrupted (`'interrupted'`) or the server ended it (`'ended'`). */
+  /**
+   * Whether a node says that the session is there, within `limit` ms; where it can't be asked, that it is. Notes where
+   * else to go.
+   */
+  async there(limit) {
+    if (this.url === null) return true;
+    try {
+      const signal = AbortSignal.timeout(limit);
+      const response = await request(this.url, { headers: headers(this.#token), signal });
+      const told = ways(response);
+      if (told.length > 0) this.ways = told;
+      return true;
+    } catch (error) {
+      // A server without GET on sessions is there; so is one that can't ask the session's node just now.
+      return error.status !== undefined && error.status !== 0 && error.status !== 404;
+    }
+  }
+
+  /** Hears when the server wants the session to go on elsewhere: `moved(url)`, null where it names no place. */
+  async listen(moved) {
+    if (this.events === null || !('EventSource' in globalThis)) return;
+    const options = {
+      method: 'POST',
+      headers: headers(this.#token, { 'Content-Type': 'application/json' }),
+      body: JSON.stringify(['reconnect']),
+    };
+    const response = await request(this.events, options).catch(() => null);
+    const location = response?.headers.get('location');
+    if (!location || this.closed) return;
+    this.#events = new EventSource(new URL(location, response.url));
+    this.#events.addEventListener('reconnect', ({ data }) => {
+      let url = null;
+      try {
+        url = JSON.parse(data).url ?? null;
+      } catch { /* It names no place. */ }
+      moved(url);
+    });
+  }
+
+  /** Ends the wait of `lost` with a reason of one's own. */
+  leave(why) {
+    if (this.#leave) this.#leave(why);
+    else this.#left = why;
+  }
+
+  /**
+   * Resolves when the connection is interrupted (`'interrupted'`), the server ended it (`'ended'`) or `leave` was
+   * called.
+   */
   lost(signal) {
     const { pc } = this;
     const dtls = pc.getTransceivers().map(({ sender, receiver }) => sender.transport ?? receiver.transport).find(Boolean);
     return new Promise((resolve, reject) => {
       let grace;
       const settle = (outcome) => {
+        this.#leave = null;
         clearTimeout(grace);
         pc.removeEventListener('connectionstatechange', check);
         dtls?.removeEventListener('statechange', check);
@@ -173,10 +242,14 @@ export class Session {
         else if (pc.connectionState === 'disconnected') grace = setTimeout(() => settle('interrupted'), 2000);
       };
       const abort = () => settle(null);
+      this.#leave = settle;
+      const left = this.#left;
+      this.#left = null;
       pc.addEventListener('connectionstatechange', check);
       dtls?.addEventListener('statechange', check);
       signal.addEventListener('abort', abort);
-      check();
+      if (left) settle(left);
+      else check();
     });
   }
 
@@ -185,6 +258,7 @@ export class Session {
     if (this.closed) return;
     this.closed = true;
     clearTimeout(this.#timer);
+    this.#events?.close();
     this.pc.close();
     if (this.url === null) return;
     await request(this.url, {

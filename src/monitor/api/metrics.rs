@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use chrono::Utc;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -15,6 +16,7 @@ use super::{Api, stopping};
 use crate::http::{OPEN_METRICS, Problem};
 use crate::monitor::fold::Histogram;
 use crate::monitor::show::Measures;
+use crate::monitor::sources::is_silent;
 use crate::monitor::view::Condition;
 
 type Label = [(&'static str, String); 1];
@@ -24,6 +26,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem>
     let measures = api.live.see(|state, now| state.measures(now)).await.ok_or_else(stopping)?;
     let mut registry = Registry::with_prefix("headwater_fleet");
     gauge(&mut registry, "log_behind_events", "Events not yet folded in", api.live.progress().behind);
+    sources(&mut registry, &api);
     regions(&mut registry, &measures);
     trees(&mut registry, &measures);
     durations(&mut registry, &measures);
@@ -32,6 +35,15 @@ pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem>
     // Writing to a String can't fail.
     let _ = encode(&mut text, &registry);
     Ok(([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response())
+}
+
+fn sources(registry: &mut Registry, api: &Api) {
+    let heard = Family::<Label, Gauge>::default();
+    for (domain, at) in api.sources.borrow().iter() {
+        let is_heard = !is_silent(*at, Utc::now());
+        heard.get_or_create(&[("domain", domain.clone())]).set(is_heard.into());
+    }
+    registry.register("log_heard", "Whether the log of another JetStream domain is heard", heard);
 }
 
 fn regions(registry: &mut Registry, measures: &Measures) {

@@ -16,10 +16,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get};
 use axum::{Json, Router};
 use serde_json::json;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::past::Past;
 use super::projection::Live;
+use super::sources::Sources;
 use crate::broker::Broker;
 use crate::broker::events::{EventsError, Recorder};
 use crate::config::Config;
@@ -31,6 +33,7 @@ pub(super) struct Api {
     pub(super) broker: Broker,
     pub(super) recorder: Recorder,
     pub(super) live: Live,
+    pub(super) sources: watch::Receiver<Sources>,
     pub(super) past: Past,
     pub(super) config: Arc<Config>,
     pub(super) stop: CancellationToken,

@@ -18,6 +18,10 @@ pub(super) struct Moment {
 }
 
 impl Moment {
+    pub(super) fn is_now(&self) -> bool {
+        self.at.is_none()
+    }
+
     pub(super) fn parse(text: &str) -> Result<At, Problem> {
         if let Ok(sequence) = text.parse() {
             return Ok(At::Sequence(sequence));

@@ -3,10 +3,12 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use chrono::Utc;
 
 use super::Api;
 use super::moment::Moment;
 use crate::http::{Asked, Problem};
+use crate::monitor::sources;
 use crate::monitor::view::{FleetView, RoomView, RoomsQuery, RoomsView};
 use crate::protocol::ids::RoomId;
 
@@ -14,7 +16,12 @@ pub(super) async fn fleet(
     State(api): State<Api>,
     Asked(moment): Asked<Moment>,
 ) -> Result<Json<FleetView>, Problem> {
-    moment.see(&api, |state, now| state.fleet(now)).await.map(Json)
+    let mut fleet = moment.see(&api, |state, now| state.fleet(now)).await?;
+    if moment.is_now() {
+        let unheard = sources::problems(&api.sources.borrow(), Utc::now(), &api.config.monitor.name);
+        fleet.problems.splice(0..0, unheard);
+    }
+    Ok(Json(fleet))
 }
 
 pub(super) async fn rooms(

@@ -66,6 +66,7 @@ impl Process {
         self.is_node |= !matches!(event.what, What::RoomForgotten(_) | What::EventsDropped(_));
         if let What::NodeStarted(summary)
         | What::NodeDraining(summary)
+        | What::NodeUndrained(summary)
         | What::NodeStopped(summary)
         | What::NodeSummary(summary) = &event.what
             && event.id > self.told

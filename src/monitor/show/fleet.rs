@@ -104,6 +104,7 @@ impl State {
             load.viewers = load.viewers.saturating_add(part.viewers);
             load.streams += part.streams.iter().filter(|here| published(here).is_some()).count() as u32;
             load.pipes += part.pipes.len() as u32;
+            load.outlets += part.pipes.len() as u32;
             for pipe in &part.pipes {
                 loads.entry(pipe.here.to.incarnation).or_default().pipes += 1;
             }

@@ -138,6 +138,9 @@ pub enum What {
     /// A node takes nothing new.
     #[serde(rename = "node.draining")]
     NodeDraining(NodeSummary),
+    /// A node takes everything again.
+    #[serde(rename = "node.undrained")]
+    NodeUndrained(NodeSummary),
     /// A node has stopped: its last word.
     #[serde(rename = "node.stopped")]
     NodeStopped(NodeSummary),
@@ -187,6 +190,7 @@ impl What {
             Self::RoomForgotten(_) => "room.forgotten",
             Self::NodeStarted(_) => "node.started",
             Self::NodeDraining(_) => "node.draining",
+            Self::NodeUndrained(_) => "node.undrained",
             Self::NodeStopped(_) => "node.stopped",
             Self::NodeSummary(_) => "node.summary",
             Self::NodeLost(_) => "node.lost",

@@ -45,6 +45,11 @@ impl Candidates {
         aside.is_none_or(|aside| now >= aside.failed + backoff(aside.failures))
     }
 
+    /// Whether a candidate has failed more than once.
+    fn has_failed(&self, stream: &StreamName, id: Incarnation) -> bool {
+        self.aside.get(&(stream.clone(), id)).is_some_and(|aside| aside.failures > 1)
+    }
+
     /// Has a candidate wait before it is asked for a stream again: longer each time, the origin (`last`)
     /// never long, as there is nobody else.
     fn put_aside(&mut self, stream: &StreamName, id: Incarnation, last: bool, now: Instant) {
@@ -114,7 +119,20 @@ impl Core {
         let next = candidates.iter().find(|peer| !is_aside(peer));
         // The origin never waits for long, though it failed as something else before.
         let patient = |origin: &&Peer| self.upstream.candidates.is_patient(stream, origin.incarnation, m.now);
-        tried.or(next).or_else(|| candidates.last().filter(patient)).cloned()
+        let beyond = || self.beyond(stream, &candidates, m).into_iter().find(|peer| !is_aside(&peer));
+        tried.or(next).cloned().or_else(beyond).or_else(|| candidates.last().filter(patient).cloned())
+    }
+
+    /// Whom to ask where the origin itself has failed again and again: the relays of this region to which this node is
+    /// preferred, as they may have found a way.
+    fn beyond(&self, stream: &StreamName, candidates: &[Peer], m: &Moment<'_>) -> Vec<Peer> {
+        let failed = |origin: &Peer| self.upstream.candidates.has_failed(stream, origin.incarnation);
+        if !candidates.last().is_some_and(failed) {
+            return Vec::new();
+        }
+        let others = placement::others(&self.id, stream, &self.me, m.fleet, m.now);
+        let new = |peer: &Peer| !candidates.contains(peer) && !self.comes_from_here(stream, peer);
+        others.into_iter().filter(new).collect()
     }
 
     /// Whom to ask for a stream, the best first, at last its origin.

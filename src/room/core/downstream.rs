@@ -10,7 +10,7 @@ use super::outlet::{Outlet, Setup};
 use super::{Core, Moment, backoff};
 use crate::fleet::placement::{self, MAX_HOPS};
 use crate::protocol::edge::ClosePipe;
-use crate::protocol::ids::{Peer, ProducerId, Region, StreamName, Token};
+use crate::protocol::ids::{Peer, ProducerId, StreamName, Token};
 use crate::protocol::media::Measured;
 use crate::protocol::origin::{CarriedProducer, CarriedStream, Join, Joined, Leave, PipeHeld};
 use crate::protocol::refusal::{Code, Refusal};

@@ -1,4 +1,4 @@
-//! An edge's end of a pipe: the four messages, their undoing, and the comparison with the parent.
+//! An edge's end of a pipe: the four messages and their undoing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -19,7 +19,6 @@ use crate::protocol::edge::{
 };
 use crate::protocol::ids::{Incarnation, PipeId, ProducerId, StreamName};
 use crate::protocol::media::{Measured, MediaError, PipeEnd, ProducerInfo};
-use crate::protocol::origin::{CarriedProducer, Joined, PipeHeld};
 use crate::protocol::refusal::{Code, Refusal};
 
 /// How long media may be under way, and not be measured yet: longer than until the parent is asked again.
@@ -53,9 +52,9 @@ pub(super) struct Inlet {
     /// How often, since media last arrived.
     pub(super) probes: u32,
     /// Whether it said that nothing arrives there either.
-    muted: bool,
+    pub(super) muted: bool,
     /// When it said that media arrives there: what was under way then has some time to come.
-    accused: Option<Instant>,
+    pub(super) accused: Option<Instant>,
 }
 
 impl Inlet {
@@ -462,7 +461,7 @@ impl Core {
         }
     }
 
-    fn set_producer_paused(&mut self, pipe: PipeId, id: ProducerId, paused: bool, now: Instant) {
+    pub(super) fn set_producer_paused(&mut self, pipe: PipeId, id: ProducerId, paused: bool, now: Instant) {
         if !paused {
             self.expect_from_now(pipe, now);
         }
@@ -475,7 +474,7 @@ impl Core {
         self.out.push(Effect::SetPaused(None, stream, vec![id], paused));
     }
 
-    fn close_pipe_producer(&mut self, pipe: PipeId, id: ProducerId, m: &mut Moment<'_>) {
+    pub(super) fn close_pipe_producer(&mut self, pipe: PipeId, id: ProducerId, m: &mut Moment<'_>) {
         let taken = self.upstream.inlet_mut(pipe).is_some_and(|inlet| {
             inlet.refused.remove(&id);
             inlet.ssrcs.remove(&id).is_some()
@@ -531,77 +530,6 @@ impl Core {
             if let Some(flow) = measured.inlets.get(&inlet.id) {
                 inlet.measure(flow.bytes_received, now);
             }
-        }
-    }
-
-    /// What this node has from a pipe: told with each renewal.
-    pub(super) fn held(&self, pipe: PipeId, now: Instant) -> Option<PipeHeld> {
-        let inlet = self.upstream.of_pipe(pipe)?.inlet.as_ref()?;
-        let moves = &self.upstream.moves;
-        let here = self.sources.via(pipe).chain(moves.via(pipe)).map(|(_, source)| source);
-        let producers = here.chain(moves.lingering(pipe)).flat_map(|source| &source.producers);
-        let carried = producers.map(|producer| CarriedProducer {
-            id: producer.id,
-            paused: producer.paused,
-            flowing: self.sources.is_flowing(producer.id, now),
-        });
-        Some(PipeHeld {
-            pipe_id: pipe,
-            revision: inlet.revision,
-            producers: carried.collect(),
-            refused: inlet.refused.iter().copied().collect(),
-        })
-    }
-
-    /// Compares with the parent: what it no longer has ends here, pauses are taken over, and media that it
-    /// gets but that doesn't come shows that the way between is broken.
-    pub(super) fn compare(&mut self, joined: &Joined, m: &mut Moment<'_>) {
-        let pipe = joined.pipe_id;
-        let Some(parent) = self.upstream.of_pipe(pipe) else { return };
-        let Some(inlet) = &parent.inlet else { return };
-        let probed = inlet.probed;
-        let silent = inlet.facts(true, false, Bus::Heard).is_silent(m.now);
-        if joined.revision < inlet.revision {
-            // Told of a later change already: the answer is older than that.
-            return;
-        }
-        let (mut ended, mut paused, mut flowing) = (Vec::new(), Vec::new(), Vec::new());
-        for (stream, source) in self.sources.via(pipe) {
-            let carried = joined.streams.iter().find(|carried| carried.stream == *stream);
-            let has = |id: &ProducerId| carried.is_some_and(|c| c.producers.iter().any(|p| p.id == *id));
-            ended.extend(source.refused.iter().filter(|id| !has(id)));
-            for producer in &source.producers {
-                let there = carried.and_then(|c| c.producers.iter().find(|p| p.id == producer.id));
-                match there {
-                    None => ended.push(producer.id),
-                    Some(there) => {
-                        if there.flowing && !there.paused {
-                            flowing.push(stream.clone());
-                        }
-                        if there.paused != producer.paused {
-                            paused.push((producer.id, there.paused));
-                        }
-                    }
-                }
-            }
-        }
-        for id in ended {
-            self.close_pipe_producer(pipe, id, m);
-        }
-        for (id, is_paused) in paused {
-            self.set_producer_paused(pipe, id, is_paused, m.now);
-        }
-        if !silent || probed.is_none() {
-            return;
-        }
-        let flows = !flowing.is_empty();
-        let muted =
-            self.sources.via(pipe).map(|(stream, _)| stream).filter(|stream| !flowing.contains(stream));
-        self.upstream.take_back(muted);
-        self.upstream.promise(flowing.into_iter(), m.now);
-        if let Some(inlet) = self.upstream.inlet_mut(pipe) {
-            inlet.muted = !flows;
-            inlet.accused = flows.then(|| inlet.accused.unwrap_or(m.now));
         }
     }
 }

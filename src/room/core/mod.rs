@@ -8,6 +8,7 @@
 
 mod audience;
 mod candidates;
+mod compare;
 mod downstream;
 mod effect;
 mod health;

@@ -106,8 +106,8 @@ impl Core {
         if self.stop_by.is_some() {
             return;
         }
-        let wanted =
-            self.audience.recently_wanted().filter(|stream| self.upstream.moves.to(stream).is_none());
+        let moves = &self.upstream.moves;
+        let wanted = self.audience.recently_wanted().filter(|stream| !moves.is_busy(stream));
         let begun: Vec<_> =
             wanted.filter_map(|stream| Some((stream.clone(), self.nearer_source(stream, m)?))).collect();
         for (stream, to) in begun {
@@ -132,7 +132,7 @@ impl Core {
 
     /// Whether a node has a stream from this one. Of two that would pull it from each other the one with the greater name
     /// does.
-    fn comes_from_here(&self, stream: &StreamName, peer: &Peer) -> bool {
+    pub(super) fn comes_from_here(&self, stream: &StreamName, peer: &Peer) -> bool {
         let mut children = self.downstream.children.values();
         children.any(|child| {
             let is_fed = child.outlet.as_ref().is_some_and(|outlet| !outlet.sends.is_empty());

@@ -127,6 +127,16 @@ impl ChildNode {
         serde_json::from_str(&self.ask(&format!("/api/rooms/{room}")).await).unwrap_or(Value::Null)
     }
 
+    /// Waits until it hears so many nodes, itself among them.
+    pub(crate) async fn hears(&self, nodes: usize) {
+        eventually(SOON, format!("node {} hears {nodes} nodes", self.name), || async {
+            let fleet: Value = serde_json::from_str(&self.ask("/api/fleet").await).unwrap_or(Value::Null);
+            let heard = fleet.as_array().map_or(0, Vec::len);
+            if heard == nodes { Ok(()) } else { Err(heard) }
+        })
+        .await;
+    }
+
     /// The value of a metric with these labels.
     pub(crate) async fn metric(&self, sample: &str) -> f64 {
         super::fleet::value(&self.ask("/metrics").await, sample)

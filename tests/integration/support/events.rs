@@ -160,6 +160,7 @@ pub(crate) fn one_of_each(peer: &Peer, uuid: fn(u128) -> Uuid) -> Vec<What> {
         What::RoomForgotten(RoomForgotten {}),
         What::NodeStarted(node.clone()),
         What::NodeDraining(node.clone()),
+        What::NodeUndrained(node.clone()),
         What::NodeStopped(node.clone()),
         What::NodeSummary(node),
         What::NodeLost(NodeLost { lost: peer.clone() }),

@@ -105,6 +105,19 @@ pub(crate) async fn publish_with(
     publisher
 }
 
+/// Waits until a node names these as the ones to try for the room `news`: all that serve are heard.
+pub(crate) async fn named(node: &impl Address, names: &[&str]) {
+    let url = format!("{}/api/where?room=news", node.public());
+    eventually(SOON, format!("{names:?} are the nodes to try"), || async {
+        let said = get_json(&url).await;
+        let mut known: Vec<_> =
+            said["nodes"].as_array().into_iter().flatten().filter_map(|node| node["name"].as_str()).collect();
+        known.sort_unstable();
+        if known == names { Ok(()) } else { Err(said.to_string()) }
+    })
+    .await;
+}
+
 /// Waits until a node may be asked for a stream that is published elsewhere.
 pub(crate) async fn heard_of(node: &impl Address, room: &str) {
     heard_within(SOON, node, room).await;
@@ -152,6 +165,15 @@ pub(crate) async fn plays(player: &Player, frames: u64) {
 pub(crate) async fn plays_on(player: &Player) {
     let frames = player.report().borrow().video.frames;
     plays(player, frames + 10).await;
+}
+
+/// A publication on one node, and its viewer on another who gets it.
+pub(crate) async fn seen(from: &impl Address, at: &impl Address, room: &str) -> (Publisher, Player) {
+    let publisher = publish(from, room).await;
+    heard_of(at, room).await;
+    let viewer = watch(at, room).await;
+    plays(&viewer, 3).await;
+    (publisher, viewer)
 }
 
 /// What a newcomer is told who wants to watch a room's first stream: the status, and when to come again.

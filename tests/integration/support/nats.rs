@@ -35,20 +35,28 @@ pub(crate) struct NatsServer {
 pub(crate) struct Recipe {
     /// Further configuration in its own format: accounts, permissions, limits, routes.
     ///
-    /// Address, port and store are set here, whatever it says; with `accounts` in it, JetStream has
-    /// to be enabled for each account that uses it.
+    /// Address and port are set here, whatever it says, and `/var/lib/nats` is the test's folder; with
+    /// `accounts` in it, JetStream has to be enabled for each account that uses it.
     pub(crate) config: String,
-    /// Whether it has JetStream.
+    /// Whether it has JetStream, where its configuration doesn't say so.
     pub(crate) jetstream: bool,
     /// Where it listens.
     pub(crate) ip: IpAddr,
+    /// Its environment beside ours.
+    pub(crate) variables: Vec<(String, String)>,
     /// What starts it elsewhere, as `ip netns exec`.
     pub(crate) launcher: Vec<String>,
 }
 
 impl Default for Recipe {
     fn default() -> Self {
-        Self { config: String::new(), jetstream: true, ip: Ipv4Addr::LOCALHOST.into(), launcher: Vec::new() }
+        Self {
+            config: String::new(),
+            jetstream: true,
+            ip: Ipv4Addr::LOCALHOST.into(),
+            variables: Vec::new(),
+            launcher: Vec::new(),
+        }
     }
 }
 
@@ -76,7 +84,9 @@ impl NatsServer {
             .prefix("headwater-nats-")
             .tempdir()
             .expect("a temporary folder for nats-server");
-        fs::write(dir.path().join("nats.conf"), &recipe.config).expect("write the server's configuration");
+        let store = dir.path().join("store").display().to_string();
+        fs::write(dir.path().join("nats.conf"), recipe.config.replace("/var/lib/nats", &store))
+            .expect("write the server's configuration");
         let port = free_port();
         Self { process: None, port, name: format!("test-{}-{port}", process::id()), recipe, dir }
     }
@@ -158,6 +168,7 @@ impl NatsServer {
                 .arg(dir.join("nats.conf"))
                 .arg("--log")
                 .arg(dir.join("log"))
+                .envs(self.recipe.variables.iter().map(|(name, value)| (name, value)))
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(fs::File::create(dir.join("stderr")).expect("a file for its errors"));
@@ -212,6 +223,16 @@ fn nats_server() -> PathBuf {
                  in PATH; run `make tools`"
             )
         })
+}
+
+/// An address of loopback that no other server of a test has: there ports are as in the files.
+pub(crate) fn loopback() -> Ipv4Addr {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    let (process, next) = (process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    assert!(next < 64, "no more addresses for one process");
+    // Twenty-four bits: eighteen of the process, six of the server.
+    let bits = (process & 0x3_ffff) << 6 | next;
+    Ipv4Addr::from(127 << 24 | bits)
 }
 
 /// A port below those the system hands out, so that nothing takes it while the server is down,

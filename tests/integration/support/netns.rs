@@ -1,7 +1,8 @@
-//! Machines on a network of their own: network namespaces on one bridge, whose wires can be cut.
+//! Machines on a network of their own: network namespaces on one bridge, whose wires can be cut and
+//! whose ways can be long.
 //!
 //! What is dropped is dropped on the wire, without a word to either side. Needs root, `ip` (iproute2)
-//! and `nft` (nftables). The test itself is on the network too: it reaches every host.
+//! and `nft` (nftables). The test itself is on the network too: it reaches every host, and is near to all.
 
 use std::env;
 use std::fs::{self, File};
@@ -9,6 +10,8 @@ use std::net::Ipv4Addr;
 use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
+
+use super::far::{Far, Way};
 
 /// How many networks may be there at once; each has 198.18.<number>.0/24, from the range that is set
 /// aside for tests of networks (RFC 2544).
@@ -19,6 +22,8 @@ const NETWORKS: u8 = 250;
 pub(crate) struct Net {
     number: u8,
     hosts: AtomicU8,
+    /// How many long ways were made.
+    ways: AtomicU8,
     /// Locked for as long as the number is ours; a process that is killed gives it back as well.
     _claim: File,
 }
@@ -53,7 +58,7 @@ impl Net {
         }
         let (number, claim) =
             (1..=NETWORKS).find_map(|number| Some((number, claimed(number)?))).expect("a free network");
-        let net = Self { number, hosts: AtomicU8::new(1), _claim: claim };
+        let net = Self { number, hosts: AtomicU8::new(1), ways: AtomicU8::new(0), _claim: claim };
         // A test that was killed leaves them behind.
         net.remove();
         let switch = net.switch();
@@ -63,6 +68,7 @@ impl Net {
         net.plug(&[], &format!("hw{number}"), net.address(1));
         net.nft("add table bridge wires");
         net.nft("add chain bridge wires wire { type filter hook forward priority 0 ; policy accept ; }");
+        net.nft("add table netdev ways");
         Some(net)
     }
 
@@ -73,7 +79,32 @@ impl Net {
         ip(&["netns", "add", &host.namespace]);
         ip(&["-n", &host.namespace, "link", "set", "lo", "up"]);
         self.plug(&["-n", &host.namespace], "eth0", host.ip);
+        let port = port(host.ip);
+        self.nft(&format!(
+            "add chain netdev ways {port} {{ type filter hook ingress device {port} priority 0 ; }}"
+        ));
         host
+    }
+
+    /// A long way between `these` and `those`, for as long as the answer is kept.
+    #[must_use]
+    pub(crate) fn far(&self, way: Way, these: &[&Host], those: &[&Host]) -> Far {
+        let device = format!("far{}", self.ways.fetch_add(1, Ordering::Relaxed));
+        let far = Far::start(&self.switch(), &device, way);
+        ip(&["-n", &self.switch(), "link", "set", &device, "master", "bridge", "up"]);
+        // What comes back from there is no news of where a machine is, and nothing else goes there.
+        let set = ["type", "bridge_slave", "learning", "off", "flood", "off", "mcast_flood", "off"];
+        ip(&[&["-n", &self.switch(), "link", "set", &device][..], &set, &["bcast_flood", "off"]].concat());
+        for (from, to) in [(these, those), (those, these)] {
+            let destinations = addresses(to);
+            for host in from {
+                let (chain, source) = (port(host.ip), host.ip);
+                self.nft(&format!(
+                    "add rule netdev ways {chain} ip saddr {source} ip daddr {destinations} fwd to {device}"
+                ));
+            }
+        }
+        far
     }
 
     /// Nothing of this kind passes between `these` and `those` any more, in either direction.
@@ -118,7 +149,7 @@ impl Net {
 
     /// Wires a device to the switch; `place` is how `ip` is told where it is to be.
     fn plug(&self, place: &[&str], device: &str, address: Ipv4Addr) {
-        let (switch, port) = (self.switch(), format!("port{}", address.octets()[3]));
+        let (switch, port) = (self.switch(), port(address));
         let here = |arguments: &[&str]| ip(&[place, arguments].concat());
         here(&["link", "add", device, "type", "veth", "peer", "name", &port, "netns", &switch]);
         here(&["address", "add", &format!("{address}/24"), "dev", device]);
@@ -147,6 +178,11 @@ impl Host {
     pub(crate) fn launcher(&self) -> Vec<String> {
         ["ip", "netns", "exec", &self.namespace].map(str::to_owned).into()
     }
+}
+
+/// The switch's end of a machine's wire.
+fn port(address: Ipv4Addr) -> String {
+    format!("port{}", address.octets()[3])
 }
 
 fn is_root() -> bool {

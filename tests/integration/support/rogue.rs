@@ -255,5 +255,5 @@ fn beat(number: u64, claims: &[Claim]) -> Beat {
     let mut digest = Digest::default();
     claims.iter().for_each(|claim| digest.add(claim));
     let revision = claims.iter().map(|claim| claim.revision).max().unwrap_or(0);
-    Beat { number, revision, claims: digest.count, digest: digest.sum }
+    Beat { number, revision, claims: digest.count, digest: digest.sum, every_ms: 1_000 }
 }

@@ -107,7 +107,7 @@ async fn offer(
     }
     let location = answer.headers()[header::LOCATION].to_str().expect("text").to_owned();
     // Relative to the endpoint, and no path of the node's.
-    let id = format!("{room}?of={}", location.rsplit('/').next().expect("an id"));
+    let id = format!("{room}?of={}", location.split_once("/main/").expect("an id").1);
     let headers = [
         ANY,
         (header::CONTENT_TYPE, "application/sdp"),
@@ -167,4 +167,20 @@ async fn forward(
         body = serde_json::to_vec(&said).expect("JSON").into();
     }
     (status, headers, Body::from(body)).into_response()
+}
+
+/// A load balancer before nodes that are reached by one name: POSTs go to the first, and what is then asked of the
+/// sessions to the others in turn.
+pub(crate) async fn balanced(nodes: Vec<String>) -> Site {
+    let turn = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let pass = move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
+        let others = nodes.len() - 1;
+        let node = match method {
+            Method::POST => 0,
+            _ => 1 + turn.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % others,
+        };
+        let node = nodes[node].clone();
+        async move { forward(&node, "", |_| {}, method, &uri, headers, body).await }
+    };
+    Site::serve(Router::new().fallback(any(pass))).await
 }

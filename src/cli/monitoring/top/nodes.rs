@@ -12,13 +12,14 @@ use super::draw::{number, style, table};
 use super::state::Top;
 use crate::monitor::view::NodeView;
 
-const HEAD: [(&str, u16); 9] = [
+const HEAD: [(&str, u16); 10] = [
     ("NODE", 10),
     ("REGION", 10),
     ("STATE", 8),
     ("ROOMS", 5),
     ("STREAMS", 7),
     ("VIEWERS", 7),
+    ("OUT", 4),
     ("CPU", 4),
     ("HEARD", 7),
     ("ROLES", 17),
@@ -40,6 +41,7 @@ fn row(node: &NodeView, now: DateTime<Utc>) -> Vec<Cell<'static>> {
         number(node.load.rooms),
         number(node.load.streams),
         number(node.load.viewers),
+        number(node.load.outlets),
         number(format!("{:.0}%", node.load.cpu * 100.0)),
         number(age(node.heard_at, now)),
         Cell::new(roles(node)),
