@@ -1,7 +1,5 @@
 //! Who is sent out and kept out, as nodes ask and tell each other.
 
-use std::time::Instant;
-
 use async_nats::{Message, Subscriber};
 use futures_util::StreamExt;
 use tokio::sync::{mpsc, oneshot};
@@ -9,7 +7,7 @@ use tokio_util::task::TaskTracker;
 
 use super::discovery::Endpoint;
 use super::hear::Disbelief;
-use super::serve::busy;
+use super::serve::{Pending, busy};
 use super::{Broker, CallError, ConnectError, SUBSCRIBE_AGAIN};
 use crate::protocol::codec::{self, Addressed};
 use crate::protocol::gate::{BarsDigest, GateReply, GateRequest};
@@ -22,7 +20,7 @@ use crate::telemetry::Trace;
 #[derive(Debug)]
 pub enum GateNews {
     /// One asks; dropping the sender answers `busy`.
-    Asked(GateRequest, oneshot::Sender<GateReply>),
+    Asked(GateRequest, oneshot::Sender<Result<GateReply, Refusal>>),
     /// One sums up its bars.
     Heard(BarsDigest),
 }
@@ -95,7 +93,11 @@ impl GateHearing {
         loop {
             tokio::select! {
                 asked = self.asked.next() => match asked {
-                    Some(asked) => self.broker.take_gate(asked, news, tracker),
+                    Some(asked) => {
+                        let broker = &self.broker;
+                        let deliver = |_: &_, request| broker.pass_on(request, news);
+                        broker.take(asked, Endpoint::Gate, GateRequest::name, tracker, deliver);
+                    }
                     None => return,
                 },
                 digest = self.digests.next() => match digest {
@@ -108,32 +110,7 @@ impl GateHearing {
 }
 
 impl Broker {
-    /// Passes on a request, and its answer; one for another process is left to that.
-    fn take_gate(&self, message: Message, news: &mpsc::Sender<GateNews>, tracker: &TaskTracker) {
-        let at = Instant::now();
-        let decoded = codec::decode::<Addressed<GateRequest>>(&message.payload, self.inner.message_bytes);
-        let (name, pending) = match decoded {
-            Ok(request) if request.to != self.inner.me.incarnation => {
-                return self.count_received(request.request.name(), "other");
-            }
-            Ok(Addressed { request, .. }) => (request.name(), self.pass_on(request, news)),
-            Err(error) => ("unreadable", Err(Refusal::from(&error))),
-        };
-        let broker = self.clone();
-        tracker.spawn(async move {
-            let answer = match pending {
-                Ok(answer) => answer.await.map_err(|_| busy()),
-                Err(refusal) => Err(refusal),
-            };
-            broker.reply(message, Endpoint::Gate, name, at, answer).await;
-        });
-    }
-
-    fn pass_on(
-        &self,
-        request: GateRequest,
-        news: &mpsc::Sender<GateNews>,
-    ) -> Result<oneshot::Receiver<GateReply>, Refusal> {
+    fn pass_on(&self, request: GateRequest, news: &mpsc::Sender<GateNews>) -> Pending<GateReply> {
         if !request.is_sound() {
             self.count_refused("unsound");
             return Err(Refusal::new(Code::Malformed, "its parts are too many or too long"));

@@ -36,11 +36,11 @@ pub use asked::{Inbound, InboundBody};
 pub use authorize::AuthorizeError;
 pub use call::CallError;
 pub use connect::ConnectError;
-pub use drain::{DrainAsked, DrainHearing};
+pub use drain::DrainAsked;
 pub use gate::{GateHearing, GateNews};
 pub use hear::Hearing;
-pub use serve::Requests;
-pub use session::{SessionAsked, SessionHearing};
+pub use serve::{Inboxes, Requests};
+pub use session::SessionAsked;
 
 /// A log filter for NATS's library, which tells each event that we tell too; later filters win over it.
 pub const LIBRARY_LOG: &str = "async_nats=warn";

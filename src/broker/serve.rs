@@ -8,18 +8,23 @@ use std::time::Instant;
 use async_nats::{Message, Subscriber};
 use futures_util::StreamExt;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 use super::asked::{Asked, Inbound};
 use super::discovery::{Discovery, Endpoint};
+use super::drain::{DrainAsked, pass_wish};
+use super::session::SessionAsked;
 use super::{Broker, ConnectError, SUBSCRIBE_AGAIN, TRACE_HEADER};
 use crate::fleet::FleetNews;
 use crate::protocol::codec::{self, Addressed, Reply};
+use crate::protocol::drain::DrainRequest;
 use crate::protocol::edge::EdgeRequest;
 use crate::protocol::ids::RoomId;
 use crate::protocol::origin::OriginRequest;
 use crate::protocol::refusal::{Code, Refusal};
+use crate::protocol::session::SessionRequest;
 use crate::protocol::subjects::Subject;
 use crate::telemetry::Trace;
 
@@ -30,7 +35,22 @@ pub struct Requests {
     edge: Subscriber,
     origin: Subscriber,
     directory: Subscriber,
+    session: Subscriber,
+    drain: Subscriber,
     discovery: Discovery,
+}
+
+/// Where requests go. Each inbox is bounded: who finds it full is answered `busy`.
+#[derive(Debug)]
+pub struct Inboxes {
+    /// About rooms.
+    pub rooms: mpsc::Sender<Inbound>,
+    /// About streams.
+    pub news: mpsc::Sender<FleetNews>,
+    /// About sessions of this node, for clients that reached another.
+    pub sessions: mpsc::Sender<SessionAsked>,
+    /// Operators' wishes for this node.
+    pub wishes: mpsc::Sender<DrainAsked>,
 }
 
 impl Broker {
@@ -45,24 +65,21 @@ impl Broker {
             edge: client.subscribe(subjects.edges_of(me)).await?,
             origin: client.subscribe(subjects.origins_of(me)).await?,
             directory: client.subscribe(subjects.directory(me)).await?,
+            session: client.subscribe(subjects.session(me)).await?,
+            drain: client.subscribe(subjects.drain(me)).await?,
             discovery: self.discoverable().await?,
         })
     }
 }
 
 impl Requests {
-    /// Reads requests about rooms into `inbox`, and those about streams into `news`, until the receiver of
-    /// `inbox` is dropped; subscriptions that end are made again. `tracker` owns the answers.
-    pub async fn read(
-        mut self,
-        inbox: mpsc::Sender<Inbound>,
-        news: mpsc::Sender<FleetNews>,
-        tracker: TaskTracker,
-    ) {
+    /// Reads requests into their inboxes until the receiver of `rooms` is dropped; subscriptions that end are made
+    /// again. `tracker` owns the answers.
+    pub async fn read(mut self, inboxes: Inboxes, tracker: TaskTracker) {
         loop {
             tokio::select! {
-                () = inbox.closed() => return,
-                () = self.read_once(&inbox, &news, &tracker) => {}
+                () = inboxes.rooms.closed() => return,
+                () = self.read_once(&inboxes, &tracker) => {}
             }
             tracing::warn!("requests of other nodes are no longer heard; subscribing again");
             tokio::time::sleep(SUBSCRIBE_AGAIN).await;
@@ -73,54 +90,55 @@ impl Requests {
         }
     }
 
-    async fn read_once(
-        &mut self,
-        inbox: &mpsc::Sender<Inbound>,
-        news: &mpsc::Sender<FleetNews>,
-        tracker: &TaskTracker,
-    ) {
+    async fn read_once(&mut self, inboxes: &Inboxes, tracker: &TaskTracker) {
+        let Inboxes { rooms, news, sessions, wishes } = inboxes;
         loop {
             let broker = &self.broker;
             tokio::select! {
                 Some(request) = self.edge.next() => {
-                    broker.take::<EdgeRequest>(request, Endpoint::Edge, inbox, tracker);
+                    let deliver = |message: &_, request| broker.deliver(message, request, rooms);
+                    broker.take(request, Endpoint::Edge, EdgeRequest::name, tracker, deliver);
                 }
                 Some(request) = self.origin.next() => {
-                    broker.take::<OriginRequest>(request, Endpoint::Origin, inbox, tracker);
+                    let deliver = |message: &_, request| broker.deliver(message, request, rooms);
+                    broker.take(request, Endpoint::Origin, OriginRequest::name, tracker, deliver);
                 }
                 Some(request) = self.directory.next() => broker.take_directory(request, news, tracker),
+                Some(request) = self.session.next() => {
+                    let deliver = |message: &_, request| broker.pass_session(message, request, sessions);
+                    broker.take(request, Endpoint::Session, SessionRequest::name, tracker, deliver);
+                }
+                Some(request) = self.drain.next() => {
+                    let deliver = |_: &_, request| pass_wish(request, wishes);
+                    broker.take(request, Endpoint::Drain, DrainRequest::name, tracker, deliver);
+                }
                 Some(question) = self.discovery.next() => broker.answer_discovery(&question).await,
                 else => return,
             }
-            broker.inner.metrics.inbox_depth.set(depth(inbox));
+            broker.inner.metrics.inbox_depth.set(depth(rooms));
         }
     }
 }
 
 impl Broker {
-    /// Puts a request into the inbox, and its answer on its way; one for another process is left to that.
-    fn take<M: Asked>(
+    /// Has a request delivered, and its answer sent; one for another process is left to that.
+    pub(super) fn take<M: DeserializeOwned, R: Serialize + Send + 'static>(
         &self,
         message: Message,
         endpoint: Endpoint,
-        inbox: &mpsc::Sender<Inbound>,
+        name: fn(&M) -> &'static str,
         tracker: &TaskTracker,
+        deliver: impl FnOnce(&Message, M) -> Pending<R>,
     ) {
         let at = Instant::now();
-        let request: Addressed<M> = match codec::decode(&message.payload, self.inner.message_bytes) {
-            Ok(request) => request,
-            Err(error) => {
-                let refused = Pending::<M::Reply>::Err(Refusal::from(&error));
-                tracker.spawn(self.clone().answer(message, endpoint, "unreadable", at, refused));
-                return;
+        let decoded = codec::decode::<Addressed<M>>(&message.payload, self.inner.message_bytes);
+        let (name, answer) = match decoded {
+            Ok(Addressed { to, request }) if to != self.inner.me.incarnation => {
+                return self.count_received(name(&request), "other");
             }
+            Ok(Addressed { request, .. }) => (name(&request), deliver(&message, request)),
+            Err(error) => ("unreadable", Err(Refusal::from(&error))),
         };
-        let name = request.request.name();
-        if request.to != self.inner.me.incarnation {
-            self.count_received(name, "other");
-            return;
-        }
-        let answer = self.deliver(&message, request.request, inbox);
         tracker.spawn(self.clone().answer(message, endpoint, name, at, answer));
     }
 
@@ -200,7 +218,7 @@ impl Broker {
 }
 
 /// An answer that will come, or why the request reaches nobody.
-type Pending<R> = Result<oneshot::Receiver<Result<R, Refusal>>, Refusal>;
+pub(super) type Pending<R> = Result<oneshot::Receiver<Result<R, Refusal>>, Refusal>;
 
 pub(super) fn busy() -> Refusal {
     Refusal::new(Code::Busy, "the inbox is full; ask again shortly")

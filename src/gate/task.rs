@@ -16,6 +16,7 @@ use crate::protocol::gate::{
     Bar, BarsDigest, BarsPage, GateReply, GateRequest, GetBars, Kicked, SetBars, TokenKey,
 };
 use crate::protocol::ids::Peer;
+use crate::protocol::refusal::Refusal;
 use crate::room::{Context, RoomsHandle};
 
 /// So many signs of life to one summary of the bars for other nodes, while there are any: two seconds, and longer in a
@@ -93,24 +94,24 @@ impl Gate {
     }
 
     /// Another node asks. What takes rooms to answer, is answered aside.
-    fn asked(&mut self, request: GateRequest, reply: oneshot::Sender<GateReply>) {
+    fn asked(&mut self, request: GateRequest, reply: oneshot::Sender<Result<GateReply, Refusal>>) {
         let rooms = self.rooms.clone();
         match request {
             GateRequest::Kick(kick) => self.aside(async move {
                 // Dropping the reply says that this node is busy.
                 if let Ok(ended) = rooms.kick(kick.room_id, kick.whom).await {
-                    let _ = reply.send(GateReply::Kicked(Kicked { ended }));
+                    let _ = reply.send(Ok(GateReply::Kicked(Kicked { ended })));
                 }
             }),
             GateRequest::SetBars(SetBars { bars }) => {
                 let out = self.take_all(bars.into_iter().take(PAGE));
                 self.aside(async move {
                     let ended = send_out(&rooms, out).await;
-                    let _ = reply.send(GateReply::Kicked(Kicked { ended }));
+                    let _ = reply.send(Ok(GateReply::Kicked(Kicked { ended })));
                 });
             }
             GateRequest::GetBars(GetBars { after }) => {
-                let _ = reply.send(GateReply::Bars(self.bars.page(after.as_ref())));
+                let _ = reply.send(Ok(GateReply::Bars(self.bars.page(after.as_ref()))));
             }
         }
     }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::broker::{Broker, ConnectError};
+use crate::broker::{Broker, ConnectError, Inboxes};
 use crate::config::{Config, ConfigError};
 use crate::drain::{DrainHandle, Duty, left};
 use crate::fleet::{Ended, Fleet, FleetConfig, Heartbeat, Profile, Rate, fleet};
@@ -116,8 +116,7 @@ impl Node {
         let broker = Broker::connect(&config, &me, &metrics).await?;
         // Before the first sign of life, so that no one asks a node that doesn't hear yet.
         let (requests, hearing) = (broker.take_requests().await?, broker.hear().await?);
-        let (at_gate, wishes) = (broker.hear_gate().await?, broker.hear_drain().await?);
-        let at_sessions = broker.hear_sessions().await?;
+        let at_gate = broker.hear_gate().await?;
         let callout = config.auth.callout.as_ref();
         let callout = callout.map(|callout| Callout::new(callout, &broker, &metrics)).transpose()?;
 
@@ -185,16 +184,16 @@ impl Node {
         supervisor.must_run_on("the node's phase", phases);
         supervisor.must_run_on("the rooms", rooms.run(commands, remote_inbox));
         supervisor.must_run_on("the rooms that are pushed here", handle.clone().carry(carried));
-        supervisor
-            .must_run_on("the requests of other nodes", requests.read(remote, news.clone(), tracker.clone()));
+        let (sessions, sessions_asked) = mpsc::channel(INBOX);
+        let (wishes, wished) = mpsc::channel(INBOX);
+        let inboxes = Inboxes { rooms: remote, news: news.clone(), sessions, wishes };
+        supervisor.must_run_on("the requests of other nodes", requests.read(inboxes, tracker.clone()));
         let (gate, gate_handle) = Gate::new(Arc::clone(&ctx), handle.clone());
         let (gate_news, gate_inbox) = mpsc::channel(INBOX);
         supervisor.must_run_on("the gate", gate.run(gate_inbox));
-        supervisor.must_run_on("what is said to the gate", at_gate.read(gate_news, tracker.clone()));
+        supervisor.must_run_on("what is said to the gate", at_gate.read(gate_news, tracker));
         let drain_handle = DrainHandle::new(Arc::clone(&ctx), duty.clone());
-        let (wished, wished_inbox) = mpsc::channel(INBOX);
-        supervisor.must_run_on("the hearing of operators' wishes", wishes.read(wished, tracker.clone()));
-        supervisor.must_run_on("operators' wishes", drain_handle.clone().answer(wished_inbox));
+        supervisor.must_run_on("operators' wishes", drain_handle.clone().answer(wished));
         if let Some(keys) = keys {
             supervisor.must_run_on("the keys of signed tokens", keys.run());
         }
@@ -222,8 +221,6 @@ impl Node {
             drain: drain_handle,
             listeners,
         };
-        let (ask_sessions, sessions_asked) = mpsc::channel(INBOX);
-        supervisor.must_run_on("what is asked of sessions", at_sessions.read(ask_sessions, tracker));
         supervisor.must_run_on("the answers of sessions", http::answer_others(app.clone(), sessions_asked));
         let routes = http::public(app.clone());
         let served = certificate.as_ref().map(Certificate::served);

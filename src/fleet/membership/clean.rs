@@ -67,7 +67,8 @@ impl Membership {
         changed
     }
 
-    /// Tells of processes that have fallen silent: one of the nodes that are there does it for all.
+    /// Tells of processes that have fallen silent: one of the nodes that are there does it for all, and a second one
+    /// later.
     pub(super) fn tell_lost(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         if !self.fleet.hears_itself(now) {
             return;

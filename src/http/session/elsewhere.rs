@@ -28,7 +28,7 @@ pub async fn answer_others(app: App, mut asked: mpsc::Receiver<SessionAsked>) {
         tracker.spawn(
             async move {
                 // The other node may have given up: then no one needs the answer.
-                let _ = reply.send(here::answer(&app, request).await);
+                let _ = reply.send(Ok(here::answer(&app, request).await));
             }
             .instrument(span),
         );

@@ -93,14 +93,9 @@ impl Core {
     /// Begins to move what should come from elsewhere, and gives up what can't be moved any more.
     pub(super) fn plan_moves(&mut self, m: &mut Moment<'_>) {
         self.end_left(m.now);
-        let vain: Vec<_> = self
-            .upstream
-            .moves
-            .under_way
-            .iter()
-            .filter(|(stream, to)| !self.may_move(stream, to, m))
-            .collect();
-        for stream in vain.into_iter().map(|(stream, _)| stream.clone()).collect::<Vec<_>>() {
+        let vain = self.upstream.moves.under_way.iter().filter(|(stream, to)| !self.may_move(stream, to, m));
+        for stream in vain.map(|(stream, _)| stream.clone()).collect::<Vec<_>>() {
+            tracing::info!(%stream, "a stream can't be moved; it comes as before");
             self.give_up_move(&stream);
         }
         if self.stop_by.is_some() {
@@ -205,6 +200,7 @@ impl Core {
         }
         let ids: Vec<ProducerId> = source.producers.iter().map(|producer| producer.id).collect();
         self.sources.insert(stream.clone(), source);
+        tracing::info!(%stream, %pipe, "stream moved");
         self.out.push(Effect::Switch(pipe, ids.clone()));
         for id in ids {
             self.send_anew(stream, id);
