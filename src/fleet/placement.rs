@@ -51,9 +51,9 @@ pub fn candidates(
     let mut relays: Vec<&Peer> = Vec::new();
     if origin.region != me.region {
         let here: Vec<&Presence> = fleet
-            .present(now)
+            .present_in(&me.region, now)
             .map(AsRef::as_ref)
-            .filter(|node| may_relay(node) && node.peer.region == me.region && !same(&node.peer, origin))
+            .filter(|node| may_relay(node) && !same(&node.peer, origin))
             .collect();
         let bound = bound(&here);
         let place = |tier, peer: &Peer| {
@@ -80,9 +80,9 @@ pub fn candidates(
 /// The relays of this node's region, those that the stream's hash prefers first.
 pub fn others(room: &RoomId, stream: &StreamName, me: &Peer, fleet: &Fleet, now: Instant) -> Vec<Peer> {
     let relays = fleet
-        .present(now)
+        .present_in(&me.region, now)
         .map(|node| &node.peer)
-        .filter(|peer| peer.region == me.region && !same(peer, me) && may_feed(peer, fleet, now));
+        .filter(|peer| !same(peer, me) && may_feed(peer, fleet, now));
     let mut ranked: Vec<_> = relays.map(|peer| (Reverse(weight(room, stream, &peer.node)), peer)).collect();
     ranked.sort_unstable_by_key(|(weight, _)| *weight);
     ranked.into_iter().map(|(_, peer)| peer.clone()).collect()

@@ -1,13 +1,13 @@
 //! Who is there, as this node hears it. Pure: time is an argument, and nothing else is a clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
 use super::flaps::Flaps;
-use crate::protocol::ids::{Incarnation, NodeName, Peer};
+use crate::protocol::ids::{Incarnation, NodeName, Peer, Region};
 use crate::protocol::presence::{Phase, Presence};
 
 /// How often a node gives a sign of life in a fleet of up to 1,000; see [`beat_every`].
@@ -35,6 +35,8 @@ pub struct Fleet {
     /// How long a process may be silent that gives a sign of life each second.
     patience: Duration,
     processes: BTreeMap<Process, Seen>,
+    /// Those of each region: who looks for a relay of its own doesn't go through the whole fleet.
+    regions: Arc<BTreeMap<Region, BTreeSet<Process>>>,
     /// The longest time between two signs of life that any process says of itself.
     slowest: Duration,
     flaps: Flaps,
@@ -73,7 +75,7 @@ impl Fleet {
     /// A fleet as `me` sees it, in which a node may be silent for `patience` that says that it is there each second.
     pub fn new(me: Peer, patience: Duration) -> Self {
         let (processes, flaps) = (BTreeMap::new(), Flaps::default());
-        Self { me, patience, processes, slowest: BEAT, flaps, bus: None }
+        Self { me, patience, processes, regions: Arc::default(), slowest: BEAT, flaps, bus: None }
     }
 
     /// A process gave a sign of life, this one's own among them. False for one that is late or doubled.
@@ -93,8 +95,11 @@ impl Fleet {
         let known = self.processes.get(&process);
         let is_new = known.is_none();
         let since = known.map_or(now, |known| known.since);
+        let region = presence.peer.region.clone();
         self.processes.insert(process.clone(), Seen { presence, at: now, since, lost: false });
         if is_new {
+            let regions = Arc::make_mut(&mut self.regions);
+            regions.entry(region).or_default().insert(process.clone());
             self.forget_namesakes(&process.0);
         }
         true
@@ -174,6 +179,14 @@ impl Fleet {
         self.processes.values().filter(move |seen| self.is_there(seen, now)).map(|seen| &seen.presence)
     }
 
+    /// Those of one region.
+    pub fn present_in(&self, region: &Region, now: Instant) -> impl Iterator<Item = &Arc<Presence>> {
+        let here = self.regions.get(region).into_iter().flatten();
+        let seen = here.filter_map(|process| self.processes.get(process));
+        let seen = seen.filter(|seen| seen.presence.peer.region == *region);
+        seen.filter(move |seen| self.is_there(seen, now)).map(|seen| &seen.presence)
+    }
+
     /// The processes that have fallen silent without a last word.
     pub fn lost(&self, now: Instant) -> impl Iterator<Item = &Peer> {
         self.lost_seen(now).map(|(_, seen)| &seen.presence.peer)
@@ -231,6 +244,11 @@ impl Fleet {
                 silence(Some(seen.at), self.bus, now).is_none_or(|silence| silence <= patience + after)
             }
         });
+        if processes.len() < self.regions.values().map(BTreeSet::len).sum() {
+            let regions = Arc::make_mut(&mut self.regions);
+            regions.values_mut().for_each(|there| there.retain(|process| processes.contains_key(process)));
+            regions.retain(|_, there| !there.is_empty());
+        }
         self.slowest = processes.values().map(|seen| every(&seen.presence)).max().unwrap_or(BEAT);
         self.processes = processes;
         self.flaps.forget(now);
@@ -270,7 +288,10 @@ impl Fleet {
         while self.namesakes(node).count() > NAMESAKES {
             let oldest =
                 self.namesakes(node).min_by_key(|(_, seen)| seen.at).map(|(process, _)| process.clone());
-            oldest.map(|oldest| self.processes.remove(&oldest));
+            let Some(oldest) = oldest else { return };
+            let gone = self.processes.remove(&oldest).map(|seen| seen.presence.peer.region.clone());
+            let regions = Arc::make_mut(&mut self.regions);
+            gone.and_then(|region| regions.get_mut(&region)).map(|there| there.remove(&oldest));
         }
     }
 }

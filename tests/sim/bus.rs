@@ -275,6 +275,9 @@ impl World {
         }
         for line in &mut self.bus.lines {
             let still = gone || line.cut + line.deaf > 0;
+            if line.still_since.is_some() && !still {
+                line.bad_until = now;
+            }
             line.still_since = still.then(|| line.still_since.unwrap_or(now));
             if line.cut + line.deaf + line.dumb > 0 || line.loss > 0 || !line.slow.is_zero() {
                 line.bad_until = now;

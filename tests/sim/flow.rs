@@ -144,7 +144,7 @@ impl World {
         let mut steps = 0;
         while let Some((pid, id)) = next.pop() {
             steps += 1;
-            if steps > 1_000 {
+            if steps > 1_000 + self.nodes.len() {
                 return self.breaks("bounded", "media goes round in circles");
             }
             let now = self.now;

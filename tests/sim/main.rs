@@ -15,6 +15,7 @@
 )]
 
 mod bus;
+mod crowd;
 mod dice;
 mod faults;
 mod flow;
@@ -43,6 +44,19 @@ fn number(name: &str, otherwise: u64) -> u64 {
 #[test]
 fn a_large_fleet() {
     scale::run(number("SIM_MINUTES", 1) as u32);
+}
+
+/// `SIM_NODES=10000 SIM_VIEWERS=50000` is the large one.
+#[test]
+fn a_crowd_of_viewers() {
+    let (nodes, viewers) = (number("SIM_NODES", 600) as usize, number("SIM_VIEWERS", 3_000) as usize);
+    crowd::run(&crowd::Size { nodes, regions: 20, viewers, pushed: false });
+}
+
+/// Each of a hundred nodes carries what starts.
+#[test]
+fn a_stream_that_is_pushed_everywhere() {
+    crowd::run(&crowd::Size { nodes: 100, regions: 5, viewers: 0, pushed: true });
 }
 
 #[test]

@@ -244,7 +244,7 @@ impl World {
     pub fn beat(&mut self, pid: Pid) {
         let (phase, load) = (self.nodes[pid].phase, self.nodes[pid].load());
         self.member(pid, fleet::Input::Beat { phase, load });
-        if !self.machines[self.nodes[pid].mid].speaks_only {
+        if !self.machines[self.nodes[pid].mid].speaks_only || self.shared {
             self.tell_summary(pid);
         }
         let jitter = self.dice.millis(0, 20);

@@ -13,6 +13,8 @@ use crate::world::{At, Mid};
 
 #[derive(Debug, Clone)]
 pub struct Plan {
+    /// Whether nodes that hear nobody see the fleet as the first one does, and are used as any.
+    pub shared: bool,
     pub seed: u64,
     pub machines: Vec<Machine>,
     pub clients: Vec<Client>,
@@ -100,6 +102,7 @@ impl Plan {
     pub fn draw(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
         let mut plan = Self {
+            shared: false,
             seed,
             machines: Vec::new(),
             clients: Vec::new(),

@@ -2,6 +2,7 @@
 //! `room/{door,task,carry,replies}.rs` do with tasks, this does with one call after the other.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use headwater::fleet;
@@ -133,17 +134,19 @@ impl World {
         let (now, wall) = (self.instant(), self.wall(self.nodes[pid].mid));
         let number = self.dice.wide();
         let router = RouterId(self.dice.id());
+        let eyes = &self.nodes[self.eyes(pid)];
+        let (fleet, known) = (Arc::clone(&eyes.view), eyes.membership.known(id));
         let node = &mut self.nodes[pid];
         let config = self.machines[node.mid].config.clone();
         let mut core = Core::new(id.clone(), node.me.clone(), RouterId(Uuid::nil()), config, now);
-        for notice in node.membership.known(id) {
+        for notice in known {
             let publications = notice.claims.iter().map(|claim| claim.publication).collect();
             self.truth.knows(pid, id, &notice.stream, publications);
             core.learn(notice);
         }
         let mut mint = Mint::new(number, mint);
-        let (fleet, draining, log) = (&node.view, node.is_draining(), node.log);
-        let m = Moment { now, wall, fleet, draining, log, mint: &mut mint };
+        let (draining, log) = (node.is_draining(), node.log);
+        let m = Moment { now, wall, fleet: &fleet, draining, log, mint: &mut mint };
         let refused = match knock {
             Knock::Watch(request, ..) => core.may_watch(&request.stream, &m).err(),
             Knock::Remote(_, Question::Origin(_, request)) => {
@@ -193,7 +196,7 @@ impl World {
             self.count(pid);
             let node = &self.nodes[pid];
             let (draining, log) = (node.is_draining(), node.log);
-            let fleet = std::sync::Arc::clone(&node.view);
+            let fleet = Arc::clone(&self.nodes[self.eyes(pid)].view);
             let mint = &mut room.mint;
             let said = if self.tells { telling::input(&input) } else { None };
             room.media.note(&input);

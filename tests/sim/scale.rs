@@ -42,6 +42,7 @@ fn plan(minutes: u32) -> Plan {
     };
     let end = SECOND * 60 * minutes;
     let mut plan = Plan {
+        shared: false,
         seed: 2_000,
         machines: (0..NODES).map(machine).collect(),
         clients: Vec::new(),

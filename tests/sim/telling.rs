@@ -1,5 +1,6 @@
 //! Telling what a room is told and what it wants, for whoever looks at a story.
 
+use headwater::protocol::event::What;
 use headwater::protocol::ids::RoomId;
 use headwater::room::core::{Answer, Done, Effect, Input};
 
@@ -71,6 +72,7 @@ fn effect(effect: &Effect) -> Option<String> {
             "claim {} term {} {:?} flowing {}",
             claim.publication, claim.term, claim.state, claim.flowing
         ),
+        Effect::Record(What::ViewerLeft(left)) => format!("(viewer.left: {:?})", left.reason),
         Effect::Record(what) => format!("({})", what.name()),
         _ => return None,
     })

@@ -54,6 +54,12 @@ impl Truth {
         self.streams.get(stream).into_iter().flatten().filter(|own| own.ended.is_none())
     }
 
+    /// How many publications have begun or ended since then.
+    pub fn changes_since(&self, then: At) -> u64 {
+        let changes = |own: &Publication| u64::from(own.since >= then) + u64::from(own.ended >= Some(then));
+        self.streams.values().flatten().map(changes).sum()
+    }
+
     pub fn find(&self, stream: &Stream, id: PublicationId) -> Option<&Publication> {
         self.streams.get(stream)?.iter().find(|own| own.id == id)
     }

@@ -158,7 +158,7 @@ impl World {
             let alive = machine
                 .process
                 .is_some_and(|pid| !world.nodes[pid].is_draining() && !world.nodes[pid].frozen);
-            machine.has(role) && machine.starts && !machine.speaks_only && alive
+            machine.has(role) && machine.starts && (!machine.speaks_only || world.shared) && alive
         };
         // Whoever brings clients to nodes knows which of them answer.
         if !fits(self, client.machine) {

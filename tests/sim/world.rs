@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use headwater::protocol::ids::{RoomId, SessionId, StreamName};
+use headwater::protocol::rtp::MimeTypeVideo;
 use headwater::room::core::Failure;
 
 use crate::bus::{Bus, CallId, Heard, Question, Reply};
@@ -13,7 +14,7 @@ use crate::dice::Dice;
 use crate::laws::{Broken, Laws};
 use crate::log::Log;
 use crate::node::{Machine, Node};
-use crate::plan::{Plan, Step};
+use crate::plan::{self, Plan, Step};
 use crate::truth::Truth;
 use crate::users::{Client, ClientId, Epoch};
 
@@ -103,6 +104,12 @@ pub struct World {
     pub machines: Vec<Machine>,
     /// How many of them hear what all say: the first ones.
     pub ears: usize,
+    /// The video codecs that all of them take.
+    pub common: Vec<MimeTypeVideo>,
+    /// Whether all of them may feed many others.
+    pub wide: bool,
+    /// Whether the others see the fleet and its streams as the first node does, and are used as any node.
+    pub shared: bool,
     pub nodes: Vec<Node>,
     pub bus: Bus,
     pub clients: Vec<Client>,
@@ -117,6 +124,11 @@ pub struct World {
     at_once: (At, Pid, u32),
     /// Whether what happens is printed.
     pub tells: bool,
+}
+
+fn common(machines: &[plan::Machine]) -> Vec<MimeTypeVideo> {
+    let all = [MimeTypeVideo::Vp8, MimeTypeVideo::H264, MimeTypeVideo::AV1];
+    all.into_iter().filter(|codec| machines.iter().all(|machine| machine.codecs.contains(codec))).collect()
 }
 
 impl World {
@@ -138,6 +150,9 @@ impl World {
                 .map(|(mid, machine)| Machine::new(mid, machine))
                 .collect(),
             ears: plan.machines.iter().take_while(|machine| !machine.speaks_only).count(),
+            common: common(&plan.machines),
+            wide: plan.machines.iter().all(|machine| machine.children >= 100),
+            shared: plan.shared,
             nodes: Vec::new(),
             bus: Bus::new(plan),
             clients: plan.clients.iter().map(Client::new).collect(),
@@ -216,6 +231,12 @@ impl World {
         if self.broken.is_none() {
             self.broken = Some(Broken { law, why: why.into(), at: self.now });
         }
+    }
+
+    /// Whose idea of the fleet a node has.
+    pub fn eyes(&self, pid: Pid) -> Pid {
+        let shares = self.shared && self.machines[self.nodes[pid].mid].speaks_only;
+        self.machines[0].process.filter(|_| shares).unwrap_or(pid)
     }
 
     /// How long nothing has been wrong.
@@ -304,7 +325,8 @@ impl World {
                 self.flow();
                 self.store();
                 self.judge();
-                self.later(STEP, Event::Step);
+                // Rooms measure each half second: more steps would show a crowd nothing.
+                self.later(if self.shared { STEP * 2 } else { STEP }, Event::Step);
             }
         }
     }

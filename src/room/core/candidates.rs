@@ -52,7 +52,7 @@ impl Candidates {
 
     /// Has a candidate wait before it is asked for a stream again: longer each time, the origin (`last`)
     /// never long, as there is nobody else.
-    fn put_aside(&mut self, stream: &StreamName, id: Incarnation, last: bool, now: Instant) {
+    pub(super) fn put_aside(&mut self, stream: &StreamName, id: Incarnation, last: bool, now: Instant) {
         let key = (stream.clone(), id);
         let aside = self.aside.entry(key).or_insert(Aside { until: now, failed: now, failures: 0 });
         if now.saturating_duration_since(aside.failed) > FORGIVEN {

@@ -16,6 +16,9 @@ use crate::protocol::origin::{CarriedProducer, CarriedStream, Join, Joined, Leav
 use crate::protocol::refusal::{Code, Refusal};
 use crate::telemetry::Trace;
 
+/// How many others a child is told of that could feed it.
+const MOST_INSTEAD: usize = 3;
+
 /// The nodes that pull from this one, by their join.
 ///
 /// A join that names a node proves nothing by itself: it is a further child beside the node's former one,
@@ -36,6 +39,8 @@ pub(super) struct Child {
     pub(super) failures: u32,
     retry_at: Instant,
     renewed: Instant,
+    /// When it was last heard on the bus, or nobody could be.
+    seen: Instant,
     /// The number of its last join.
     joined: u64,
     /// Who waits until it is known whether our end could be opened.
@@ -103,6 +108,7 @@ impl Core {
                 failures: 0,
                 retry_at: m.now,
                 renewed: m.now,
+                seen: m.now,
                 joined: 0,
                 ticket: None,
                 trace,
@@ -203,18 +209,27 @@ impl Core {
         self.sources.get(stream).is_some_and(|source| source.path.len() >= MAX_HOPS)
     }
 
-    /// Which of the children in another region should feed this one, so that a stream crosses to there once: the one
-    /// that has had it for the longest, of those that may feed others.
+    /// Which of the children in another region should feed this one, so that a stream crosses to there once: those that
+    /// have had all of it for longer, of those that may feed others, the first first.
     fn instead(&self, child: &Child, stream: &StreamName, m: &Moment<'_>) -> Vec<Peer> {
         if child.peer.region == self.me.region {
             return Vec::new();
         }
         let there = self.downstream.outlets().filter(|(other, outlet)| {
-            outlet.is_open() && other.peer.region == child.peer.region && other.wanted.contains(stream)
+            let is_near = outlet.is_open() && other.peer.region == child.peer.region;
+            is_near && other.wanted.contains(stream) && self.has_all(outlet, stream)
         });
         let may = there.filter(|(other, _)| placement::may_feed(&other.peer, m.fleet, m.now));
-        let first = may.min_by_key(|(other, outlet)| (outlet.opened, other.peer.incarnation));
-        first.map(|(other, _)| other.peer.clone()).filter(|first| *first != child.peer).into_iter().collect()
+        let mut may: Vec<_> = may.map(|(other, outlet)| (outlet.opened, &other.peer)).collect();
+        may.sort_by_key(|(opened, peer)| (*opened, peer.incarnation));
+        let before = may.into_iter().map(|(_, peer)| peer).take_while(|peer| **peer != child.peer);
+        before.take(MOST_INSTEAD).cloned().collect()
+    }
+
+    /// Whether a child has taken all that there is of a stream.
+    fn has_all(&self, outlet: &Outlet, stream: &StreamName) -> bool {
+        let source = self.sources.get(stream).filter(|source| source.is_complete());
+        source.is_some_and(|source| source.producers.iter().all(|own| outlet.taken.contains(&own.id)))
     }
 
     /// A node that joins anew gives up its former attempt, if that was never confirmed.
@@ -230,11 +245,17 @@ impl Core {
     /// What the edge says it has is what it was told: what was lost on the way is repaired by the plan. Only what
     /// it said before it answered a later change is passed over.
     fn take_over(&mut self, token: Token, held: &PipeHeld) {
+        let Some(desired) = self.downstream.children.get(&token).map(|child| self.desired_of(child)) else {
+            return;
+        };
         let Some(outlet) = self.downstream.children.get_mut(&token).and_then(|c| c.outlet.as_mut()) else {
             return;
         };
         if outlet.id == held.pipe_id && !outlet.telling && held.revision >= outlet.answered {
-            outlet.told = held.producers.iter().map(|producer| (producer.id, producer.paused)).collect();
+            // What it has may be what was sent before: only what it took as it is sent now isn't told again.
+            let is_known = |id| outlet.taken.contains(id) || !desired.contains_key(id);
+            let known = held.producers.iter().filter(|producer| is_known(&producer.id));
+            outlet.told = known.map(|producer| (producer.id, producer.paused)).collect();
             outlet.refused = held.refused.iter().copied().collect();
         }
     }
@@ -354,6 +375,10 @@ impl Core {
     pub(super) fn end_lost_children(&mut self, m: &mut Moment<'_>) {
         let (connect, lease) = (self.config.timeouts.pipe_connect, self.config.timeouts.lease);
         let settled = m.fleet.is_settled(m.now) && m.fleet.hears_itself(m.now);
+        let present = |peer: &Peer| !settled || !m.fleet.is_absent(peer, m.now);
+        for child in self.downstream.children.values_mut().filter(|child| present(&child.peer)) {
+            child.seen = m.now;
+        }
         // No lease runs out while it can't be renewed.
         let unheard = self
             .downstream
@@ -377,6 +402,7 @@ impl Core {
                 heard: outlet.heard,
                 sent: outlet.sent,
                 renewed: child.renewed,
+                seen: child.seen,
                 idle: self.desired_of(child).is_empty(),
                 settled,
                 bus,

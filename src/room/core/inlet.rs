@@ -37,6 +37,8 @@ pub(super) struct Inlet {
     pub(super) revision: u64,
     /// The last change that was told of each producer: an older one that comes late is passed over.
     revisions: BTreeMap<ProducerId, u64>,
+    /// Producers that are just being taken, and their streams.
+    pub(super) taking: BTreeMap<ProducerId, StreamName>,
     /// Producers that this node can't take.
     pub(super) refused: BTreeSet<ProducerId>,
     /// The SSRCs that each producer was taken with.
@@ -67,6 +69,7 @@ impl Inlet {
             from: None,
             revision: 0,
             revisions: BTreeMap::new(),
+            taking: BTreeMap::new(),
             refused: BTreeSet::new(),
             ssrcs: BTreeMap::new(),
             bytes: 0,
@@ -308,7 +311,10 @@ impl Core {
             return no(Code::Loop, "this node is the stream's origin");
         }
         let parent = self.upstream.parents.get(&id);
-        let asked = parent.is_some_and(|p| p.lease != Lease::Leaving && p.asked.contains_key(stream));
+        // What comes in part may have been put aside, and yet be completed.
+        let comes = self.sources.pipe_of(stream) == Some(request.pipe_id);
+        let asked =
+            parent.is_some_and(|p| p.lease != Lease::Leaving && (comes || p.asked.contains_key(stream)));
         let is_next = self.moves_to(stream, id);
         // Of two parents that deliver the same publication the first is kept, unless the stream is being moved.
         let elsewhere = !is_next
@@ -346,12 +352,24 @@ impl Core {
                 self.send_anew(&stream, request.id);
             }
         }
-        let replaces = self.sources.get(&request.stream).is_some_and(|source| {
-            source.publication != request.publication || source.via != Via::Pipe(request.pipe_id)
-        });
-        if replaces && !is_next {
-            self.give_up_move(&request.stream);
-            self.drop_source(&request.stream, m);
+        let is_other = |source: &Source| source.publication != request.publication;
+        let coming = self.upstream.moves.coming(stream, request.pipe_id);
+        let replaces = self
+            .sources
+            .get(stream)
+            .is_some_and(|source| is_other(source) || (source.via != Via::Pipe(request.pipe_id) && !is_next));
+        if replaces || coming.is_some_and(is_other) {
+            self.give_up_move(stream);
+        }
+        if replaces {
+            self.drop_source(stream, m);
+            // Nor does it come as it did before it was moved: that is the former publication, too.
+            while self.sources.get(stream).is_some_and(is_other) {
+                self.drop_source(stream, m);
+            }
+        }
+        if let Some(inlet) = self.upstream.inlet_mut(request.pipe_id) {
+            inlet.taking.insert(request.id, stream.clone());
         }
         self.out.push(Effect::Receive(ticket, request));
         Ok(None)
@@ -369,6 +387,7 @@ impl Core {
                 .out
                 .push(Effect::Answer(ticket, Answer::Edge(Err(refusal(&MediaError::UnknownPipe)))));
         };
+        inlet.taking.remove(&request.id);
         if let Err(error @ MediaError::Unsupported(_)) = &result {
             // Refused alone: the stream's other producers, and all other streams, flow.
             inlet.refused.insert(request.id);

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 pub(super) const MEDIA: Duration = Duration::from_millis(1_500);
 /// How long reports may be away while something is sent.
 const REPORTS: Duration = Duration::from_secs(10);
+/// How long a node may be silent on a bus that works before it is lost though nothing is sent to it.
+const FORSAKEN: Duration = Duration::from_secs(60);
 /// How recent what was sent last must be for a report to be due.
 const SENDING: Duration = Duration::from_secs(2);
 
@@ -53,6 +55,8 @@ pub(super) struct OutletFacts {
     pub(super) sent: Option<(Instant, Instant)>,
     /// When the child last renewed its join.
     pub(super) renewed: Instant,
+    /// When the child was last heard on the bus, or nobody could be.
+    pub(super) seen: Instant,
     /// Whether nothing that the child wants is here.
     pub(super) idle: bool,
     /// Whether this node hears itself on the bus, and has for a while.
@@ -96,7 +100,7 @@ impl OutletFacts {
         match self.bus {
             Bus::Over => unreported || !sending,
             // A pipe that carries nothing is no loss; a muted one may be needed any moment.
-            Bus::Silent => unreported || self.idle,
+            Bus::Silent => unreported || self.idle || (!sending && age(self.seen) > FORSAKEN),
             Bus::Heard => self.settled && age(self.renewed) > lease && (unreported || !sending),
         }
     }
@@ -156,6 +160,7 @@ mod tests {
             heard: start,
             sent,
             renewed: start,
+            seen: start + FORSAKEN,
             idle: false,
             settled: true,
             bus,
@@ -171,6 +176,10 @@ mod tests {
         assert!(!reports.is_lost(CONNECT, LEASE, now), "reports on sound come each 2.5 to 7.5 s");
         let muted = OutletFacts { sent: None, ..facts };
         assert!(!muted.is_lost(CONNECT, LEASE, now), "nothing was sent");
+        assert!(
+            OutletFacts { seen: now - FORSAKEN - MEDIA, ..muted }.is_lost(CONNECT, LEASE, now),
+            "it is gone for good"
+        );
         assert!(OutletFacts { idle: true, ..muted }.is_lost(CONNECT, LEASE, now), "nothing can be");
         let began = Some((now, now - Duration::from_secs(3)));
         assert!(!OutletFacts { sent: began, ..facts }.is_lost(CONNECT, LEASE, now), "none is due yet");

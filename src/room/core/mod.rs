@@ -165,6 +165,11 @@ impl Core {
         self.sources.iter().map(|(_, source)| source.path.len()).max()
     }
 
+    /// Whether a node has failed to deliver a stream, and is not asked for it for some while.
+    pub fn puts_aside(&self, stream: &StreamName, node: &Peer, now: Instant) -> bool {
+        self.upstream.candidates.is_aside(stream, node.incarnation, now)
+    }
+
     /// Handles one input; what it leads to is to be carried out in this order.
     pub fn handle(&mut self, input: Input, m: &mut Moment<'_>) -> Vec<Effect> {
         match input {

@@ -94,8 +94,10 @@ impl Core {
     pub(super) fn plan_moves(&mut self, m: &mut Moment<'_>) {
         self.end_left(m.now);
         let vain = self.upstream.moves.under_way.iter().filter(|(stream, to)| !self.may_move(stream, to, m));
-        for stream in vain.map(|(stream, _)| stream.clone()).collect::<Vec<_>>() {
-            tracing::info!(%stream, "a stream can't be moved; it comes as before");
+        for (stream, to) in vain.map(|(stream, to)| (stream.clone(), to.clone())).collect::<Vec<_>>() {
+            tracing::info!(%stream, to = %to.node, "a stream can't be moved; it comes as before");
+            // Not at once again: what stands in the way may come and go.
+            self.upstream.candidates.put_aside(&stream, to.incarnation, false, m.now);
             self.give_up_move(&stream);
         }
         if self.stop_by.is_some() {
@@ -130,7 +132,9 @@ impl Core {
     pub(super) fn comes_from_here(&self, stream: &StreamName, peer: &Peer) -> bool {
         let mut children = self.downstream.children.values();
         children.any(|child| {
-            let is_fed = child.outlet.as_ref().is_some_and(|outlet| !outlet.sends.is_empty());
+            let takes = |id| child.outlet.as_ref().is_some_and(|outlet| outlet.taken.contains(&id));
+            let source = self.sources.get(stream);
+            let is_fed = source.is_some_and(|source| source.producers.iter().any(|own| takes(own.id)));
             child.peer == *peer && child.wanted.contains(stream) && (is_fed || self.me.node < peer.node)
         })
     }
@@ -231,6 +235,7 @@ impl Core {
         self.audience.lose_producer(stream, id);
         for outlet in self.downstream.children.values_mut().filter_map(|child| child.outlet.as_mut()) {
             outlet.told.remove(&id);
+            outlet.taken.remove(&id);
             outlet.sends.remove(&id);
         }
     }

@@ -38,6 +38,8 @@ pub(super) struct Outlet {
     pub(super) told: BTreeMap<ProducerId, bool>,
     /// What our end sends, told or not.
     pub(super) sends: BTreeSet<ProducerId>,
+    /// What the child has said that it takes.
+    pub(super) taken: BTreeSet<ProducerId>,
     /// What the child can't take.
     pub(super) refused: BTreeSet<ProducerId>,
     reports: u64,
@@ -113,6 +115,7 @@ impl Core {
             telling: true,
             told: BTreeMap::new(),
             sends: BTreeSet::new(),
+            taken: BTreeSet::new(),
             refused: BTreeSet::new(),
             reports: 0,
             heard: m.now,
@@ -347,9 +350,11 @@ impl Core {
                 Change::Create(create) => {
                     outlet.told.insert(create.id, create.paused);
                     outlet.sends.insert(create.id);
+                    outlet.taken.remove(&create.id);
                 }
                 Change::Close(id) => {
                     outlet.told.remove(id);
+                    outlet.taken.remove(id);
                     outlet.refused.remove(id);
                     closed.push(*id);
                 }
@@ -408,6 +413,11 @@ impl Core {
         if told.iter().any(|(_, result)| answered(result)) {
             outlet.answered = outlet.revision;
         }
+        let taken = told.iter().filter_map(|(change, result)| match (change, result) {
+            (ToldOf::Create(id), Ok(())) => Some(*id),
+            _ => None,
+        });
+        outlet.taken.extend(taken);
         let opening = !outlet.is_open();
         let gone = |failure: &Failure| {
             matches!(failure, Failure::Refused(refusal)

@@ -54,6 +54,8 @@ pub(super) struct Parent {
     /// The pipe by which it sends; none until it has asked for our end.
     pub(super) inlet: Option<Inlet>,
     pub(super) failures: u32,
+    /// Whether it said no when it was last asked.
+    refused: bool,
     /// How often it was asked.
     joins: u64,
     /// How many watch here and below, as it was last told.
@@ -150,6 +152,7 @@ impl Core {
         here.filter(|(stream, source)| source.is_complete() && wanted(stream))
             .map(|(s, _)| s)
             .chain(self.upstream.moves.left_behind(parent.peer.incarnation))
+            .chain(inlet.taking.values().filter(|stream| wanted(stream)))
             .cloned()
             .collect()
     }
@@ -203,6 +206,7 @@ impl Core {
             asked: BTreeMap::new(),
             inlet: None,
             failures: 0,
+            refused: false,
             joins: 0,
             told: BTreeMap::new(),
             elsewhere: BTreeMap::new(),
@@ -242,25 +246,33 @@ impl Core {
         let Some(parent) = self.upstream.parents.get_mut(&id) else { return };
         match parent.lease {
             Lease::Asking | Lease::Leaving => {}
-            // It never said yes, or is out of reach: its own look ends what it has.
-            Lease::Failed { .. } if parent.inlet.is_none() => drop(self.upstream.parents.remove(&id)),
+            Lease::Failed { .. } if parent.inlet.is_none() && parent.refused => {
+                self.upstream.parents.remove(&id);
+            }
+            // One that didn't answer may yet have heard what it was asked.
             Lease::Joined { .. } | Lease::Failed { .. } => {
                 parent.lease = Lease::Leaving;
-                let leave = Leave {
-                    room_id: self.id.clone(),
-                    from: self.me.clone(),
-                    token: parent.token,
-                    reason: why.to_owned(),
-                };
-                self.out.push(Effect::Leave(parent.peer.clone(), leave));
+                self.tell_leaving(id, why);
                 // Who comes now waits for the next join: what is being left ends any moment.
-                let pipe = parent.inlet.as_ref().map(|inlet| inlet.id);
+                let parent = self.upstream.parents.get(&id);
+                let pipe = parent.and_then(|parent| parent.inlet.as_ref()).map(|inlet| inlet.id);
                 let streams = pipe.into_iter().flat_map(|pipe| self.sources.via(pipe));
                 for stream in streams.map(|(stream, _)| stream.clone()).collect::<Vec<_>>() {
                     self.drop_source(&stream, m);
                 }
             }
         }
+    }
+
+    fn tell_leaving(&mut self, id: Incarnation, why: &str) {
+        let Some(parent) = self.upstream.parents.get(&id) else { return };
+        let leave = Leave {
+            room_id: self.id.clone(),
+            from: self.me.clone(),
+            token: parent.token,
+            reason: why.to_owned(),
+        };
+        self.out.push(Effect::Leave(parent.peer.clone(), leave));
     }
 
     /// A parent was told that we leave: our end of the pipe, the receiving one, closes last.
@@ -311,6 +323,7 @@ impl Core {
                 }
                 let Some(parent) = self.upstream.parents.get_mut(&id) else { return };
                 parent.failures = parent.failures.saturating_add(1);
+                parent.refused = matches!(failure, Failure::Refused(_));
                 parent.lease = Lease::Failed { until: m.now + backoff(parent.failures) };
                 self.join_failed(id, streams, &failure, m);
             }
@@ -436,6 +449,8 @@ impl Core {
                 let parent = &parent.peer.node;
                 tracing::warn!(%parent, "parent lost: viewers stay and wait for the stream");
             }
+            // It may only be slow, and would take this node for its child still.
+            self.tell_leaving(id, "its media and its signs of life are gone");
             let asked = self.asked_of(id);
             self.forget_parent(id, m);
             self.fail_candidate(id, &asked, m);
@@ -503,10 +518,12 @@ impl Core {
             silent_ms: u64::try_from(silent.as_millis()).unwrap_or(u64::MAX),
         };
         self.out.push(Effect::Record(What::PipeStarved(starved)));
-        for stream in &streams {
-            self.upstream.starved.entry(stream.clone()).or_insert(m.now);
+        // What is paused or muted comes as little another way.
+        let promised = streams.iter().filter(|stream| self.upstream.is_promised(stream, m.now));
+        for stream in promised.cloned().collect::<Vec<_>>() {
+            self.upstream.promise([stream.clone()].into_iter(), m.now);
+            self.upstream.starved.entry(stream).or_insert(m.now);
         }
-        self.upstream.promise(streams.iter().cloned(), m.now);
         self.fail_candidate(id, &streams, m);
         self.close_inlet(id, m);
         self.leave_parent(id, "its media doesn't come", m);

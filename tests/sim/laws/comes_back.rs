@@ -71,13 +71,13 @@ impl World {
 
     /// A relay that lacks a codec is passed over only once its share hasn't become the whole, one after the other.
     fn patience(&self, producers: &[(ProducerId, Codec)]) -> Duration {
-        let all = self
-            .machines
-            .iter()
-            .all(|machine| producers.iter().all(|(_, codec)| self.takes(machine.mid, *codec)));
+        let everywhere = |codec: &Codec| match codec {
+            Codec::Opus => true,
+            Codec::Video(video) => self.common.contains(video),
+        };
+        let all = producers.iter().all(|(_, codec)| everywhere(codec));
         // Where nodes feed few others, one that has room is found from the top of the tree downwards.
-        let wide = self.machines.iter().all(|machine| machine.config.limits.children >= 100);
-        if all && wide { WITHIN } else { WITHIN * 2 }
+        if all && self.wide { WITHIN } else { WITHIN * 2 }
     }
 
     fn takes(&self, mid: Mid, codec: Codec) -> bool {

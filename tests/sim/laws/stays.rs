@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use headwater::fleet::placement::MAX_HOPS;
 use headwater::protocol::ids::{PipeId, ProducerId, RoomId};
 use headwater::room::core::Effect;
 
@@ -100,6 +101,10 @@ impl World {
         }
         let taken = room.media.inlets.get(&pipe).and_then(|inlet| inlet.producers.get(&producer));
         let taken = taken.map(|received| received.ssrc);
+        // It comes over more nodes than before, and has come as many hops as it may.
+        if !receives && room.core.hops() >= Some(MAX_HOPS) {
+            return true;
+        }
         // It has been moved to another pipe, and comes by that.
         let moved = |room: &Room| room.media.current.get(&producer).is_some_and(|by| *by != pipe);
         if receives && moved(room) {

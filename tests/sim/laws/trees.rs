@@ -14,6 +14,9 @@ use crate::world::{At, Pid, World};
 /// How long a stream may cross into a region more than once while nothing is wrong and nothing changes.
 const TWICE: Duration = Duration::from_secs(8);
 
+/// For how long a node that failed isn't tried again, at most.
+const ASIDE: Duration = Duration::from_secs(60);
+
 /// Which nodes of a region a stream enters it by, and since when.
 #[derive(Debug, Default)]
 pub struct Crossings(BTreeMap<(Stream, Region), (BTreeSet<Pid>, At)>);
@@ -42,9 +45,13 @@ impl World {
     pub(super) fn law_crosses_once(&mut self) -> Result<(), String> {
         let now = self.now;
         let entries = if self.calm() < TWICE { BTreeMap::new() } else { self.entries() };
+        let patient = if self.calm() < TWICE + ASIDE { self.patient(&entries) } else { BTreeSet::new() };
         let known = &mut self.laws.crossings.0;
         known.retain(|key, (by, _)| entries.get(key) == Some(by));
         for (key, by) in entries {
+            if patient.contains(&key) {
+                continue;
+            }
             let (by, since) = known.entry(key.clone()).or_insert((by, now));
             if by.len() > 1 && now - *since >= TWICE {
                 let ((room, stream), region) = key;
@@ -53,6 +60,22 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// The streams that enter a region by nodes of which one has just failed to get it from another.
+    fn patient(&self, entries: &BTreeMap<(Stream, Region), BTreeSet<Pid>>) -> BTreeSet<(Stream, Region)> {
+        let now = self.instant();
+        let waits = |((room, stream), by): (&Stream, &BTreeSet<Pid>)| {
+            by.iter().any(|pid| {
+                let room = self.nodes[*pid].open_rooms().find(|(id, _)| *id == room);
+                let aside = |other: &Pid| {
+                    room.is_some_and(|(_, room)| room.core.puts_aside(stream, &self.nodes[*other].me, now))
+                };
+                by.iter().any(aside)
+            })
+        };
+        let found = entries.iter().filter(|((stream, _), by)| waits((stream, by)));
+        found.map(|(key, _)| key.clone()).collect()
     }
 
     /// The nodes by which each stream enters other regions than its own, where one of them could feed the others.
