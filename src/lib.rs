@@ -16,6 +16,7 @@ pub mod http;
 pub mod media;
 pub mod monitor;
 pub mod node;
+mod places;
 pub mod protocol;
 pub mod room;
 pub mod servers;

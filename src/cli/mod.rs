@@ -9,6 +9,7 @@ mod nats_config;
 mod node;
 mod operating;
 mod publish;
+mod reload;
 mod schema;
 mod solo;
 mod tied;

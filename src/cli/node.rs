@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use super::Signals;
+use super::reload::Reload;
 use crate::config::Config;
 use crate::node::Node;
 use crate::protocol::ids::{NodeName, Region};
@@ -23,7 +24,7 @@ pub(super) struct Args {
 pub(super) struct Options {
     /// The configuration file; every key may also come as HEADWATER_SECTION__KEY.
     #[arg(long, short, env = "HEADWATER_CONFIG_FILE")]
-    config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
     /// The node's name: node.name.
     #[arg(long)]
     name: Option<NodeName>,
@@ -60,12 +61,15 @@ impl Options {
 
 impl Args {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        // Before anything else: SIGHUP ends a process that doesn't listen to it.
+        let mut reload = Reload::new(&self.options)?;
         let config = self.options.config()?;
         log::start(&config.log).context("log.filter")?;
         let node = Node::start(config).await?;
         let mut signals = Signals::new();
         tokio::select! {
             () = signals.next() => {}
+            () = reload.follow(&node) => {}
             reason = node.failed() => {
                 signals.stopped(node.stop()).await;
                 anyhow::bail!(reason);

@@ -1,4 +1,4 @@
-//! A publisher that goes on at another node when its own one dies.
+//! A publisher that goes on at another node when its own one dies, or stops.
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::http::{Http, parse_url};
 use super::links::{Ways, rounds};
+use super::session::Absent;
 use super::{ClientError, PublishOptions, PublishStats, Publisher};
 
 /// How often the session is asked for: whoever sends is told by no silence.
@@ -19,8 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// How long leaving may take.
 const LEAVE: Duration = Duration::from_secs(3);
 
-/// A publisher that goes on at another node. One whose session the server ends stays ended: it may have been
-/// overtaken, or sent out. Dropping it stops it at once.
+/// A publisher that goes on at another node when its own one dies, or stops at a drain's deadline. One whose session the
+/// server ends while it goes on itself stays ended: it may have been overtaken, or sent out. Dropping it stops it at once.
 #[derive(Debug)]
 pub struct Republishing {
     stats: watch::Receiver<PublishStats>,
@@ -97,14 +98,17 @@ async fn stay(publisher: &Publisher, ways: &mut Ways, sender: &watch::Sender<Pub
             changed = stats.changed() => {
                 sender.send_replace(stats.borrow_and_update().clone());
                 if changed.is_err() {
-                    return false;
+                    // A node that knows nothing of the session has ended it for a reason. One that is on its way out, or
+                    // gone already, has not.
+                    return !matches!(publisher.is_there().await, Err(Absent::Unknown));
                 }
             }
             _ = ask.tick() => match publisher.is_there().await {
                 Ok(told) => ways.note(told),
                 Err(absent) => {
                     let closed = async { while stats.changed().await.is_ok() {} };
-                    return timeout(absent.last_word(), closed).await.is_err();
+                    let closed = timeout(absent.last_word(), closed).await.is_ok();
+                    return !(closed && absent == Absent::Unknown);
                 }
             }
         }

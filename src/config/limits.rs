@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::protocol::presence;
 
-/// How much a node takes.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// How much a node takes. May change while it runs, [`Limits::FIXED`] apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Rooms carried at once.
@@ -89,11 +89,16 @@ pub struct Timeouts {
 }
 
 impl Limits {
+    /// The keys that are read at the start alone: what goes by them is made then.
+    pub const FIXED: [&'static str; 3] = ["message_bytes", "body_bytes", "inbox"];
+
     /// What other nodes are told of it.
     pub fn told(&self) -> presence::Limits {
         let count = |limit: usize| Some(u32::try_from(limit).unwrap_or(u32::MAX));
         presence::Limits {
             viewers: count(self.viewers),
+            streams: count(self.streams),
+            rooms: count(self.rooms),
             outlets: count(self.outlets),
             bits_out: Some(self.bits_out).filter(|bits| *bits > 0),
         }

@@ -10,6 +10,7 @@ mod events;
 mod frames;
 mod http;
 mod ice;
+mod keys;
 mod limits;
 mod names;
 mod network;
@@ -31,6 +32,7 @@ pub use auth::{Auth, Callout, Jwks, Jwt, JwtAlgorithm, OnTimeout, StaticToken, W
 pub use events::{Events, Monitor};
 pub use http::{Http, Operators, Tls};
 pub use ice::{IceCredentials, IceServer, IceUrl};
+pub use keys::{Changed, Keys};
 pub use limits::{Limits, Timeouts};
 pub use names::{Names, Pattern, PatternError};
 pub use network::{Nats, NatsTls, Pipe, PortRange, Storage, WebRtc};
@@ -194,13 +196,17 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] that names the wrong key and where it stands.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        Self::extract(Self::figment(file))
+    }
+
+    fn figment(file: Option<&Path>) -> Figment {
         let mut figment = Figment::from(Serialized::defaults(Self::default()));
         if let Some(file) = file {
             figment = figment.merge(Toml::file_exact(file));
         }
         // Only SECTION__KEY is ours: an orchestrator sets other variables of our prefix by itself.
         let env = Env::prefixed("HEADWATER_").filter(|key| key.as_str().contains("__")).split("__");
-        Self::extract(figment.merge(env))
+        figment.merge(env)
     }
 
     /// Reads a TOML text over the defaults: for tests and embedders.

@@ -11,7 +11,7 @@ use super::Fleet;
 use super::digest::weight;
 use crate::protocol::admission::Action;
 use crate::protocol::ids::{NodeName, Peer, Region, RoomId, StreamName};
-use crate::protocol::presence::{Phase, Presence, Role};
+use crate::protocol::presence::Presence;
 
 /// The most nodes that are named.
 pub(super) const MOST: usize = 16;
@@ -56,8 +56,12 @@ pub struct Wanted<'a> {
 pub fn nearby(wanted: Wanted<'_>, fleet: &Fleet, now: Instant) -> Vec<Place> {
     let here = fleet.process(wanted.near).map(|presence| presence.public_url.as_str());
     let fits = |node: &&Arc<Presence>| match wanted.action {
-        Action::Publish => node.phase == Phase::Serving && node.roles.contains(&Role::Origin),
-        Action::Watch => node.has_room_for_viewers(),
+        Action::Publish => node.has_room_for_streams(),
+        Action::Watch => {
+            // What a node has that is no origin isn't known: one that can get nothing more is not named.
+            let has_it = wanted.origin.is_some_and(|origin| *origin == node.peer);
+            node.has_room_for_viewers() && (has_it || node.has_room_for_inlets())
+        }
     };
     let allowed = |node: &&Arc<Presence>| wanted.only_in.is_none_or(|only| only.contains(&node.peer.region));
     let known = |node: &&Arc<Presence>| leads_somewhere(&node.public_url, here);
@@ -121,6 +125,7 @@ fn left(node: &Presence) -> f64 {
 mod tests {
     use super::super::samples::{PATIENCE, beat, peer, presence};
     use super::*;
+    use crate::protocol::presence::{Phase, Role};
     use proptest::prelude::*;
 
     fn node(number: u128, region: &str) -> Presence {
@@ -178,6 +183,34 @@ mod tests {
         (nodes[3].limits.viewers, nodes[3].load.viewers) = (Some(100), 95);
         nodes[1].load.viewers = 1;
         assert_eq!(names(&nodes, Action::Watch, None), ["n2", "n4"]);
+    }
+
+    #[test]
+    fn a_node_that_told_a_limit_which_is_reached_is_not_named() {
+        type Fill = fn(&mut Presence);
+        let full: [(Action, Fill); 8] = [
+            (Action::Publish, |node| (node.limits.streams, node.load.streams) = (Some(3), 3)),
+            (Action::Publish, |node| (node.limits.rooms, node.load.rooms) = (Some(3), 4)),
+            (Action::Publish, |node| (node.limits.bits_out, node.load.bits_out) = (Some(3), 3)),
+            (Action::Publish, |node| node.limits.streams = Some(0)),
+            (Action::Watch, |node| (node.limits.viewers, node.load.viewers) = (Some(3), 3)),
+            (Action::Watch, |node| (node.limits.rooms, node.load.rooms) = (Some(3), 3)),
+            (Action::Watch, |node| (node.limits.bits_out, node.load.bits_out) = (Some(3), 3)),
+            (Action::Watch, |node| node.load.free_ports = Some(0)),
+        ];
+        for (number, (action, fill)) in full.into_iter().enumerate() {
+            let mut nodes = [node(1, "west"), node(2, "west")];
+            fill(&mut nodes[0]);
+            assert_eq!(names(&nodes, action, None), ["n2"], "{number}");
+        }
+        // Its own streams an origin can show with no pipe and in no further room; a viewer's place it needs all the same.
+        let (mut nodes, origin) = ([node(1, "west"), node(2, "west")], peer("n1", 1, "west"));
+        nodes[0].load.free_ports = Some(0);
+        (nodes[0].limits.rooms, nodes[0].load.rooms) = (Some(3), 3);
+        (nodes[0].limits.streams, nodes[0].load.streams) = (Some(1), 1);
+        assert_eq!(names(&nodes, Action::Watch, Some(&origin)), ["n1", "n2"]);
+        (nodes[0].limits.viewers, nodes[0].load.viewers) = (Some(3), 3);
+        assert_eq!(names(&nodes, Action::Watch, Some(&origin)), ["n2"]);
     }
 
     #[test]

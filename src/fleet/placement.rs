@@ -1,11 +1,12 @@
 //! Who is whose source: the same on every node that sees the same fleet, in every build.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::Fleet;
 use super::digest::{spread, weight};
-use crate::protocol::ids::{NodeName, Peer, RoomId, StreamName};
+use crate::protocol::ids::{NodeName, Peer, Region, RoomId, StreamName};
 use crate::protocol::presence::{Phase, Presence, Role};
 
 /// How many relays are tried before the origin.
@@ -77,14 +78,33 @@ pub fn candidates(
     relays.into_iter().take(RELAYS).chain([origin]).cloned().collect()
 }
 
-/// The relays of this node's region, those that the stream's hash prefers first.
-pub fn others(room: &RoomId, stream: &StreamName, me: &Peer, fleet: &Fleet, now: Instant) -> Vec<Peer> {
-    let relays = fleet
-        .present_in(&me.region, now)
-        .map(|node| &node.peer)
-        .filter(|peer| !same(peer, me) && may_feed(peer, fleet, now));
-    let mut ranked: Vec<_> = relays.map(|peer| (Reverse(weight(room, stream, &peer.node)), peer)).collect();
-    ranked.sort_unstable_by_key(|(weight, _)| *weight);
+/// Whom `me` may ask where the origin can't be reached: other relays, as they may have found a way. First those of this
+/// node's region, then of each other region the ones that the stream's hash prefers there, which are the first to have it;
+/// in the same region as the origin last.
+pub fn others(
+    room: &RoomId,
+    stream: &StreamName,
+    origin: &Peer,
+    me: &Peer,
+    fleet: &Fleet,
+    now: Instant,
+) -> Vec<Peer> {
+    let mut regions: BTreeMap<&Region, Vec<_>> = BTreeMap::new();
+    for peer in fleet.present(now).map(|node| &node.peer) {
+        if !same(peer, me) && !same(peer, origin) && may_feed(peer, fleet, now) {
+            let weight = Reverse(weight(room, stream, &peer.node));
+            regions.entry(&peer.region).or_default().push((weight, peer));
+        }
+    }
+    let mut ranked = Vec::new();
+    for (region, mut relays) in regions {
+        relays.sort_unstable_by_key(|(weight, _)| *weight);
+        let distance = if *region == me.region { 0 } else { 1 + u8::from(*region == origin.region) };
+        let most = if distance == 0 { usize::MAX } else { RELAYS };
+        let relays = relays.into_iter().take(most).enumerate();
+        ranked.extend(relays.map(|(place, (weight, peer))| ((distance, place, weight), peer)));
+    }
+    ranked.sort_unstable_by_key(|(rank, _)| *rank);
     ranked.into_iter().map(|(_, peer)| peer.clone()).collect()
 }
 
@@ -132,7 +152,6 @@ mod tests {
     use super::super::samples::{PATIENCE, beat, peer, presence};
     use super::*;
     use proptest::prelude::*;
-    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     /// Each node's own view of the same nodes: (region, whether it relays).
@@ -172,6 +191,51 @@ mod tests {
             [vec!["n2", "n0"], vec!["n0"], vec!["n2", "n1", "n0"], vec!["n2", "n1", "n0"]]
         );
         assert!(names(0).is_empty(), "the origin asks no one");
+    }
+
+    #[test]
+    fn where_the_origin_is_out_of_reach_relays_of_the_region_come_first_and_two_of_each_other_one() {
+        let now = Instant::now();
+        let nodes = [
+            (0, true),
+            (0, true),
+            (1, true),
+            (1, true),
+            (1, false),
+            (2, true),
+            (2, true),
+            (2, true),
+            (2, false),
+            (3, false),
+            (0, false),
+        ];
+        let views = views(&nodes, now);
+        let (room, stream) = ("ch-11".parse().unwrap(), StreamName::default());
+        let origin = &views[0].0;
+        for (me, fleet) in views.iter().filter(|(me, _)| me != origin) {
+            let named = others(&room, &stream, origin, me, fleet, now);
+            assert!(!named.contains(me) && !named.contains(origin), "{named:?}");
+            let of = |region: &str| named.iter().filter(|peer| peer.region.as_str() == region).count();
+            let own = me.region.as_str();
+            let expected = |region: &str, all: usize, relays: bool| {
+                if own == region { all - usize::from(relays) } else { all.min(2) }
+            };
+            let relays = fleet.process(me).unwrap().roles.contains(&Role::Relay);
+            assert_eq!(of("r0"), expected("r0", 1, relays), "{named:?}");
+            assert_eq!(of("r1"), expected("r1", 2, relays), "{named:?}");
+            assert_eq!(of("r2"), expected("r2", 3, relays), "{named:?}");
+            let far = |peer: &Peer| match peer.region.as_str() {
+                region if region == own => 0,
+                "r0" => 2,
+                _ => 1,
+            };
+            assert!(named.is_sorted_by_key(far), "{named:?}");
+            // The first of a region is whom the region itself asks first: who asks there asks one that has it.
+            let first = named.iter().find(|peer| peer.region.as_str() == "r2" && own != "r2");
+            let (edge, edges_view) = &views[8];
+            let asked = candidates(&room, &stream, origin, edge, edges_view, now);
+            assert!(first.is_none_or(|first| *first == asked[0]), "{first:?} {asked:?}");
+        }
     }
 
     #[test]

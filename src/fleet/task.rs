@@ -13,6 +13,7 @@ use super::handle::Command;
 use super::heartbeat::Cpu;
 use super::{BEAT, Effect, Fleet, FleetHandle, Heartbeat, Input, Membership, NoticeSender, Profile, mailbox};
 use crate::broker::Broker;
+use crate::config::Limits;
 use crate::protocol::claim::Claim;
 use crate::protocol::directory::{Claims, GetClaims, Whose};
 use crate::protocol::event::{NodeSummary, What};
@@ -53,8 +54,10 @@ pub struct FleetConfig {
     pub heartbeat: Heartbeat,
     /// This node.
     pub me: Peer,
-    /// What never changes of it.
+    /// What hardly ever changes of it.
     pub profile: Profile,
+    /// How much it takes, as that changes.
+    pub limits: watch::Receiver<Limits>,
     /// How long a node may be silent.
     pub patience: Duration,
     /// What a page of claims may take, in bytes.
@@ -78,6 +81,7 @@ pub struct FleetTask {
     heartbeat: Heartbeat,
     me: Peer,
     message_bytes: usize,
+    limits: watch::Receiver<Limits>,
     news: mpsc::Receiver<FleetNews>,
     view: watch::Sender<Arc<Fleet>>,
     serving: watch::Sender<bool>,
@@ -98,6 +102,7 @@ pub fn fleet(config: FleetConfig) -> (FleetHandle, FleetTask) {
         heartbeat,
         me,
         profile,
+        limits,
         patience,
         message_bytes,
         seed,
@@ -113,6 +118,7 @@ pub fn fleet(config: FleetConfig) -> (FleetHandle, FleetTask) {
         membership: Membership::new(me.clone(), profile, patience, seed),
         me,
         message_bytes,
+        limits,
         news,
         view,
         serving,
@@ -144,6 +150,11 @@ impl FleetTask {
                     let is_draining = *self.heartbeat.phase.borrow_and_update() == Phase::Draining;
                     self.beat().await;
                     self.record(if is_draining { What::NodeDraining } else { What::NodeUndrained });
+                }
+                Ok(()) = self.limits.changed() => {
+                    let told = self.limits.borrow_and_update().told();
+                    self.handle(Input::Limits(told)).await;
+                    self.beat().await;
                 }
                 () = stop.cancelled() => break,
                 _ = beat.tick() => {

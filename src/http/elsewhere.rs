@@ -139,8 +139,8 @@ pub(super) fn add_links(headers: &mut HeaderMap, ways: &[String]) {
     }
 }
 
-/// A refusal; where this node is full, on its way out, or in a region that may not have the room, with the nodes that
-/// may do it. From one that is full or on its way out the client is sent to the first of them, where `http.redirect` is
+/// A refusal; where this node is full, on its way in or out, or in a region that may not have the room, with the nodes that
+/// may do it. From one that is full, or on its way, the client is sent to the first of them, where `http.redirect` is
 /// set, twice at most.
 pub(super) async fn refer(
     app: &App,
@@ -151,7 +151,7 @@ pub(super) async fn refer(
     headers: &HeaderMap,
     error: RoomError,
 ) -> Problem {
-    let is_full = matches!(error, RoomError::Draining | RoomError::Limit(_));
+    let is_full = matches!(error, RoomError::Starting | RoomError::Draining | RoomError::Limit(_));
     // A rule is told, and nobody sent on past it unawares.
     let may_not = matches!(error, RoomError::Residency(_));
     let problem = Problem::from(error);

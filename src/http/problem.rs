@@ -134,6 +134,7 @@ impl From<RoomError> for Problem {
             RoomError::Media(_) => problem(StatusCode::INTERNAL_SERVER_ERROR),
             RoomError::JoinTimeout
             | RoomError::NeverConnected { .. }
+            | RoomError::Starting
             | RoomError::Draining
             | RoomError::Limit(_)
             | RoomError::Busy

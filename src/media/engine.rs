@@ -11,11 +11,12 @@ use mediasoup::prelude::{
     WebRtcServerListenInfos, WebRtcServerOptions, Worker, WorkerManager, WorkerSettings,
 };
 use mediasoup::worker::{CreateRouterError, CreateWebRtcServerError, WorkerLogLevel};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{mpsc, watch};
 
 use super::announced::{AnnouncedError, Told};
 use super::{MediaError, buffers, codecs};
-use crate::config::{Announced, Config, Pipe, WebRtc};
+use crate::config::{Announced, Config, Limits, Pipe, WebRtc};
+use crate::places::{Place, Places};
 use crate::telemetry::Metrics;
 
 /// The workers, their listeners and what they are set up with. Dropped last, off the runtime:
@@ -33,9 +34,10 @@ pub struct Engine {
     pub(super) webrtc: WebRtc,
     pub(super) pipe: Pipe,
     pub(super) key_frame_delay_ms: u32,
-    pub(super) max_layouts: usize,
+    /// The limits as they are now.
+    pub(super) limits: watch::Receiver<Limits>,
     /// Places for pipes to other nodes.
-    outlets: Arc<Semaphore>,
+    outlets: Places,
     spread_slack: usize,
     pub(super) metrics: Arc<Metrics>,
 }
@@ -95,13 +97,14 @@ pub enum EngineError {
 }
 
 impl Engine {
-    /// Starts the workers and their listeners. Deaths of workers are told into `deaths`; one that finds no
-    /// place there is found by [`Engine::dead`].
+    /// Starts the workers and their listeners. Of the configuration's limits those hold that `limits` has by then. Deaths
+    /// of workers are told into `deaths`; one that finds no place there is found by [`Engine::dead`].
     ///
     /// # Errors
     /// [`EngineError`] that names the key to change.
     pub async fn start(
         config: &Config,
+        limits: watch::Receiver<Limits>,
         metrics: &Arc<Metrics>,
         deaths: mpsc::Sender<WorkerId>,
     ) -> Result<Self, EngineError> {
@@ -141,16 +144,16 @@ impl Engine {
             webrtc: config.webrtc.clone(),
             pipe: config.pipe.clone(),
             key_frame_delay_ms: u32::try_from(config.media.key_frame_delay.as_millis()).unwrap_or(u32::MAX),
-            max_layouts: config.limits.payload_layouts,
-            outlets: Arc::new(Semaphore::new(config.limits.outlets.min(Semaphore::MAX_PERMITS))),
+            outlets: Places::new(limits.clone(), |limits| limits.outlets),
+            limits,
             spread_slack: config.media.spread_slack,
             metrics: Arc::clone(metrics),
         })
     }
 
     /// A place among the pipes to other nodes (`limits.outlets`); given back when dropped.
-    pub(super) fn outlet_place(&self) -> Result<OwnedSemaphorePermit, MediaError> {
-        Arc::clone(&self.outlets).try_acquire_owned().map_err(|_| MediaError::NoOutlets)
+    pub(super) fn outlet_place(&self) -> Result<Place, MediaError> {
+        self.outlets.take().ok_or(MediaError::NoOutlets)
     }
 
     /// What is told of the listeners now.

@@ -7,10 +7,10 @@ use mediasoup::prelude::{
     ListenInfo, PipeTransport, PipeTransportOptions, PipeTransportRemoteParameters, Protocol, Router,
     TransportGeneric,
 };
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::engine::{Engine, worker_error};
 use super::{MediaError, PipeEnd, buffers};
+use crate::places::Place;
 use crate::telemetry::Counted;
 
 /// A pipe transport. Dropping it closes it, once what it carries is dropped too.
@@ -24,7 +24,7 @@ pub(super) struct Pipe {
     connected: bool,
     _counted: Option<[Counted; 2]>,
     /// Its place among the pipes to other nodes.
-    _place: Option<OwnedSemaphorePermit>,
+    _place: Option<Place>,
 }
 
 impl Pipe {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
 use super::{Engine, LINGER, MediaError, Medium, Piped, ProducerInfo, RoomMedia, WorkerId};
@@ -18,7 +18,8 @@ async fn engine(workers: usize) -> (Arc<Engine>, mpsc::Receiver<WorkerId>) {
     config.media.workers = workers;
     config.webrtc.port = 0;
     let (deaths, dead) = mpsc::channel(4);
-    (Arc::new(Engine::start(&config, &Arc::new(Metrics::new()), deaths).await.unwrap()), dead)
+    let limits = watch::channel(config.limits).1;
+    (Arc::new(Engine::start(&config, limits, &Arc::new(Metrics::new()), deaths).await.unwrap()), dead)
 }
 
 fn session() -> SessionId {

@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::broker::{Broker, ConnectError, Inboxes};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Limits};
 use crate::drain::{DrainHandle, Duty, left};
 use crate::fleet::{Ended, Fleet, FleetConfig, Heartbeat, Profile, Rate, fleet};
 use crate::gate::Gate;
@@ -46,6 +46,7 @@ pub struct Node {
     ctx: Arc<Context>,
     rooms: RoomsHandle,
     duty: Duty,
+    limits: watch::Sender<Limits>,
     supervisor: Supervisor,
     stop: CancellationToken,
     /// Ends the recording of events, after everything that may record one.
@@ -112,7 +113,8 @@ impl Node {
         let scheme = if certificate.is_some() { "https" } else { "http" };
         let (verifier, keys) = Verifier::new(&config.auth, &metrics)?;
         let (dead, deaths) = mpsc::channel(16);
-        let engine = Arc::new(Engine::start(&config, &metrics, dead).await?);
+        let (limits, limits_seen) = watch::channel(config.limits);
+        let engine = Arc::new(Engine::start(&config, limits_seen.clone(), &metrics, dead).await?);
         let broker = Broker::connect(&config, &me, &metrics).await?;
         // Before the first sign of life, so that no one asks a node that doesn't hear yet.
         let (requests, hearing) = (broker.take_requests().await?, broker.hear().await?);
@@ -153,6 +155,7 @@ impl Node {
                 limits: config.limits.told(),
                 pushes: config.rooms.clone(),
             },
+            limits: limits_seen.clone(),
             patience: config.timeouts.presence,
             message_bytes: config.limits.message_bytes,
             seed: Uuid::new_v4().as_u64_pair().0,
@@ -165,6 +168,7 @@ impl Node {
         let ctx = Arc::new(Context {
             me,
             config: Arc::new(config),
+            limits: limits_seen,
             broker,
             events,
             engine,
@@ -232,7 +236,18 @@ impl Node {
         supervisor.must_run("operators.listen", http::serve(operators_listener, routes, None, stop.clone()));
         supervisor.must_run_on("the announced addresses", announced::follow(Arc::clone(&ctx)));
         tracing::info!(node = %ctx.me.node, region = %ctx.me.region, %public, %operators, "node started");
-        Ok(Self { ctx, rooms: handle, duty, supervisor, stop, recorded, recording, public, operators })
+        Ok(Self {
+            ctx,
+            rooms: handle,
+            duty,
+            limits,
+            supervisor,
+            stop,
+            recorded,
+            recording,
+            public,
+            operators,
+        })
     }
 
     /// Where publishers and viewers reach the node on this machine.
@@ -259,6 +274,12 @@ impl Node {
     /// What the rooms share, for embedders.
     pub fn context(&self) -> &Arc<Context> {
         &self.ctx
+    }
+
+    /// Takes from here on as much as these limits allow, [`Limits::FIXED`] apart, and tells the fleet. Nothing that works
+    /// ends by it: of nodes that pull from this one too many are sent to others that have room.
+    pub fn limit(&self, limits: Limits) {
+        self.limits.send_if_modified(|now| std::mem::replace(now, limits) != limits);
     }
 
     /// Returns once the node can't go on, with the reason; it takes nothing new from then on. What it has

@@ -84,7 +84,8 @@ pub struct CarriedStream {
     pub viewers: u32,
     /// Its producers.
     pub producers: Vec<CarriedProducer>,
-    /// Whom the asking node should pull it from instead, the best first: nodes of its region that have it already.
+    /// Whom the asking node should pull it from instead, the best first: nodes of its region that have it already, or
+    /// such as have room where this one feeds more than it now may.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub instead: Vec<Peer>,
 }

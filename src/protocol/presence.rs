@@ -116,6 +116,12 @@ pub struct Limits {
     /// Viewers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub viewers: Option<u32>,
+    /// Streams published there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub streams: Option<u32>,
+    /// Rooms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rooms: Option<u32>,
     /// Pipes to other nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outlets: Option<u32>,
@@ -133,6 +139,24 @@ impl Presence {
     /// Whether a further viewer may come.
     pub fn has_room_for_viewers(&self) -> bool {
         self.takes_more() && self.roles.contains(&Role::Edge) && below(self.load.viewers, self.limits.viewers)
+    }
+
+    /// Whether a further publisher may come.
+    pub fn has_room_for_streams(&self) -> bool {
+        self.takes_more()
+            && self.roles.contains(&Role::Origin)
+            && below(self.load.streams, self.limits.streams)
+            && self.has_room_for_rooms()
+    }
+
+    /// Whether it may carry a further room.
+    fn has_room_for_rooms(&self) -> bool {
+        below(self.load.rooms, self.limits.rooms)
+    }
+
+    /// Whether a stream may come to it that it hasn't got.
+    pub fn has_room_for_inlets(&self) -> bool {
+        self.has_room_for_rooms() && self.load.free_ports.is_none_or(|free| free > 0)
     }
 
     /// Whether it may be the source of a further node.

@@ -7,7 +7,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::broker::Broker;
 use crate::broker::events::Recorder;
-use crate::config::Config;
+use crate::config::{Config, Limits};
 use crate::fleet::{Fleet, FleetHandle};
 use crate::media::Engine;
 use crate::protocol::ids::Peer;
@@ -19,8 +19,10 @@ use crate::telemetry::Metrics;
 pub struct Context {
     /// This node.
     pub me: Peer,
-    /// Its configuration.
+    /// Its configuration, as it was at the start.
     pub config: Arc<Config>,
+    /// How much it takes now.
+    pub limits: watch::Receiver<Limits>,
     /// The way to other nodes.
     pub broker: Broker,
     /// Where what happens is told.

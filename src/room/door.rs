@@ -23,6 +23,7 @@ use crate::protocol::claim::EndReason;
 use crate::protocol::event::{About, Turned, What};
 use crate::protocol::gate::{EndedSession, TokenKey, Whom};
 use crate::protocol::ids::{RoomId, StreamName};
+use crate::protocol::presence::Phase;
 
 /// How long a room may take to show itself.
 pub(super) const INSPECTION: Duration = Duration::from_secs(1);
@@ -65,9 +66,8 @@ pub struct RoomsInbox(mpsc::Receiver<Command>);
 impl Rooms {
     /// The rooms and a handle to them; nothing happens until [`Rooms::run`].
     pub fn new(ctx: Arc<Context>) -> (Self, RoomsHandle, RoomsInbox) {
-        let limits = &ctx.config.limits;
-        let (commands, inbox) = mpsc::channel(limits.inbox);
-        let (seats, past) = Seats::new(limits, &ctx.metrics);
+        let (commands, inbox) = mpsc::channel(ctx.config.limits.inbox);
+        let (seats, past) = Seats::new(&ctx.limits, &ctx.metrics);
         let (rooms, rooms_of_tasks) = (HashMap::new(), HashMap::new());
         let tasks = JoinSet::new();
         let ends = seats.ends();
@@ -115,8 +115,8 @@ impl Rooms {
     fn deliver(&mut self, room: RoomId, message: Message) {
         self.past.note(Instant::now());
         let mut message = message;
-        if let Err(limit) = self.seat(&room, &mut message) {
-            return self.turn_away(room, message, limit);
+        if let Err(error) = self.seat(&room, &mut message) {
+            return self.turn_away(room, message, error);
         }
         if let Message::End(session, stream, _) = &message
             && self.past.has(&room, stream, *session)
@@ -139,19 +139,21 @@ impl Rooms {
         }
     }
 
-    /// Gives a publisher or viewer its seat.
-    fn seat(&self, room: &RoomId, message: &mut Message) -> Result<(), &'static str> {
+    /// Gives a publisher or viewer its seat, once the node serves.
+    fn seat(&self, room: &RoomId, message: &mut Message) -> Result<(), RoomError> {
+        let is_starting = *self.ctx.phase.borrow() == Phase::Starting;
         let session = |id, stream: &StreamName| Session { id, room: room.clone(), stream: stream.clone() };
         match message {
+            Message::Publish(_, None, _) | Message::Watch(_, None, _) if is_starting => {
+                return Err(RoomError::Starting);
+            }
             Message::Publish(request, seat @ None, _) => {
-                *seat = Some(self.seats.publisher(session(request.session, &request.stream))?);
+                let taken = self.seats.publisher(session(request.session, &request.stream));
+                *seat = Some(taken.map_err(RoomError::Limit)?);
             }
             Message::Watch(request, seat @ None, _) => {
                 let taken = self.seats.viewer(session(request.session, &request.stream));
-                if taken.is_err() {
-                    self.ctx.metrics.joins.get_or_create(&[("result", "limit")]).inc();
-                }
-                *seat = Some(taken?);
+                *seat = Some(taken.map_err(RoomError::Limit)?);
             }
             _ => {}
         }
@@ -159,8 +161,10 @@ impl Rooms {
     }
 
     /// Refuses who found no seat, and says so: by the node, as a stranger's room may not be one.
-    fn turn_away(&self, room: RoomId, message: Message, limit: &'static str) {
-        let error = RoomError::Limit(limit);
+    fn turn_away(&self, room: RoomId, message: Message, error: RoomError) {
+        if matches!(message, Message::Watch(..)) {
+            self.ctx.metrics.joins.get_or_create(&[("result", error.kind())]).inc();
+        }
         let (stream, what): (_, fn(Turned) -> What) = match &message {
             Message::Publish(request, ..) => (Some(request.stream.clone()), What::PublisherRejected),
             Message::Watch(request, ..) => (Some(request.stream.clone()), What::ViewerRejected),
@@ -172,12 +176,14 @@ impl Rooms {
             let about = About::Node(self.ctx.me.node.clone());
             self.ctx.events.record_often(about, error.kind(), what(turned));
         }
-        self.ctx.events.limit_hit(limit);
+        if let RoomError::Limit(limit) = error {
+            self.ctx.events.limit_hit(limit);
+        }
         message.refuse(error);
     }
 
     fn open(&mut self, room: RoomId, first: Message) {
-        if self.rooms.len() >= self.ctx.config.limits.rooms {
+        if self.rooms.len() >= self.ctx.limits.borrow().rooms {
             self.ctx.events.limit_hit("rooms");
             return first.refuse(RoomError::Limit("rooms"));
         }

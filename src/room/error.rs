@@ -48,6 +48,9 @@ pub enum RoomError {
         /// For how long it was waited for.
         after: Duration,
     },
+    /// The node looks whether its name is free, and what is live.
+    #[error("the node is starting; ask again shortly, or another")]
+    Starting,
     /// The node takes nothing new.
     #[error("the node is draining; use another")]
     Draining,
@@ -113,6 +116,7 @@ impl RoomError {
             Self::TakenOver { .. } => "taken_over",
             Self::Unheard { .. } => "unheard",
             Self::NeverConnected { .. } => "never_connected",
+            Self::Starting => "starting",
             Self::Draining => "draining",
             Self::Role(_) => "role",
             Self::Residency(_) => "residency",

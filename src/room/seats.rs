@@ -5,9 +5,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::config::Limits;
+use crate::places::{Place, Places};
 use crate::protocol::ids::{RoomId, SessionId, StreamName};
 use crate::telemetry::{Counted, Metrics};
 
@@ -20,9 +21,9 @@ const UNREAD: usize = 1_024;
 /// The places, for the door and for every room.
 #[derive(Debug, Clone)]
 pub(super) struct Seats {
-    viewers: Arc<Semaphore>,
-    streams: Arc<Semaphore>,
-    connecting: Arc<Semaphore>,
+    viewers: Places,
+    streams: Places,
+    connecting: Places,
     metrics: Arc<Metrics>,
     ended: mpsc::Sender<Session>,
     ends: broadcast::Sender<SessionId>,
@@ -39,7 +40,7 @@ pub(super) struct Session {
 /// A place; given back when dropped.
 #[derive(Debug)]
 pub(super) struct Seat {
-    permit: OwnedSemaphorePermit,
+    place: Place,
     counted: Counted,
     session: Session,
     ended: mpsc::Sender<Session>,
@@ -56,13 +57,13 @@ pub(super) struct Past {
 }
 
 impl Seats {
-    pub(super) fn new(limits: &Limits, metrics: &Arc<Metrics>) -> (Self, Past) {
-        let places = |limit: usize| Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)));
+    pub(super) fn new(limits: &watch::Receiver<Limits>, metrics: &Arc<Metrics>) -> (Self, Past) {
+        let places = |limit| Places::new(limits.clone(), limit);
         let (ended, past) = mpsc::channel(UNREAD);
         let seats = Self {
-            viewers: places(limits.viewers),
-            streams: places(limits.streams),
-            connecting: places(limits.connecting),
+            viewers: places(|limits| limits.viewers),
+            streams: places(|limits| limits.streams),
+            connecting: places(|limits| limits.connecting),
             metrics: Arc::clone(metrics),
             ended,
             ends: broadcast::channel(UNREAD).0,
@@ -77,27 +78,27 @@ impl Seats {
 
     /// A place for a viewer, or the limit that is reached.
     pub(super) fn viewer(&self, session: Session) -> Result<Seat, &'static str> {
-        let permit = Arc::clone(&self.viewers).try_acquire_owned().map_err(|_| "viewers")?;
-        Ok(self.seat(permit, Counted::new(&self.metrics.viewers), session))
+        let place = self.viewers.take().ok_or("viewers")?;
+        Ok(self.seat(place, Counted::new(&self.metrics.viewers), session))
     }
 
     /// A place for a publisher that has yet to connect, or the limit that is reached.
     pub(super) fn publisher(&self, session: Session) -> Result<Seat, &'static str> {
-        if self.streams.available_permits() == 0 {
+        if !self.streams.are_left() {
             return Err("streams");
         }
-        let permit = Arc::clone(&self.connecting).try_acquire_owned().map_err(|_| "connecting")?;
-        Ok(self.seat(permit, Counted::new(&self.metrics.connecting), session))
+        let place = self.connecting.take().ok_or("connecting")?;
+        Ok(self.seat(place, Counted::new(&self.metrics.connecting), session))
     }
 
-    fn seat(&self, permit: OwnedSemaphorePermit, counted: Counted, session: Session) -> Seat {
-        Seat { permit, counted, session, ended: self.ended.clone(), ends: self.ends.clone() }
+    fn seat(&self, place: Place, counted: Counted, session: Session) -> Seat {
+        Seat { place, counted, session, ended: self.ended.clone(), ends: self.ends.clone() }
     }
 
     /// A publisher has connected: it takes a place among the streams in place of its own. False where none is left.
     pub(super) fn connected(&self, seat: &mut Seat) -> bool {
-        let Ok(permit) = Arc::clone(&self.streams).try_acquire_owned() else { return false };
-        seat.permit = permit;
+        let Some(place) = self.streams.take() else { return false };
+        seat.place = place;
         seat.counted = Counted::new(&self.metrics.streams);
         true
     }
@@ -141,7 +142,7 @@ mod tests {
 
     fn seats(limit: usize) -> (Seats, Past) {
         let limits = Limits { viewers: limit, streams: limit, connecting: 2 * limit, ..Limits::default() };
-        Seats::new(&limits, &Arc::new(Metrics::new()))
+        Seats::new(&watch::channel(limits).1, &Arc::new(Metrics::new()))
     }
 
     fn session(number: u128) -> Session {

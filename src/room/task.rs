@@ -43,6 +43,8 @@ pub(super) async fn run(
     let Some((known, mut notices)) = ctx.directory.follow(id.clone()).await else {
         return refuse_all(inbox, || RoomError::Stopped).await;
     };
+    let mut limits = ctx.limits.clone();
+    limits.mark_changed();
     let mut deciding = Deciding::new(&id, &ctx, known);
     // What has nothing to do here is turned away before any media is opened for it.
     let Some(first) = deciding.first(&mut inbox).await else {
@@ -71,6 +73,10 @@ pub(super) async fn run(
             news = notices.next() => for notice in news {
                 room.handle(Input::Notice(notice)).await;
             },
+            Ok(()) = limits.changed() => {
+                let now = *limits.borrow_and_update();
+                room.handle(Input::Limits(now)).await;
+            }
             _ = look.tick() => room.look().await,
         }
     }

@@ -13,7 +13,7 @@ use headwater::media::{Engine, MediaError, Medium, RoomMedia, TransportInfo};
 use headwater::protocol::ids::SessionId;
 use headwater::protocol::media::ProducerInfo;
 use headwater::telemetry::Metrics;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
 use super::Dice;
@@ -100,7 +100,9 @@ impl Stage {
         config.media.workers = 1;
         config.webrtc.port = 0;
         let (deaths, dead) = mpsc::channel(4);
-        let engine = Arc::new(Engine::start(&config, &Arc::new(Metrics::new()), deaths).await.unwrap());
+        let limits = watch::channel(config.limits).1;
+        let engine =
+            Arc::new(Engine::start(&config, limits, &Arc::new(Metrics::new()), deaths).await.unwrap());
         let (events, heard) = mpsc::channel(64);
         let mut room = RoomMedia::open(Arc::clone(&engine), events).await.unwrap();
         let offer = Description::parse(stream).unwrap();

@@ -9,11 +9,13 @@ use reqwest::redirect::Policy;
 use serde_json::Value;
 
 use crate::support::fleet::{
-    SOON, acquainted, config, get_json, get_status, heard_of, named, plays, publish, start, watch, watch_with,
+    SOON, acquainted, config, get_json, get_status, heard_of, http, named, plays, post, publish, readiness,
+    start, watch, watch_with,
 };
-use crate::support::nats::NatsServer;
+use crate::support::nats::{NatsServer, free_port};
 use crate::support::wait::eventually;
 
+const PUBLISH: &str = include_str!("../../src/http/sdp/offers/chromium-publish.sdp");
 const WATCH: &str = include_str!("../../src/http/sdp/offers/chromium-watch.sdp");
 
 async fn begin(nats: &NatsServer, name: &str, region: &str, set: impl FnOnce(&mut Config)) -> Node {
@@ -181,4 +183,51 @@ async fn a_session_is_told_where_to_go_on_and_again_when_it_asks() {
         assert_eq!(told.status(), 204);
         assert_eq!(links(&told), std::slice::from_ref(&way));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_has_its_streams_is_named_to_viewers_alone() {
+    let nats = NatsServer::start().await;
+    let full = begin(&nats, "full", "west", |config| config.limits.streams = 1).await;
+    let free = begin(&nats, "free", "west", |_| {}).await;
+    acquainted(&[&full, &free]).await;
+    named(&free, &["free", "full"]).await;
+    let publisher = publish(&full, "news").await;
+    let told = async |action: &str, expected: &[&str]| {
+        let url = format!("{}/api/where?room=other&action={action}", free.public_url());
+        eventually(SOON, format!("{expected:?} may {action}"), || async {
+            let said = get_json(&url).await;
+            let mut known = names(&said);
+            known.sort_unstable();
+            if known == expected { Ok(()) } else { Err(said.to_string()) }
+        })
+        .await;
+    };
+    told("publish", &["free"]).await;
+    told("watch", &["free", "full"]).await;
+    publisher.stop().await.unwrap();
+    told("publish", &["free", "full"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_starts_says_that_and_not_that_it_drains() {
+    // Without NATS it doesn't know for three seconds whether its name is free.
+    let settings = config("a", "west", &format!("nats://127.0.0.1:{}", free_port()));
+    let node = Node::start(settings).await.expect("the node starts");
+    for path in ["whep/news", "whip/news"] {
+        let offer = if path == "whep/news" { WATCH } else { PUBLISH };
+        let request = http().post(format!("{}/{path}", node.public_url())).body(offer);
+        let answer = request.header("content-type", "application/sdp").send().await.unwrap();
+        assert!(answer.status() == 503 && answer.headers().contains_key("retry-after"), "{answer:?}");
+        let said = answer.text().await.unwrap();
+        assert!(said.contains("the node is starting"), "{said}");
+    }
+    let (status, said) = readiness(&node.operators_url()).await;
+    assert_eq!((status, &said["phase"]), (503, &Value::from("starting")));
+    eventually(SOON, "it serves", || async {
+        (get_status(&format!("{}/readyz", node.operators_url())).await == 200).then_some(())
+    })
+    .await;
+    let (status, _) = post(&format!("{}/whip/news", node.public_url()), PUBLISH).await;
+    assert_eq!(status, 201);
 }

@@ -44,6 +44,7 @@ mod program;
 mod proof;
 mod proxy;
 mod reference;
+mod reload;
 mod roaming;
 mod rogue;
 mod rolling;

@@ -1,5 +1,7 @@
 //! A viewer's way on: told by events, followed when its node leaves, found when its node dies.
 
+use std::fs::{self, File};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,6 +11,7 @@ use headwater::client::{Clip, PublishOptions, Republishing, Roaming, WatchOption
 use headwater::node::Node;
 use headwater::protocol::presence::Role;
 use reqwest::Response;
+use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -16,6 +19,7 @@ use crate::support::browser::Browser;
 use crate::support::child::ChildNode;
 use crate::support::fleet::{Address, SOON, acquainted, config, heard_of, http, named, publish, room, start};
 use crate::support::nats::NatsServer;
+use crate::support::process::Process;
 use crate::support::wait::eventually;
 
 const WATCH: &str = include_str!("../../src/http/sdp/offers/chromium-watch.sdp");
@@ -257,6 +261,57 @@ async fn a_publisher_goes_on_at_another_node_and_stays_ended_where_that_is_meant
     tokio::time::timeout(SOON, closed).await.expect("it has ended");
     assert!(publisher.stats().borrow().reason.is_some());
     viewer.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publisher_goes_on_at_another_node_when_its_own_one_has_to_stop() {
+    let nats = NatsServer::start().await;
+    let short = [("HEADWATER_TIMEOUTS__DRAIN", "1s")];
+    let mut a = ChildNode::start("a", "west", &nats.url(), &short).await;
+    let b = ChildNode::start("b", "west", &nats.url(), &[]).await;
+    named(&a, &["a", "b"]).await;
+    let program = publishing(&format!("{}/whip/news", a.public_url()));
+    heard_of(&b, "news").await;
+    let viewer = roam(&b, false).await;
+    let frames = || viewer.report().borrow().video.frames;
+    a.process().signal("TERM");
+    eventually(SOON, "the node has stopped", || {
+        let exited = a.process().exited();
+        async move { exited }
+    })
+    .await;
+    let (stopped, before) = (Instant::now(), frames());
+    // Its viewer elsewhere keeps its session, and has pictures again.
+    eventually(WAY_BACK, "the viewer has pictures again", || {
+        let comes = frames() > before + 5;
+        async move { comes.then_some(()) }
+    })
+    .await;
+    println!("its node stopped: pictures again {:?} later", stopped.elapsed());
+    assert_eq!(viewer.report().borrow().moves, 0);
+    assert!(program.said().contains("going on at another one"), "{}", program.said());
+    viewer.stop().await;
+}
+
+/// `headwater publish`, and what it says.
+struct Publishing {
+    _process: Process,
+    folder: TempDir,
+}
+
+impl Publishing {
+    fn said(&self) -> String {
+        fs::read_to_string(self.folder.path().join("said")).unwrap()
+    }
+}
+
+fn publishing(url: &str) -> Publishing {
+    let folder = tempfile::tempdir().unwrap();
+    let said = File::create(folder.path().join("said")).unwrap();
+    let process = Process::spawn(env!("CARGO_BIN_EXE_headwater"), |command| {
+        command.args(["publish", url]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(said);
+    });
+    Publishing { _process: process.expect("it starts"), folder }
 }
 
 /// Counts pictures, and the longest time between two, in whichever element shows them.

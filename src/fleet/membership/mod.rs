@@ -31,7 +31,7 @@ use start::Start;
 /// How long a node that starts may wait for the signs of life of all, in a fleet of up to a hundred.
 const GREETING: Duration = Duration::from_millis(100);
 
-/// What a node says of itself that never changes.
+/// What a node says of itself that hardly ever changes.
 #[derive(Debug, Clone)]
 pub struct Profile {
     /// What it does.
@@ -64,6 +64,8 @@ pub enum Input {
         /// How much it carries.
         load: Load,
     },
+    /// From now on this node takes so much: told with the next sign of life.
+    Limits(Limits),
     /// A room here claims a stream, changes that or ends it. Origin and revision are filled in.
     Own(Claim),
     /// A room's task is gone, and with it what it had.
@@ -186,6 +188,7 @@ impl Membership {
                 (self.nodes, self.every) = (u32::try_from(nodes).unwrap_or(u32::MAX), beat_every(nodes));
                 self.say(&mut effects);
             }
+            Input::Limits(limits) => self.profile.limits = limits,
             Input::Own(claim) => changed.extend(self.own(claim, now, &mut effects)),
             Input::RoomGone(room) => {
                 for claim in self.directory.claims_in(&room, &self.me) {

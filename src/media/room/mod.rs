@@ -221,7 +221,7 @@ impl RoomMedia {
         if let Some(served) = served {
             return Ok(served);
         }
-        if here.by_ref().count() >= self.engine.max_layouts {
+        if here.by_ref().count() >= self.engine.limits.borrow().payload_layouts {
             return Err(MediaError::TooManyLayouts);
         }
         let codecs = match at_home {

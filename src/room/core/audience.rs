@@ -245,7 +245,7 @@ impl Core {
             return Err(RoomError::Role("viewers"));
         }
         self.is_allowed()?;
-        if self.audience.waiting.len() >= self.config.limits.waiting {
+        if self.audience.waiting.len() >= self.limits.waiting {
             return Err(RoomError::Limit("waiting"));
         }
         if self.sources.get(stream).is_some() || self.known.holds(stream, m).is_some() {

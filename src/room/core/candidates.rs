@@ -75,7 +75,7 @@ impl Candidates {
         }
     }
 
-    fn named(&self, stream: &StreamName, now: Instant) -> impl Iterator<Item = &Peer> {
+    pub(super) fn named(&self, stream: &StreamName, now: Instant) -> impl Iterator<Item = &Peer> {
         let named = self.named.get(stream).filter(|(_, until)| now < *until);
         named.into_iter().flat_map(|(named, _)| named)
     }
@@ -123,14 +123,12 @@ impl Core {
         tried.or(next).cloned().or_else(beyond).or_else(|| candidates.last().filter(patient).cloned())
     }
 
-    /// Whom to ask where the origin itself has failed again and again: the relays of this region to which this node is
-    /// preferred, as they may have found a way.
+    /// Whom to ask where the origin itself has failed again and again: relays that may have found a way, of this region
+    /// those to which this node is preferred, and of others.
     fn beyond(&self, stream: &StreamName, candidates: &[Peer], m: &Moment<'_>) -> Vec<Peer> {
         let failed = |origin: &Peer| self.upstream.candidates.has_failed(stream, origin.incarnation);
-        if !candidates.last().is_some_and(failed) {
-            return Vec::new();
-        }
-        let others = placement::others(&self.id, stream, &self.me, m.fleet, m.now);
+        let Some(origin) = candidates.last().filter(|origin| failed(origin)) else { return Vec::new() };
+        let others = placement::others(&self.id, stream, origin, &self.me, m.fleet, m.now);
         let new = |peer: &Peer| !candidates.contains(peer) && !self.comes_from_here(stream, peer);
         others.into_iter().filter(new).collect()
     }

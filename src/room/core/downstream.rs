@@ -156,7 +156,7 @@ impl Core {
                 "the room may not go to that region (rooms.residency)",
             ));
         }
-        if known.is_none() && self.downstream.others(&join.from) >= self.config.limits.children {
+        if known.is_none() && self.downstream.others(&join.from) >= self.limits.children {
             return Err(self.full(&join.from, &join.streams, "limits.children is reached", m));
         }
         let here = |stream| self.sources.get(stream).is_some() || self.known.holds(stream, m).is_some();
@@ -209,9 +209,16 @@ impl Core {
         self.sources.get(stream).is_some_and(|source| source.path.len() >= MAX_HOPS)
     }
 
+    /// Whom a child should pull a stream from instead: so that it crosses to another region once, or as this node is to
+    /// feed fewer.
+    fn instead(&self, child: &Child, stream: &StreamName, m: &Moment<'_>) -> Vec<Peer> {
+        let nearer = self.first_there(child, stream, m);
+        if nearer.is_empty() { self.elsewhere(child, stream, m) } else { nearer }
+    }
+
     /// Which of the children in another region should feed this one, so that a stream crosses to there once: those that
     /// have had all of it for longer, of those that may feed others, the first first.
-    fn instead(&self, child: &Child, stream: &StreamName, m: &Moment<'_>) -> Vec<Peer> {
+    fn first_there(&self, child: &Child, stream: &StreamName, m: &Moment<'_>) -> Vec<Peer> {
         if child.peer.region == self.me.region {
             return Vec::new();
         }
@@ -227,7 +234,7 @@ impl Core {
     }
 
     /// Whether a child has taken all that there is of a stream.
-    fn has_all(&self, outlet: &Outlet, stream: &StreamName) -> bool {
+    pub(super) fn has_all(&self, outlet: &Outlet, stream: &StreamName) -> bool {
         let source = self.sources.get(stream).filter(|source| source.is_complete());
         source.is_some_and(|source| source.producers.iter().all(|own| outlet.taken.contains(&own.id)))
     }
@@ -339,7 +346,7 @@ impl Core {
         });
         let producers = wanted.flat_map(|(_, source)| &source.producers);
         let all = producers.map(|producer| (producer.id, producer.paused));
-        all.take(self.config.limits.producers_per_pipe).collect()
+        all.take(self.limits.producers_per_pipe).collect()
     }
 
     /// Opens what pipes are missing and tells children what changed.

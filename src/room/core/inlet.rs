@@ -337,7 +337,7 @@ impl Core {
         let Some(inlet) = self.upstream.inlet_mut(request.pipe_id) else {
             return no(Code::UnknownPipe, "this node does not have that pipe");
         };
-        if many >= self.config.limits.producers_per_pipe {
+        if many >= self.limits.producers_per_pipe {
             return no(Code::Limit, "limits.producers_per_pipe is reached");
         }
         if !inlet.is_news(request.id, request.revision) {

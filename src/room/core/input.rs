@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::passes::Pass;
+use crate::config::Limits;
 use crate::fleet::Notice;
 use crate::protocol::claim::EndReason;
 use crate::protocol::edge::{CreatePipeProducer, EdgeRequest, RemotePipeTransport};
@@ -47,6 +48,8 @@ pub enum Input {
     Leave(Ticket, Leave),
     /// The directory has news of a stream.
     Notice(Notice),
+    /// From now on the node takes so much.
+    Limits(Limits),
     /// A publisher or viewer has connected.
     Connected(SessionId),
     /// A publisher's or viewer's connection is gone.

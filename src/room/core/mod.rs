@@ -25,6 +25,7 @@ mod record;
 mod sessions;
 mod sources;
 mod summary;
+mod surplus;
 mod upstream;
 mod view;
 
@@ -41,7 +42,7 @@ use sources::{Source, Sources, Via};
 use summary::Said;
 use upstream::Upstream;
 
-use crate::config::Config;
+use crate::config::{Config, Limits};
 use crate::fleet::Notice;
 use crate::protocol::claim::EndReason;
 use crate::protocol::event::LeaveReason;
@@ -71,6 +72,8 @@ pub struct Core {
     me: Peer,
     router: RouterId,
     config: Arc<Config>,
+    /// How much the node takes now.
+    limits: Limits,
     known: Known,
     /// The highest term that was used here for each stream.
     terms: BTreeMap<StreamName, u64>,
@@ -104,6 +107,7 @@ impl Core {
             id,
             me,
             router,
+            limits: config.limits,
             config,
             known: Known::default(),
             terms: BTreeMap::new(),
@@ -191,6 +195,7 @@ impl Core {
                 self.flow_changed(&notice, m.now);
                 self.known.learn(notice);
             }
+            Input::Limits(limits) => self.limits = limits,
             Input::Connected(session) => self.connected(session, m),
             Input::Disconnected(session) => self.disconnected(session, m),
             Input::Look(measured) => self.look(measured, m),

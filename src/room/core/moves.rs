@@ -148,7 +148,10 @@ impl Core {
         let is_drained = m.fleet.process(&parent.peer).is_some_and(|node| node.phase == Phase::Draining);
         let is_stray = parent.peer.region != self.me.region;
         let usable = |peer: &&Peer| **peer != self.me && self.may_move(stream, peer, m);
-        let named = parent.instead.get(stream).into_iter().flatten();
+        let named = parent.instead.get(stream).map_or(&[][..], Vec::as_slice);
+        // Those that were named and are full themselves have named others.
+        let further = self.upstream.candidates.named(stream, m.now).filter(|_| !named.is_empty());
+        let named = named.iter().chain(further);
         let mut named = named.filter(usable).filter(|peer| placement::may_feed(peer, m.fleet, m.now));
         if let Some(named) = named.next() {
             return Some(named.clone());

@@ -173,7 +173,7 @@ impl Core {
     /// Whether the room may have this stream too. Who has not connected is none of its streams.
     fn has_room_for(&self, stream: &StreamName) -> Result<(), RoomError> {
         let live = &self.publications.live;
-        match live.contains_key(stream) || live.len() < self.config.limits.streams_per_room {
+        match live.contains_key(stream) || live.len() < self.limits.streams_per_room {
             true => Ok(()),
             false => Err(RoomError::Limit("streams_per_room")),
         }
@@ -182,7 +182,7 @@ impl Core {
     /// Of those that don't connect there are at most as many as streams: the oldest gives way.
     fn make_way(&mut self, m: &Moment<'_>) {
         let connecting = &self.publications.connecting;
-        if connecting.len() >= self.config.limits.streams_per_room.max(1)
+        if connecting.len() >= self.limits.streams_per_room.max(1)
             && let Some(oldest) =
                 connecting.iter().min_by_key(|(_, it)| it.since).map(|(session, _)| *session)
         {

@@ -99,6 +99,8 @@ impl Core {
     pub(super) fn check(&mut self, ticket: Ticket, session: SessionId, stream: &StreamName) {
         let answer = match self.is_here(session, stream) {
             Ok(()) => Answer::Here(session),
+            // It was ended with the room, and for nothing that it did: elsewhere it may go on.
+            Err(RoomError::NoSession) if self.stop_by.is_some() => Answer::Refused(RoomError::Stopped),
             Err(error) => Answer::Refused(error),
         };
         self.out.push(Effect::Answer(ticket, answer));

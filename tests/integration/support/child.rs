@@ -77,11 +77,14 @@ impl ChildNode {
                 .env("HEADWATER_PIPE__LISTEN", ip.to_string())
                 .env("HEADWATER_HTTP__LISTEN", format!("{ip}:{public}"))
                 .env("HEADWATER_OPERATORS__LISTEN", format!("{ip}:{operators}"))
-                .env("HEADWATER_LOG__FILTER", "headwater=debug,info")
                 .envs(more.iter().copied())
                 .stdin(Stdio::null())
                 .stdout(log.try_clone().expect("its log a second time"))
                 .stderr(log);
+            // A file says by itself what is logged.
+            if !more.iter().any(|(key, _)| ["HEADWATER_CONFIG_FILE", "HEADWATER_LOG__FILTER"].contains(key)) {
+                command.env("HEADWATER_LOG__FILTER", "headwater=debug,info");
+            }
             if place.host.is_some() {
                 // Other machines reach it, so that it answers operators with a token alone.
                 command.env("HEADWATER_OPERATORS__TOKEN", TOKEN);

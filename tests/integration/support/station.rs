@@ -19,7 +19,7 @@ use headwater::media::{
 };
 use headwater::protocol::ids::{PipeId, ProducerId, SessionId};
 use headwater::telemetry::Metrics;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -68,7 +68,9 @@ impl Station {
         config.webrtc.port = 0;
         headwater::telemetry::log::start(&config.log).unwrap();
         let (deaths, dead) = mpsc::channel(4);
-        let engine = Engine::start(&config, &Arc::new(Metrics::new()), deaths).await.expect("workers");
+        let limits = watch::channel(config.limits).1;
+        let engine =
+            Engine::start(&config, limits, &Arc::new(Metrics::new()), deaths).await.expect("workers");
         let engine = Arc::new(engine);
         let (events, told) = mpsc::channel(256);
         let media = RoomMedia::open(Arc::clone(&engine), events).await.expect("a router");

@@ -66,6 +66,9 @@ impl World {
     /// and heard all until then.
     fn misses_nobody(&self, pid: Pid) -> bool {
         let mid = self.nodes[pid].mid;
+        if self.bus.lines[mid].loss > 0 {
+            return false;
+        }
         let Some(still) = self.bus.lines[mid].still_since else { return self.calm() > SETTLES };
         let before = |bad: At| bad + SETTLES < still;
         let others = self.bus.lines.iter().enumerate().filter(|(other, _)| *other != mid);
