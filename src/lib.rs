@@ -13,6 +13,7 @@ pub mod drain;
 pub mod fleet;
 pub mod gate;
 pub mod http;
+pub mod load;
 pub mod media;
 pub mod monitor;
 pub mod node;

@@ -2,6 +2,7 @@
 
 mod config;
 mod dev;
+mod load;
 mod monitor;
 mod monitoring;
 mod nats;
@@ -78,6 +79,8 @@ enum Command {
     Publish(publish::Args),
     /// Watch a stream by WHEP and measure it.
     Watch(watch::Args),
+    /// Have many watch and publish at once, and measure how they and the servers fare.
+    Load(load::Args),
     /// Print the effective configuration, secrets hidden.
     Config(config::Args),
     /// Write the configuration of NATS servers, with a user for each node that has just enough rights.
@@ -114,6 +117,7 @@ pub fn main() -> ExitCode {
             Command::Undrain(args) => args.run().await,
             Command::Publish(args) => args.run().await,
             Command::Watch(args) => args.run().await,
+            Command::Load(args) => args.run().await,
             Command::Config(args) => args.run(),
             Command::NatsConfig(args) => args.run(),
             Command::Schema(args) => args.run(),

@@ -70,7 +70,7 @@ impl Args {
 }
 
 fn line(report: &WatchReport) {
-    let ms = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), |ms| format!("{ms} ms"));
+    let ms = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1} ms"));
     println!(
         "answer {}  first packet {}  first frame {}  {} kbit/s  {} packets, {} lost  {} frames, {} freezes",
         ms(report.answer_ms),

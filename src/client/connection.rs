@@ -14,7 +14,7 @@ use tokio::net::UdpSocket;
 use tokio::time::Sleep;
 
 use super::packet::RtpHeader;
-use super::succession::Succession;
+use super::succession::{Succession, Turn};
 
 /// More than a datagram on an Ethernet holds.
 const DATAGRAM: usize = 2048;
@@ -26,12 +26,24 @@ pub(super) struct Connection {
     remote: Vec<Candidate>,
     timer: Pin<Box<Sleep>>,
     succession: Succession,
+    depth: Depth,
     buffer: Box<[u8]>,
 }
 
 struct Socket {
     udp: UdpSocket,
     local: SocketAddr,
+}
+
+/// How far what is received is looked into.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Depth {
+    /// All of it, as a player does who shows it.
+    #[default]
+    Frames,
+    /// The headers, which SRTP leaves readable: a fraction of the work, and no frames are known. What is lost is not
+    /// asked for, no bandwidth is estimated, and reports to the server name no loss.
+    Headers,
 }
 
 /// A datagram that went in or out.
@@ -58,13 +70,14 @@ impl Observer for Nobody {
 }
 
 impl Connection {
-    pub(super) fn new(config: RtcConfig) -> Connection {
+    pub(super) fn new(config: RtcConfig, depth: Depth) -> Connection {
         Connection {
             rtc: config.build(Instant::now()),
             sockets: Vec::new(),
             remote: Vec::new(),
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             succession: Succession::default(),
+            depth,
             buffer: vec![0; DATAGRAM].into_boxed_slice(),
         }
     }
@@ -118,8 +131,8 @@ impl Connection {
         }
     }
 
-    /// Tells the Rtc what time it is, without which ICE does not begin.
-    pub(super) fn start(&mut self) -> Result<(), RtcError> {
+    /// Tells the Rtc what time it is, without which ICE does not begin, and media that was written is not sent.
+    pub(super) fn tick(&mut self) -> Result<(), RtcError> {
         self.rtc.handle_input(Input::Timeout(Instant::now()))
     }
 
@@ -165,21 +178,25 @@ impl Connection {
     ///
     /// Returns the RTP packet, if it was one. Nothing is lost where this is cancelled.
     pub(super) async fn step(&mut self) -> Result<Option<Packet>, RtcError> {
-        let Connection { rtc, sockets, timer, buffer, succession, .. } = self;
+        let Connection { rtc, sockets, timer, buffer, succession, depth, .. } = self;
         tokio::select! {
             biased;
             (bytes, source, destination) = receive(sockets, buffer) => {
                 let datagram = buffer.get(..bytes).unwrap_or_default();
                 let at = Instant::now();
+                let header = RtpHeader::peek(datagram);
+                let packet = header.map(|header| Packet { at, header, bytes });
+                match header.map(|header| succession.see(header)) {
+                    Some(Turn::Over) => return Ok(None),
+                    // From the first one on the Rtc knows the stream, and sends the reports that show this side alive.
+                    Some(Turn::Next) if *depth == Depth::Headers => return Ok(packet),
+                    _ => {}
+                }
                 let Ok(received) = Receive::new(Protocol::Udp, source, destination, datagram) else {
                     return Ok(None);
                 };
-                let header = RtpHeader::peek(datagram);
-                if header.is_some_and(|header| succession.is_over(header)) {
-                    return Ok(None);
-                }
                 rtc.handle_input(Input::Receive(at, received))?;
-                Ok(header.map(|header| Packet { at, header, bytes }))
+                Ok(packet)
             }
             () = timer => {
                 rtc.handle_input(Input::Timeout(Instant::now()))?;
@@ -245,7 +262,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_socket_for_each_local_address() {
-        let mut connection = Connection::new(super::super::offer::receiving());
+        let mut connection = Connection::new(super::super::offer::receiving(), Depth::Frames);
         connection.reach("127.0.0.1:9".parse().unwrap()).await.unwrap();
         connection.reach("127.0.0.1:10".parse().unwrap()).await.unwrap();
         let locals: Vec<IpAddr> = connection.sockets.iter().map(|socket| socket.local.ip()).collect();

@@ -69,6 +69,13 @@ impl Http {
 }
 
 impl Http {
+    /// Whether anything answers there at all, whatever it says.
+    pub(crate) async fn probe(&self, url: &str, token: Option<&str>) -> Result<(), ClientError> {
+        let url = parse_url(url)?;
+        let request = Request { method: Method::OPTIONS, url, token, sdp: None, counter_offer: false };
+        self.send(&request).await.map(drop)
+    }
+
     /// Posts JSON.
     pub(super) async fn post_json(
         &self,

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use str0m::{Event, IceConnectionState, RtcError};
 
-use super::report::{ConnectionState, since};
+use super::report::{ConnectionState, millis};
 
 /// How long a server that went silent is tried again: as long as ICE consent lasts (RFC 7675 §5.1).
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -15,7 +15,7 @@ pub(super) struct Link {
     asked: Instant,
     pub(super) state: ConnectionState,
     pub(super) reason: Option<String>,
-    pub(super) connected_ms: Option<u64>,
+    pub(super) connected_ms: Option<f64>,
     pub(super) rtt_ms: Option<f64>,
     /// The server ended the connection.
     pub(super) over: bool,
@@ -41,7 +41,7 @@ impl Link {
         let before = self.state;
         match event {
             Event::Connected => {
-                self.connected_ms.get_or_insert(since(self.asked, at));
+                self.connected_ms.get_or_insert(millis(self.asked, at));
                 self.connected();
             }
             // Before the first time, DTLS is still to come.
@@ -117,7 +117,7 @@ mod tests {
         assert!(link.see(&ice(IceConnectionState::Disconnected), at(5000)));
         assert!(link.is_silent(at(34_000)) && !link.is_silent(at(36_000)));
         assert!(link.see(&ice(IceConnectionState::Connected), at(20_000)));
-        assert_eq!((link.connected_ms, link.reason.as_deref()), (Some(20), None));
+        assert_eq!((link.connected_ms, link.reason.as_deref()), (Some(20.0), None));
         assert!(!link.is_silent(at(20_000)));
         link.see(&Event::Closed, at(30_000));
         link.end(Ok(()));

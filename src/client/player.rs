@@ -6,14 +6,14 @@ use reqwest::Url;
 use str0m::Rtc;
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::media::{Direction, MediaKind, Mid};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::Connection;
+use super::connection::{Connection, Depth};
 use super::http::{Http, Reply, parse_url};
 use super::receiving::Receiving;
-use super::report::since;
+use super::report::millis;
 use super::session::{Absent, Session};
 use super::whep::{self, Taken};
 use super::{ClientError, ConnectionState, WatchReport, links, offer};
@@ -33,6 +33,12 @@ pub struct WatchOptions {
     pub retry_until_live: Option<Duration>,
     /// Ask the server to make the offer (`Prefer: counter-offer`); one that cannot may still answer ours.
     pub counter_offer: bool,
+    /// How far what comes is looked into.
+    pub depth: Depth,
+    /// How long each picture was on its way, where the publisher stamps them ([`PublishOptions::stamped`]).
+    ///
+    /// [`PublishOptions::stamped`]: super::PublishOptions::stamped
+    pub delays: Option<mpsc::Sender<Duration>>,
     /// Shared HTTP connections; `None` opens its own.
     pub http: Option<Http>,
 }
@@ -48,6 +54,8 @@ impl WatchOptions {
             video: true,
             retry_until_live: None,
             counter_offer: false,
+            depth: Depth::Frames,
+            delays: None,
             http: None,
         }
     }
@@ -76,7 +84,7 @@ impl Player {
         let url = parse_url(&options.url)?;
         let http = options.http.clone().map_or_else(Http::new, Ok)?;
         let token = options.token.as_deref();
-        let mut connection = Connection::new(offer::receiving());
+        let mut connection = Connection::new(offer::receiving(), options.depth);
         connection.reach_host(&url).await;
         let mut changes = connection.rtc.sdp_api();
         let mut mids = Vec::new();
@@ -86,7 +94,7 @@ impl Player {
             }
         }
         let (offer, pending) = changes.apply().ok_or(ClientError::Nothing)?;
-        let sdp = without_streams(&offer.to_sdp_string());
+        let sdp = options.depth.describe(&offer.to_sdp_string());
         let patience = options.retry_until_live;
 
         let (session, reply, applied) =
@@ -96,7 +104,7 @@ impl Player {
                     (session, reply, applied)
                 }
                 Taken::CounterOffer(session, reply) => {
-                    let applied = answer(&mut connection.rtc, &session, &reply).await;
+                    let applied = answer(&mut connection.rtc, &session, &reply, options.depth).await;
                     (session, reply, applied)
                 }
             };
@@ -111,19 +119,25 @@ impl Player {
             }
             return Err(error);
         }
-        Ok(Player::run(connection, mids, session, &reply))
+        Ok(Player::run(connection, mids, session, &reply, options.delays))
     }
 
-    fn run(connection: Connection, mids: Vec<Mid>, session: Session, reply: &Reply) -> Player {
+    fn run(
+        connection: Connection,
+        mids: Vec<Mid>,
+        session: Session,
+        reply: &Reply,
+        delays: Option<mpsc::Sender<Duration>>,
+    ) -> Player {
         let report = WatchReport {
             route: reply.route(),
-            answer_ms: Some(since(reply.asked, reply.asked + reply.took)),
+            answer_ms: Some(millis(reply.asked, reply.asked + reply.took)),
             ..Default::default()
         };
         let (sender, receiver) = watch::channel(report);
         let stop = CancellationToken::new();
         let mut task = JoinSet::new();
-        task.spawn(Receiving::new(connection, &mids, reply.asked, sender).run(stop.clone()));
+        task.spawn(Receiving::new(connection, &mids, reply.asked, sender, delays).run(stop.clone()));
         let (ways, events) = (links::ways(reply), links::events(reply));
         Player { session, ways, events, report: receiver, stop, task }
     }
@@ -168,10 +182,19 @@ impl Player {
     }
 }
 
-/// Leaves out the streams that the offer names for each m-line, though this side sends none.
-fn without_streams(offer: &str) -> String {
-    let lines = offer.lines().filter(|line| !line.starts_with("a=ssrc") && !line.starts_with("a=msid:"));
-    lines.flat_map(|line| [line, "\r\n"]).collect()
+impl Depth {
+    /// Our description without the streams that the library names for each m-line, though this side sends none, and
+    /// without the feedback that isn't given at this depth.
+    fn describe(self, sdp: &str) -> String {
+        let streams = |line: &str| line.starts_with("a=ssrc") || line.starts_with("a=msid:");
+        let feedback = |line: &str| {
+            line.ends_with(" transport-cc")
+                || line.contains("transport-wide-cc")
+                || line.contains("abs-send-time")
+        };
+        let lines = sdp.lines().filter(|line| !streams(line) && (self == Depth::Frames || !feedback(line)));
+        lines.flat_map(|line| [line, "\r\n"]).collect()
+    }
 }
 
 /// Takes the server's answer.
@@ -188,10 +211,10 @@ fn accept(rtc: &mut Rtc, pending: SdpPendingOffer, mids: &[Mid], reply: &Reply) 
 }
 
 /// Takes the server's own offer and sends it our answer.
-async fn answer(rtc: &mut Rtc, session: &Session, reply: &Reply) -> Result<(), ClientError> {
+async fn answer(rtc: &mut Rtc, session: &Session, reply: &Reply, depth: Depth) -> Result<(), ClientError> {
     let offer = SdpOffer::from_sdp_string(&reply.body)?;
     let answer = rtc.sdp_api().accept_offer(offer)?;
-    session.answer(&answer.to_sdp_string()).await
+    session.answer(&depth.describe(&answer.to_sdp_string())).await
 }
 
 #[cfg(test)]
@@ -202,6 +225,19 @@ mod tests {
     fn a_player_offers_no_streams() {
         let offer =
             "v=0\r\na=msid-semantic: WMS\r\na=msid:a b\r\na=ssrc:1 cname:x\r\na=ssrc-group:FID 1 2\r\n";
-        assert_eq!(without_streams(offer), "v=0\r\na=msid-semantic: WMS\r\n");
+        assert_eq!(Depth::Frames.describe(offer), "v=0\r\na=msid-semantic: WMS\r\n");
+    }
+
+    #[test]
+    fn who_reads_headers_alone_promises_no_estimation() {
+        let mut rtc = offer::receiving().build(std::time::Instant::now());
+        let mut changes = rtc.sdp_api();
+        changes.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
+        let offer = changes.apply().unwrap().0.to_sdp_string();
+        let [whole, headers] = [Depth::Frames, Depth::Headers].map(|depth| depth.describe(&offer));
+        for feedback in ["transport-cc", "transport-wide-cc", "abs-send-time"] {
+            assert!(whole.contains(feedback) && !headers.contains(feedback), "{feedback}");
+        }
+        assert!(headers.contains("a=rtcp-fb:96 nack\r\n") && headers.contains("sdes:mid"), "{headers}");
     }
 }

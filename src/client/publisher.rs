@@ -9,10 +9,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::clip::Clip;
-use super::connection::Connection;
+use super::connection::{Connection, Depth};
 use super::http::{Http, Route, parse_url};
 use super::outgoing::{self, Outgoing};
-use super::report::{ConnectionState, since};
+use super::report::{ConnectionState, millis};
 use super::sending::Sending;
 use super::session::{Absent, Session};
 use super::{ClientError, links, offer, whip};
@@ -36,6 +36,8 @@ pub struct PublishOptions {
     pub simulcast: bool,
     /// Answer a key-frame request by jumping to the next key frame of the clip.
     pub key_frame_on_request: bool,
+    /// Tell in each picture when it was sent, where its codec lets that be done without harm: VP8.
+    pub stamped: bool,
     /// Shared HTTP connections; `None` opens its own.
     pub http: Option<Http>,
 }
@@ -52,6 +54,7 @@ impl PublishOptions {
             video: true,
             simulcast: false,
             key_frame_on_request: true,
+            stamped: false,
             http: None,
         }
     }
@@ -69,9 +72,9 @@ pub struct PublishStats {
     #[serde(flatten)]
     pub route: Route,
     /// From the POST to the head of its answer.
-    pub answer_ms: Option<u64>,
+    pub answer_ms: Option<f64>,
     /// From the POST to ICE and DTLS being up.
-    pub connected_ms: Option<u64>,
+    pub connected_ms: Option<f64>,
     /// RTP packets sent, retransmissions included.
     pub packets: u64,
     /// Bytes of these packets, RTP headers and SRTP tags included.
@@ -123,7 +126,7 @@ impl Publisher {
         if codecs.is_empty() {
             return Err(ClientError::Nothing);
         }
-        let mut connection = Connection::new(offer::sending(&codecs));
+        let mut connection = Connection::new(offer::sending(&codecs), Depth::Frames);
         connection.reach_host(&url).await;
         let (sdp, pending) = outgoing::describe(&mut connection.rtc, &mut tracks)?;
         let (session, reply) = whip::publish(&http, url, options.token.as_deref(), &sdp).await?;
@@ -137,12 +140,12 @@ impl Publisher {
         }
         let stats = PublishStats {
             route: reply.route(),
-            answer_ms: Some(since(reply.asked, reply.asked + reply.took)),
+            answer_ms: Some(millis(reply.asked, reply.asked + reply.took)),
             ..Default::default()
         };
         let (sender, receiver) = watch::channel(stats);
         let stop = CancellationToken::new();
-        let sending = Sending::new(connection, tracks, reply.asked, sender, options.key_frame_on_request);
+        let sending = Sending::new(connection, tracks, reply.asked, sender, &options);
         let mut task = JoinSet::new();
         task.spawn(sending.run(stop.clone()));
         Ok(Publisher { session, ways: links::ways(&reply), stats: receiver, stop, task })

@@ -1,11 +1,11 @@
 //! The task of a player: packets and frames in, a report out.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use str0m::format::Codec;
 use str0m::media::{KeyframeRequestKind, MediaData, MediaKind, Mid};
 use str0m::{Event, Rtc, RtcError};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +13,7 @@ use super::WatchReport;
 use super::connection::{Connection, Observer, Packet};
 use super::link::Link;
 use super::report::{FrameSeen, Meter};
+use super::stamp;
 
 const REPORT_EVERY: Duration = Duration::from_millis(250);
 /// As long as a decoder that misses a key frame waits before it asks again.
@@ -36,6 +37,7 @@ struct View {
     news: bool,
     /// Video with a gap in it: nothing to decode before the next key frame.
     broken: Option<Mid>,
+    delays: Option<mpsc::Sender<Duration>>,
     key_frame_asked: Option<Instant>,
 }
 
@@ -55,6 +57,7 @@ impl Receiving {
         mids: &[Mid],
         asked: Instant,
         sender: watch::Sender<WatchReport>,
+        delays: Option<mpsc::Sender<Duration>>,
     ) -> Receiving {
         let now = sender.borrow().clone();
         let view = View {
@@ -66,6 +69,7 @@ impl Receiving {
             added: Vec::new(),
             news: false,
             broken: None,
+            delays,
             key_frame_asked: None,
         };
         Receiving { connection, view }
@@ -87,7 +91,7 @@ impl Receiving {
         let Receiving { connection, view } = self;
         let mut report = tokio::time::interval(REPORT_EVERY);
         report.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        connection.start()?;
+        connection.tick()?;
         loop {
             connection.drain(view)?;
             for mid in std::mem::take(&mut view.added) {
@@ -157,8 +161,7 @@ impl View {
             self.meter.retransmission();
             return;
         }
-        let header = packet.header;
-        self.news |= self.meter.packet(packet.at, payload.kind, header.ssrc, header.sequence, packet.bytes);
+        self.news |= self.meter.packet(packet.at, payload.kind, packet.header, packet.bytes);
     }
 
     fn frame(&mut self, data: &MediaData) {
@@ -170,6 +173,12 @@ impl View {
             } else if !data.contiguous {
                 self.broken = Some(data.mid);
             }
+        }
+        if let Some(delays) = &self.delays
+            && let Some(age) = stamp::age(&data.data, SystemTime::now())
+        {
+            // Who doesn't keep up with them misses some.
+            let _ = delays.try_send(age);
         }
         let size = (codec == Codec::Vp8 && key).then(|| vp8_size(&data.data)).flatten();
         let frame = FrameSeen { kind, codec: name(codec), key, size };

@@ -7,7 +7,9 @@ use str0m::media::MediaKind;
 
 use super::freeze::FreezeMeter;
 use super::http::Route;
+use super::jitter::JitterMeter;
 use super::loss::LossMeter;
+use super::packet::RtpHeader;
 use super::rate::RateMeter;
 
 /// How a publisher or a player stands with its server.
@@ -37,9 +39,9 @@ pub struct WatchReport {
     /// How often it went on at another node; all the rest is about the last one.
     pub moves: u32,
     /// From the POST to the head of its answer.
-    pub answer_ms: Option<u64>,
+    pub answer_ms: Option<f64>,
     /// From the POST to ICE and DTLS being up.
-    pub connected_ms: Option<u64>,
+    pub connected_ms: Option<f64>,
     /// Audio and video packets, without retransmissions.
     pub packets: u64,
     /// Bytes of these packets, RTP headers and SRTP tags included.
@@ -50,6 +52,8 @@ pub struct WatchReport {
     pub loss_ratio: f64,
     /// Packets that came as retransmissions (RFC 4588), padding among them.
     pub retransmitted: u64,
+    /// Packets that had come before.
+    pub duplicates: u64,
     /// Bits per second over the last second.
     pub bitrate_bps: u64,
     /// How long ago the last packet came.
@@ -73,15 +77,17 @@ pub struct TrackReport {
     /// Height of the picture, where the codec is VP8.
     pub height: Option<u16>,
     /// From the POST to the first packet.
-    pub first_packet_ms: Option<u64>,
+    pub first_packet_ms: Option<f64>,
     /// From the POST to the first frame that can be decoded: with video, a key frame.
-    pub first_frame_ms: Option<u64>,
+    pub first_frame_ms: Option<f64>,
     /// Packets, without retransmissions.
     pub packets: u64,
     /// Bytes of these packets.
     pub bytes: u64,
     /// Packets missing in the sequence numbers.
     pub lost: u64,
+    /// How unevenly they came (RFC 3550 section 6.4.1).
+    pub jitter_ms: f64,
     /// Bits per second over the last second.
     pub bitrate_bps: u64,
     /// Complete frames (with audio, packets) from the first one that can be decoded.
@@ -139,17 +145,11 @@ impl Meter {
     }
 
     /// Counts a packet; true where it is the first of its kind.
-    pub(super) fn packet(
-        &mut self,
-        at: Instant,
-        kind: MediaKind,
-        ssrc: u32,
-        sequence: u16,
-        bytes: usize,
-    ) -> bool {
+    pub(super) fn packet(&mut self, at: Instant, kind: MediaKind, header: RtpHeader, bytes: usize) -> bool {
         let asked = self.asked;
         let track = self.track(kind);
-        track.packet(asked, at, ssrc, sequence, bytes);
+        track.packet(asked, at, header, bytes);
+        track.jitter.packet(kind, header.ssrc, header.timestamp, at);
         track.report.packets == 1
     }
 
@@ -181,6 +181,7 @@ impl Meter {
         report.lost = audio.lost + video.lost;
         report.bitrate_bps = audio.bitrate_bps + video.bitrate_bps;
         report.retransmitted = self.retransmitted;
+        report.duplicates = self.audio.loss.duplicates() + self.video.loss.duplicates();
         let expected = self.audio.loss.expected() + self.video.loss.expected();
         report.loss_ratio = report.lost as f64 / expected.max(1) as f64;
         report.last_packet_age_ms = match (audio.last_packet_age_ms, video.last_packet_age_ms) {
@@ -204,13 +205,15 @@ struct TrackMeter {
     last_packet: Option<Instant>,
     last_frame: Option<Instant>,
     loss: LossMeter,
+    jitter: JitterMeter,
     rate: RateMeter,
     freeze: FreezeMeter,
 }
 
 impl TrackMeter {
-    fn packet(&mut self, asked: Instant, at: Instant, ssrc: u32, sequence: u16, bytes: usize) {
-        self.report.first_packet_ms.get_or_insert(since(asked, at));
+    fn packet(&mut self, asked: Instant, at: Instant, header: RtpHeader, bytes: usize) {
+        let RtpHeader { ssrc, sequence, .. } = header;
+        self.report.first_packet_ms.get_or_insert(millis(asked, at));
         self.report.packets += 1;
         self.report.bytes += bytes as u64;
         if self.ssrc.replace(ssrc) != Some(ssrc) {
@@ -232,7 +235,7 @@ impl TrackMeter {
             }
             self.freeze.frame(at);
         }
-        report.first_frame_ms.get_or_insert(since(asked, at));
+        report.first_frame_ms.get_or_insert(millis(asked, at));
         let gap = self.last_frame.replace(at).map_or(0, |last| since(last, at));
         report.longest_gap_ms = report.longest_gap_ms.max(gap);
         report.frames += 1;
@@ -245,12 +248,18 @@ impl TrackMeter {
     fn report(&mut self, at: Instant) -> TrackReport {
         let mut report = self.report.clone();
         report.lost = self.loss.lost();
+        report.jitter_ms = self.jitter.ms();
         report.bitrate_bps = self.rate.bps(at);
         report.freezes = self.freeze.count;
         report.freeze_ms = u64::try_from(self.freeze.total.as_millis()).unwrap_or(u64::MAX);
         report.last_packet_age_ms = self.last_packet.map(|last| since(last, at));
         report
     }
+}
+
+/// From one moment to another, to the microsecond.
+pub(super) fn millis(start: Instant, at: Instant) -> f64 {
+    (at.saturating_duration_since(start).as_secs_f64() * 1_000_000.0).round() / 1000.0
 }
 
 pub(super) fn since(start: Instant, at: Instant) -> u64 {
@@ -267,17 +276,21 @@ mod tests {
         FrameSeen { kind: MediaKind::Video, codec: "VP8", key, size: key.then_some((640, 360)) }
     }
 
+    fn header(ssrc: u32, sequence: u16) -> RtpHeader {
+        RtpHeader { payload_type: 96, sequence, timestamp: 0, ssrc }
+    }
+
     #[test]
     fn tells_what_a_viewer_notices() {
         let asked = Instant::now();
         let at = |ms| asked + Duration::from_millis(ms);
         let mut meter = Meter::new(asked);
-        meter.packet(at(100), MediaKind::Video, 1, 10, 1000);
+        meter.packet(at(100), MediaKind::Video, header(1, 10), 1000);
         meter.frame(at(101), picture(false));
         assert!(meter.lacks_key_frame());
-        meter.packet(at(140), MediaKind::Video, 1, 12, 1000);
+        meter.packet(at(140), MediaKind::Video, header(1, 12), 1000);
         meter.frame(at(141), picture(true));
-        meter.packet(at(150), MediaKind::Audio, 2, 1, 100);
+        meter.packet(at(150), MediaKind::Audio, header(2, 1), 100);
         let sound = FrameSeen { kind: MediaKind::Audio, codec: "opus", key: false, size: None };
         meter.frame(at(150), sound);
         meter.frame(at(175), sound);
@@ -290,8 +303,8 @@ mod tests {
         assert!(report.has_audio() && report.has_video() && !meter.lacks_key_frame());
         assert_eq!((report.packets, report.bytes, report.lost), (3, 2100, 1));
         assert_eq!((report.loss_ratio, report.retransmitted), (0.25, 1));
-        assert_eq!((report.video.first_packet_ms, report.video.first_frame_ms), (Some(100), Some(141)));
-        assert_eq!((report.audio.first_packet_ms, report.audio.first_frame_ms), (Some(150), Some(150)));
+        assert_eq!((report.video.first_packet_ms, report.video.first_frame_ms), (Some(100.0), Some(141.0)));
+        assert_eq!((report.audio.first_packet_ms, report.audio.first_frame_ms), (Some(150.0), Some(150.0)));
         assert_eq!((report.video.frames, report.video.key_frames), (1, 1));
         assert_eq!((report.audio.longest_gap_ms, report.video.longest_gap_ms), (25, 0));
         assert_eq!((report.video.width, report.video.height), (Some(640), Some(360)));

@@ -1,6 +1,6 @@
 //! The task of a publisher: frames out at their time, requests in.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use str0m::media::{Frequency, MediaKind, MediaTime};
 use str0m::{Event, RtcError};
@@ -8,11 +8,12 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::PublishStats;
 use super::connection::{Connection, Observer, Packet};
 use super::link::Link;
 use super::outgoing::Outgoing;
 use super::rate::RateMeter;
+use super::stamp::stamp;
+use super::{PublishOptions, PublishStats};
 
 const REPORT_EVERY: Duration = Duration::from_millis(250);
 /// Whoever asks for key frames all the time gets no more than this.
@@ -29,6 +30,7 @@ pub(super) struct Sending {
     epoch: Option<Instant>,
     stats: Stats,
     key_frame_on_request: bool,
+    stamped: bool,
     last_key_frame: Option<Instant>,
 }
 
@@ -47,7 +49,7 @@ impl Sending {
         streams: Vec<Outgoing>,
         asked: Instant,
         sender: watch::Sender<PublishStats>,
-        key_frame_on_request: bool,
+        options: &PublishOptions,
     ) -> Sending {
         let now = sender.borrow().clone();
         let stats = Stats {
@@ -57,7 +59,15 @@ impl Sending {
             sender,
             key_frame_wanted: false,
         };
-        Sending { connection, streams, epoch: None, stats, key_frame_on_request, last_key_frame: None }
+        Sending {
+            connection,
+            streams,
+            epoch: None,
+            stats,
+            key_frame_on_request: options.key_frame_on_request,
+            stamped: options.stamped,
+            last_key_frame: None,
+        }
     }
 
     /// Sends until `stop`, or until the server ends the connection.
@@ -75,7 +85,7 @@ impl Sending {
     async fn send(&mut self) -> Result<(), RtcError> {
         let mut report = tokio::time::interval(REPORT_EVERY);
         report.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        self.connection.start()?;
+        self.connection.tick()?;
         loop {
             self.connection.drain(&mut self.stats)?;
             if self.stats.link.over || !self.connection.rtc.is_alive() {
@@ -119,7 +129,7 @@ impl Sending {
         let Some(epoch) = self.epoch else {
             return Ok(());
         };
-        let Sending { connection, streams, stats, last_key_frame, .. } = self;
+        let Sending { connection, streams, stats, last_key_frame, stamped, .. } = self;
         for stream in streams {
             let time = stream.cursor.due();
             if epoch + time > now {
@@ -140,7 +150,13 @@ impl Sending {
             if let Some(rid) = stream.rid {
                 writer = writer.rid(rid);
             }
-            writer.write(payload_type, epoch + time, media_time(time, clock), frame.data.clone())?;
+            let data = match stamped {
+                true => stamp(stream.codec, &frame.data, SystemTime::now()),
+                false => frame.data.clone(),
+            };
+            writer.write(payload_type, epoch + time, media_time(time, clock), data)?;
+            // Each frame on its own: the library makes packets of one at a time, and keeps few waiting.
+            connection.tick()?;
             connection.drain(stats)?;
             match stream.kind {
                 MediaKind::Audio => stats.now.audio_frames += 1,

@@ -17,36 +17,53 @@ pub(super) struct Succession {
     former: VecDeque<(u8, u32)>,
 }
 
+/// What a packet is in the row of streams of its payload type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// The first one of a stream.
+    First,
+    /// One more of the stream that holds.
+    Next,
+    /// One of a stream that has a successor.
+    Over,
+}
+
 impl Succession {
-    /// Whether a packet is of a stream that has a successor.
-    pub(super) fn is_over(&mut self, header: RtpHeader) -> bool {
+    /// Takes note of a packet.
+    pub(super) fn see(&mut self, header: RtpHeader) -> Turn {
         let RtpHeader { payload_type, ssrc, .. } = header;
-        if self.former.contains(&(payload_type, ssrc)) {
-            return true;
+        let before = self.current.get(&payload_type).copied();
+        if before == Some(ssrc) {
+            return Turn::Next;
         }
-        if let Some(before) = self.current.insert(payload_type, ssrc).filter(|before| *before != ssrc) {
+        if self.former.contains(&(payload_type, ssrc)) {
+            return Turn::Over;
+        }
+        self.current.insert(payload_type, ssrc);
+        if let Some(before) = before {
             self.former.push_back((payload_type, before));
             if self.former.len() > FORMER {
                 self.former.pop_front();
             }
         }
-        false
+        Turn::First
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::Turn::{First, Next, Over};
     use super::*;
 
     #[test]
     fn a_stream_is_over_from_the_first_packet_of_its_successor_on() {
         let mut succession = Succession::default();
-        let mut over = |payload_type, ssrc| succession.is_over(RtpHeader { payload_type, sequence: 1, ssrc });
-        let told =
-            [over(96, 1), over(111, 9), over(96, 2), over(96, 1), over(111, 9), over(96, 3), over(96, 2)];
-        assert_eq!(told, [false, false, false, true, false, false, true]);
+        let mut see =
+            |payload_type, ssrc| succession.see(RtpHeader { payload_type, sequence: 1, timestamp: 1, ssrc });
+        assert_eq!([see(96, 1), see(96, 1), see(111, 9), see(96, 2)], [First, Next, First, First]);
+        assert_eq!([see(96, 1), see(111, 9), see(96, 3), see(96, 2)], [Over, Next, First, Over]);
         for ssrc in 10..1_000 {
-            assert!(!over(96, ssrc));
+            assert_eq!(see(96, ssrc), First);
         }
         assert!(succession.former.len() <= FORMER);
     }

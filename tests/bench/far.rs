@@ -50,7 +50,9 @@ pub(crate) async fn run(trials: usize) {
         forgotten(&origin, &edge).await;
         let viewer = watch(&edge, ROOM).await;
         plays(&viewer, 1).await;
-        pictures.push(Duration::from_millis(viewer.report().borrow().video.first_frame_ms.unwrap_or(0)));
+        pictures.push(Duration::from_secs_f64(
+            viewer.report().borrow().video.first_frame_ms.unwrap_or(0.0) / 1000.0,
+        ));
         viewer.stop().await;
     }
     let at = "60 ms and 1 % loss between";

@@ -33,6 +33,7 @@ mod kick;
 mod leaks;
 mod limits;
 mod lines;
+mod load;
 mod loss;
 mod messages;
 mod monitor;

@@ -72,7 +72,7 @@ fn node(text: &mut String, name: &NodeName, view: Option<&RoomView>) {
 
 fn viewer(text: &mut String, node: &NodeName, player: &Player) {
     let report = player.report().borrow().clone();
-    let ms = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), |ms| format!("{ms} ms"));
+    let ms = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.0} ms"));
     let hops = report.route.hops.map_or_else(|| "-".to_owned(), |hops| hops.to_string());
     let _ = writeln!(
         text,
