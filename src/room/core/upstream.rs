@@ -13,7 +13,7 @@ use super::sources::Via;
 use super::{Core, Moment, backoff};
 use crate::protocol::event::{PipeStarved, What};
 use crate::protocol::ids::{Incarnation, Peer, PipeId, StreamName, Token};
-use crate::protocol::origin::{Join, Joined, Leave};
+use crate::protocol::origin::{CarriedStream, Join, Joined, Leave};
 use crate::protocol::refusal::Code;
 
 /// The streams that a parent is asked for.
@@ -316,6 +316,7 @@ impl Core {
                     self.close_inlet(id, m);
                 }
                 self.compare(&joined, m);
+                self.renew_soon_what_lacks(id, &joined, m.now);
             }
             Err(failure) => {
                 if let Failure::Refused(refusal) = &failure {
@@ -327,6 +328,21 @@ impl Core {
                 parent.lease = Lease::Failed { until: m.now + backoff(parent.failures) };
                 self.join_failed(id, streams, &failure, m);
             }
+        }
+    }
+
+    /// What a parent has and doesn't come here may have crossed with what it was telling: it is asked again soon.
+    fn renew_soon_what_lacks(&mut self, id: Incarnation, joined: &Joined, now: Instant) {
+        let lacks = |carried: &CarriedStream| {
+            let parent = self.upstream.parents.get(&id);
+            let asked = parent.filter(|parent| parent.asked.contains_key(&carried.stream));
+            asked.is_some_and(|parent| !self.delivers(parent, &carried.stream))
+        };
+        if !joined.streams.iter().any(lacks) {
+            return;
+        }
+        if let Some(Parent { lease: Lease::Joined { renew_at }, .. }) = self.upstream.parents.get_mut(&id) {
+            *renew_at = (*renew_at).min(now + EARLY);
         }
     }
 
