@@ -1,17 +1,14 @@
 //! `headwater load`
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{Signals, quiet_log};
-use crate::client::Clip;
+use super::{Signals, clip, quiet_log};
 use crate::load::{self, LoadOptions, Phase, Progress, Rate};
 
 const DEPTH: &str = "One viewer in so many does all that a browser does: it decrypts what comes, puts pictures together, \
@@ -50,15 +47,8 @@ pub(super) struct Args {
     /// What the rooms' names begin with.
     #[arg(long, default_value = "load")]
     name: String,
-    /// Video to publish in place of the test clip: an IVF file (VP8, VP9, H.264 or AV1).
-    #[arg(long, value_name = "IVF")]
-    video: Option<PathBuf>,
-    /// Audio to publish in place of the test clip: an Ogg file (Opus).
-    #[arg(long, value_name = "OGG")]
-    audio: Option<PathBuf>,
-    /// Publish in three layers (simulcast).
-    #[arg(long, conflicts_with_all = ["video", "audio"])]
-    simulcast: bool,
+    #[command(flatten)]
+    clip: clip::Media,
     /// Ask for the servers' own offers.
     #[arg(long)]
     counter_offer: bool,
@@ -115,11 +105,6 @@ impl Args {
     }
 
     fn options(self) -> anyhow::Result<LoadOptions> {
-        let clip = if self.video.is_some() || self.audio.is_some() {
-            Clip::open(self.video.as_deref(), self.audio.as_deref())?
-        } else {
-            Clip::builtin()
-        };
         Ok(LoadOptions {
             viewers: self.viewers,
             rate: self.rate,
@@ -130,8 +115,8 @@ impl Args {
             whip: self.whip,
             whep: self.whep,
             token: self.token,
-            clip: Arc::new(clip),
-            simulcast: self.simulcast,
+            clip: self.clip.open()?,
+            simulcast: self.clip.simulcast,
             counter_offer: self.counter_offer,
             wait: self.wait,
             sample: self.sample,

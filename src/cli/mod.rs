@@ -1,5 +1,6 @@
 //! The commands, a file each.
 
+mod clip;
 mod config;
 mod dev;
 mod load;

@@ -1,12 +1,10 @@
 //! `headwater publish`
 
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::{elapsed, interrupted, quiet_log};
-use crate::client::{Clip, PublishOptions, Republishing};
+use super::{clip, elapsed, interrupted, quiet_log};
+use crate::client::{PublishOptions, Republishing};
 
 /// Flags of `headwater publish`.
 #[derive(Debug, clap::Args)]
@@ -16,15 +14,8 @@ pub(super) struct Args {
     /// The bearer token.
     #[arg(long, env = "HEADWATER_TOKEN", hide_env_values = true)]
     token: Option<String>,
-    /// Video to send in place of the test clip: an IVF file (VP8, VP9, H.264 or AV1).
-    #[arg(long, value_name = "IVF")]
-    video: Option<PathBuf>,
-    /// Audio to send in place of the test clip: an Ogg file (Opus).
-    #[arg(long, value_name = "OGG")]
-    audio: Option<PathBuf>,
-    /// Send the test clip in three layers (simulcast).
-    #[arg(long, conflicts_with_all = ["video", "audio"])]
-    simulcast: bool,
+    #[command(flatten)]
+    clip: clip::Media,
     /// End after this time; else at Ctrl-C.
     #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
     duration: Option<Duration>,
@@ -39,14 +30,9 @@ pub(super) struct Args {
 impl Args {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         quiet_log(self.log)?;
-        let clip = if self.video.is_some() || self.audio.is_some() {
-            Clip::open(self.video.as_deref(), self.audio.as_deref())?
-        } else {
-            Clip::builtin()
-        };
-        let mut options = PublishOptions::new(self.url, Arc::new(clip));
+        let mut options = PublishOptions::new(self.url, self.clip.open()?);
         options.token = self.token;
-        options.simulcast = self.simulcast;
+        options.simulcast = self.clip.simulcast;
         let publisher = Republishing::start(options).await?;
         let mut stats = publisher.stats();
         let ended = async {

@@ -382,18 +382,13 @@ impl Core {
     pub(super) fn end_lost_children(&mut self, m: &mut Moment<'_>) {
         let (connect, lease) = (self.config.timeouts.pipe_connect, self.config.timeouts.lease);
         let settled = m.fleet.is_settled(m.now) && m.fleet.hears_itself(m.now);
-        let present = |peer: &Peer| !settled || !m.fleet.is_absent(peer, m.now);
-        for child in self.downstream.children.values_mut().filter(|child| present(&child.peer)) {
-            child.seen = m.now;
-        }
-        // No lease runs out while it can't be renewed.
-        let unheard = self
-            .downstream
-            .children
-            .iter()
-            .filter(|(_, child)| !settled || self.bus_of(&child.peer, m) != Bus::Heard);
-        for token in unheard.map(|(token, _)| *token).collect::<Vec<_>>() {
-            if let Some(child) = self.downstream.children.get_mut(&token) {
+        for child in self.downstream.children.values_mut() {
+            let is_absent = m.fleet.is_absent(&child.peer, m.now);
+            if !settled || !is_absent {
+                child.seen = m.now;
+            }
+            // No lease runs out while it can't be renewed.
+            if !settled || is_absent {
                 child.renewed = m.now;
             }
         }

@@ -536,10 +536,11 @@ impl Core {
         self.out.push(Effect::Record(What::PipeStarved(starved)));
         // What is paused or muted comes as little another way.
         let promised = streams.iter().filter(|stream| self.upstream.is_promised(stream, m.now));
-        for stream in promised.cloned().collect::<Vec<_>>() {
-            self.upstream.promise([stream.clone()].into_iter(), m.now);
-            self.upstream.starved.entry(stream).or_insert(m.now);
+        let promised: Vec<StreamName> = promised.cloned().collect();
+        for stream in &promised {
+            self.upstream.starved.entry(stream.clone()).or_insert(m.now);
         }
+        self.upstream.promise(promised.into_iter(), m.now);
         self.fail_candidate(id, &streams, m);
         self.close_inlet(id, m);
         self.leave_parent(id, "its media doesn't come", m);
