@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::liveness::Bus;
 use super::{Core, Moment};
 use crate::protocol::ids::{PipeId, ProducerId};
-use crate::protocol::origin::{CarriedProducer, Joined, PipeHeld};
+use crate::protocol::origin::{CarriedProducer, CarriedStream, Joined, PipeHeld};
 
 impl Core {
     /// What this node has from a pipe: told with each renewal.
@@ -39,6 +39,10 @@ impl Core {
             // Told of a later change already: the answer is older than that.
             return;
         }
+        // What doesn't come there either is no longer promised here, whatever else this pipe brings.
+        let flows = |carried: &&CarriedStream| carried.producers.iter().any(|it| it.flowing && !it.paused);
+        let muted = joined.streams.iter().filter(|carried| !carried.producers.is_empty() && !flows(carried));
+        self.upstream.take_back(muted.map(|carried| &carried.stream));
         let (mut ended, mut paused, mut flowing) = (Vec::new(), Vec::new(), Vec::new());
         for (stream, source) in self.sources.via(pipe) {
             let carried = joined.streams.iter().find(|carried| carried.stream == *stream);
@@ -69,9 +73,6 @@ impl Core {
             return;
         }
         let flows = !flowing.is_empty();
-        let muted =
-            self.sources.via(pipe).map(|(stream, _)| stream).filter(|stream| !flowing.contains(stream));
-        self.upstream.take_back(muted);
         self.upstream.promise(flowing.into_iter(), m.now);
         if let Some(inlet) = self.upstream.inlet_mut(pipe) {
             inlet.muted = !flows;

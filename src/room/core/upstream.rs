@@ -374,6 +374,9 @@ impl Core {
                 | Code::Unasked
                 | Code::UnknownPipe
                 | Code::Unsupported
+                // What has a pipe is not counted anew: the parent no longer has ours.
+                | Code::Full
+                | Code::NoPorts
         ));
         if has_none {
             // It has nothing for us: whatever came from it has ended.
