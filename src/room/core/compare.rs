@@ -34,7 +34,7 @@ impl Core {
         let Some(parent) = self.upstream.of_pipe(pipe) else { return };
         let Some(inlet) = &parent.inlet else { return };
         let probed = inlet.probed;
-        let silent = inlet.facts(true, false, Bus::Heard).is_silent(m.now);
+        let silent = inlet.facts(true, false, false, Bus::Heard).is_silent(m.now);
         if joined.revision < inlet.revision {
             // Told of a later change already: the answer is older than that.
             return;

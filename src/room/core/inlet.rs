@@ -83,7 +83,7 @@ impl Inlet {
         }
     }
 
-    pub(super) fn facts(&self, expects: bool, replaceable: bool, bus: Bus) -> InletFacts {
+    pub(super) fn facts(&self, expects: bool, replaceable: bool, gone: bool, bus: Bus) -> InletFacts {
         InletFacts {
             connected: self.connected,
             opened: self.opened,
@@ -91,6 +91,7 @@ impl Inlet {
             expects,
             muted: self.muted,
             replaceable,
+            gone,
             bus,
         }
     }

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 /// How long media that flowed may be away before it counts as silent.
 pub(super) const MEDIA: Duration = Duration::from_millis(1_500);
+/// Media that is away for so long is asked after; and a parent whose place nobody answers at is lost by then.
+const DOUBT: Duration = Duration::from_secs(1);
 /// How long reports may be away while something is sent.
 const REPORTS: Duration = Duration::from_secs(10);
 /// How long a node may be silent on a bus that works before it is lost though nothing is sent to it.
@@ -40,6 +42,8 @@ pub(super) struct InletFacts {
     pub(super) muted: bool,
     /// Whether another node that is heard has all that should come by it.
     pub(super) replaceable: bool,
+    /// Whether nobody listened there any more when it was last asked: its connection to the bus is gone.
+    pub(super) gone: bool,
     pub(super) bus: Bus,
 }
 
@@ -70,13 +74,20 @@ impl InletFacts {
         now.saturating_duration_since(self.heard) > MEDIA
     }
 
+    /// Whether its parent is to be asked what became of the media.
+    pub(super) fn is_doubtful(&self, now: Instant) -> bool {
+        let silent = now.saturating_duration_since(self.heard) > DOUBT;
+        self.connected && self.expects && silent && self.bus == Bus::Heard
+    }
+
     /// Whether the parent is lost: it never connected, or its signs of life **and** its media are gone.
     pub(super) fn is_lost(&self, connect: Duration, now: Instant) -> bool {
         if !self.connected {
             return self.bus == Bus::Over || now.saturating_duration_since(self.opened) > connect;
         }
         match self.bus {
-            Bus::Heard => false,
+            // Heard it was until a moment ago; that nobody listens there is known sooner than its silence.
+            Bus::Heard => self.gone && !self.muted && self.is_doubtful(now),
             // One that is paused or muted flows as little elsewhere: nothing is lost by going there.
             Bus::Silent => self.is_silent(now) && (self.replaceable || (self.expects && !self.muted)),
             Bus::Over => self.is_silent(now),
@@ -123,6 +134,7 @@ mod tests {
             expects: true,
             muted: false,
             replaceable: false,
+            gone: false,
             bus,
         };
         (facts, start + MEDIA * 2)
@@ -139,6 +151,19 @@ mod tests {
         assert!(!paused.is_lost(CONNECT, later), "all of it is paused");
         assert!(InletFacts { replaceable: true, ..paused }.is_lost(CONNECT, later), "others have it too");
         assert!(InletFacts { muted: true, bus: Bus::Over, ..facts }.is_lost(CONNECT, later));
+    }
+
+    #[test]
+    fn where_nobody_listens_any_more_its_last_sign_of_life_is_not_waited_out() {
+        let (facts, _) = inlet(Bus::Heard);
+        let (soon, doubtful) = (facts.heard + DOUBT, facts.heard + DOUBT + Duration::from_millis(1));
+        let gone = InletFacts { gone: true, ..facts };
+        assert!(gone.is_lost(CONNECT, doubtful) && !gone.is_lost(CONNECT, soon));
+        assert!(!facts.is_lost(CONNECT, doubtful) && facts.is_doubtful(doubtful), "it is asked");
+        for flows_as_little in [InletFacts { muted: true, ..gone }, InletFacts { expects: false, ..gone }] {
+            assert!(!flows_as_little.is_lost(CONNECT, doubtful + MEDIA));
+        }
+        assert!(!InletFacts { heard: doubtful, ..gone }.is_lost(CONNECT, doubtful), "media flows");
     }
 
     #[test]

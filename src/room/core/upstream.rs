@@ -24,9 +24,9 @@ const DELIVERY: Duration = Duration::from_millis(1_500);
 /// When a parent is asked for the second time.
 const EARLY: Duration = Duration::from_secs(2);
 /// How soon, and then how often, a parent is asked whether it gets the media that doesn't come here.
-const PROBE: Duration = Duration::from_secs(1);
+const PROBE: Duration = Duration::from_millis(500);
 const PROBE_AGAIN: Duration = Duration::from_secs(5);
-const SOON: u32 = 3;
+const SOON: u32 = 5;
 /// For how long it is told on that media was promised which doesn't come.
 const PROMISE: Duration = Duration::from_secs(10);
 /// The nodes that this one pulls from.
@@ -56,6 +56,8 @@ pub(super) struct Parent {
     pub(super) failures: u32,
     /// Whether it said no when it was last asked.
     refused: bool,
+    /// Whether nobody listened there when it was last asked.
+    gone: bool,
     /// How often it was asked.
     joins: u64,
     /// How many watch here and below, as it was last told.
@@ -207,6 +209,7 @@ impl Core {
             inlet: None,
             failures: 0,
             refused: false,
+            gone: false,
             joins: 0,
             told: BTreeMap::new(),
             elsewhere: BTreeMap::new(),
@@ -304,7 +307,7 @@ impl Core {
         }
         match result {
             Ok(joined) => {
-                parent.failures = 0;
+                (parent.failures, parent.gone) = (0, false);
                 // The first renewal comes early: by then the parent may know of a nearer source.
                 let renewal = if parent.joins == 1 { renewal.min(EARLY) } else { renewal };
                 parent.lease = Lease::Joined { renew_at: m.now + renewal };
@@ -325,8 +328,13 @@ impl Core {
                 let Some(parent) = self.upstream.parents.get_mut(&id) else { return };
                 parent.failures = parent.failures.saturating_add(1);
                 parent.refused = matches!(failure, Failure::Refused(_));
+                parent.gone = matches!(failure, Failure::Gone);
                 parent.lease = Lease::Failed { until: m.now + backoff(parent.failures) };
                 self.join_failed(id, streams, &failure, m);
+                if matches!(failure, Failure::Gone) {
+                    // It is looked now, and not with the next look, whether its media is gone as well.
+                    self.end_lost_parents(m);
+                }
             }
         }
     }
@@ -454,12 +462,13 @@ impl Core {
         for (id, parent) in &self.upstream.parents {
             let Some(inlet) = &parent.inlet else { continue };
             let replaceable = self.is_replaceable(inlet.id, *id, m);
-            let facts = inlet.facts(self.expects(inlet.id), replaceable, self.bus_of(&parent.peer, m));
+            let bus = self.bus_of(&parent.peer, m);
+            let facts = inlet.facts(self.expects(inlet.id), replaceable, parent.gone, bus);
             if facts.is_lost(connect, m.now) {
                 lost.push(*id);
             } else if inlet.is_starved(m.now) {
                 starved.push(*id);
-            } else if facts.connected && facts.expects && facts.is_silent(m.now) && facts.bus == Bus::Heard {
+            } else if facts.is_doubtful(m.now) {
                 probed.push(*id);
             }
         }
