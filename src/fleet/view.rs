@@ -61,8 +61,17 @@ struct Seen {
 struct Bus {
     since: Instant,
     last: Instant,
+    /// Since when none was missed.
+    whole: Instant,
     /// How long it may be until the next one.
     every: Duration,
+}
+
+impl Bus {
+    /// Whether none of its own beats was missed until now.
+    fn is_whole(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.last) <= self.every * 3 / 2
+    }
 }
 
 impl Seen {
@@ -88,7 +97,8 @@ impl Fleet {
         if self.is_me(&presence.peer) {
             self.excuse(now);
             let since = self.bus.filter(|_| self.hears_itself(now)).map_or(now, |bus| bus.since);
-            self.bus = Some(Bus { since, last: now, every: every(&presence) });
+            let whole = self.bus.filter(|bus| bus.is_whole(now)).map_or(now, |bus| bus.whole);
+            self.bus = Some(Bus { since, last: now, whole, every: every(&presence) });
         }
         self.note_losses_of(&presence, now);
         self.slowest = self.slowest.max(every(&presence));
@@ -108,8 +118,8 @@ impl Fleet {
     /// Time in which this node didn't hear itself either is no one else's silence.
     fn excuse(&mut self, now: Instant) {
         let Some(bus) = self.bus else { return };
-        let gap = now.saturating_duration_since(bus.last);
-        if gap > bus.every * 3 / 2 {
+        if !bus.is_whole(now) {
+            let gap = now.saturating_duration_since(bus.last);
             for seen in self.processes.values_mut() {
                 seen.at = (seen.at + (gap - bus.every)).min(now);
             }
@@ -209,6 +219,14 @@ impl Fleet {
     /// Whether this node has heard itself for long enough to have heard every other.
     pub fn is_settled(&self, now: Instant) -> bool {
         self.hears_itself(now) && self.is_silent(None, now)
+    }
+
+    /// Whether a process has been heard since this node last missed anything: if nobody answers in its place, it has gone
+    /// and isn't only slower in coming back to the bus.
+    pub fn is_heard_anew(&self, peer: &Peer, now: Instant) -> bool {
+        let whole = self.bus.filter(|bus| bus.is_whole(now)).map(|bus| bus.whole);
+        let heard = self.processes.get(&process(peer)).map(|seen| seen.at);
+        heard.zip(whole).is_some_and(|(heard, whole)| heard > whole)
     }
 
     /// Whether this node hears its own beats: the bus is there.
@@ -359,6 +377,21 @@ mod tests {
         assert!(!fleet.is_absent(&other.peer, at.ms(2_900)));
         hearing(&mut fleet, at, 3_000, 4_000);
         assert!(fleet.is_absent(&other.peer, at.ms(4_900)));
+    }
+
+    #[test]
+    fn after_a_moment_of_deafness_each_has_to_be_heard_anew() {
+        let at = Timeline::new();
+        let mut fleet = Fleet::new(peer("me", 1, "x"), PATIENCE);
+        let other = presence("a", 2, "x");
+        hearing(&mut fleet, at, 0, 1_000);
+        fleet.hear(beat(other.clone(), 1), at.ms(1_100));
+        assert!(fleet.is_heard_anew(&other.peer, at.ms(2_000)));
+        assert!(!fleet.is_heard_anew(&other.peer, at.ms(2_600)), "this node hears nothing, not even itself");
+        hearing(&mut fleet, at, 3_000, 5_000);
+        assert!(!fleet.is_heard_anew(&other.peer, at.ms(5_100)), "it has not come back yet");
+        fleet.hear(beat(other.clone(), 2), at.ms(5_200));
+        assert!(fleet.is_heard_anew(&other.peer, at.ms(5_300)));
     }
 
     #[test]

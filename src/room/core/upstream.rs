@@ -328,7 +328,7 @@ impl Core {
                 let Some(parent) = self.upstream.parents.get_mut(&id) else { return };
                 parent.failures = parent.failures.saturating_add(1);
                 parent.refused = matches!(failure, Failure::Refused(_));
-                parent.gone = matches!(failure, Failure::Gone);
+                parent.gone = matches!(failure, Failure::Gone) && m.fleet.is_heard_anew(&parent.peer, m.now);
                 parent.lease = Lease::Failed { until: m.now + backoff(parent.failures) };
                 self.join_failed(id, streams, &failure, m);
                 if matches!(failure, Failure::Gone) {
