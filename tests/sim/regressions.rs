@@ -59,4 +59,9 @@ seeds! {
     a_join_that_crossed_a_telling_was_compared_too_late: 6131,
     a_refused_producer_of_a_dropped_stream_never_came_back: 3082,
     a_loss_that_was_told_too_early_was_shown_as_life: 3675,
+    a_full_parent_was_asked_for_a_pipe_that_it_no_longer_had: 30296,
+    what_a_parent_does_not_get_stayed_promised: 32430,
+    a_parent_that_came_back_later_was_taken_for_gone: 51429,
+    a_child_that_had_left_unheard_kept_its_parent_from_moving: 3681,
+    a_late_refusal_counted_for_more_than_what_the_child_said_since: 17540,
 }

@@ -295,6 +295,8 @@ impl World {
             Event::Beat(pid) => self.beat(pid),
             Event::Look(pid, room, life) => self.look(pid, &room, life),
             Event::Deadline(pid) => self.stop(pid),
+            // What was on its way when a line went deaf is not heard either.
+            Event::Heard(pid, _) if self.bus.lines[self.nodes[pid].mid].deaf > 0 => {}
             Event::Heard(pid, heard) => self.heard(pid, heard),
             Event::Asked(pid, call, question) => self.asked(pid, call, *question),
             Event::Answered(call, attempt, reply) => self.answered(call, attempt, *reply),

@@ -129,7 +129,7 @@ impl Core {
         let failed = |origin: &Peer| self.upstream.candidates.has_failed(stream, origin.incarnation);
         let Some(origin) = candidates.last().filter(|origin| failed(origin)) else { return Vec::new() };
         let others = placement::others(&self.id, stream, origin, &self.me, m.fleet, m.now);
-        let new = |peer: &Peer| !candidates.contains(peer) && !self.comes_from_here(stream, peer);
+        let new = |peer: &Peer| !candidates.contains(peer) && !self.comes_from_here(stream, peer, m.now);
         others.into_iter().filter(new).collect()
     }
 

@@ -1,7 +1,7 @@
 //! The nodes that pull from this one: they join, renew, leave and are lost.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::effect::{Answer, Effect, Figure};
 use super::input::{Failure, Ticket};
@@ -77,6 +77,11 @@ impl Downstream {
 }
 
 impl Child {
+    /// Whether it has missed no renewal of its lease: else it may have left without being heard.
+    pub(super) fn renews(&self, every: Duration, now: Instant) -> bool {
+        now.saturating_duration_since(self.renewed) <= every * 2
+    }
+
     pub(super) fn take_ticket(&mut self) -> Option<Ticket> {
         self.ticket.take()
     }
@@ -258,6 +263,11 @@ impl Core {
         let Some(outlet) = self.downstream.children.get_mut(&token).and_then(|c| c.outlet.as_mut()) else {
             return;
         };
+        if outlet.id == held.pipe_id && outlet.telling && held.revision >= outlet.revision {
+            // It has heard all that it is being told: what it has is no longer refused, whatever comes late.
+            let has = held.producers.iter().map(|producer| producer.id);
+            outlet.taken.extend(has.filter(|id| outlet.sends.contains(id)).collect::<Vec<_>>());
+        }
         if outlet.id == held.pipe_id && !outlet.telling && held.revision >= outlet.answered {
             // What it has may be what was sent before: only what it took as it is sent now isn't told again.
             let is_known = |id| outlet.taken.contains(id) || !desired.contains_key(id);

@@ -124,13 +124,14 @@ impl Core {
             && self.audience.recently_wanted().any(|wanted| wanted == stream)
             && !self.upstream.candidates.is_aside(stream, to.incarnation, m.now)
             && !m.fleet.is_absent(to, m.now)
-            && !self.comes_from_here(stream, to)
+            && !self.comes_from_here(stream, to, m.now)
     }
 
     /// Whether a node has a stream from this one. Of two that would pull it from each other the one with the greater name
     /// does.
-    pub(super) fn comes_from_here(&self, stream: &StreamName, peer: &Peer) -> bool {
-        let mut children = self.downstream.children.values();
+    pub(super) fn comes_from_here(&self, stream: &StreamName, peer: &Peer, now: Instant) -> bool {
+        let renewal = self.config.timeouts.lease_renewal;
+        let mut children = self.downstream.children.values().filter(|child| child.renews(renewal, now));
         children.any(|child| {
             let takes = |id| child.outlet.as_ref().is_some_and(|outlet| outlet.taken.contains(&id));
             let source = self.sources.get(stream);

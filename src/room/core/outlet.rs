@@ -466,6 +466,8 @@ impl Core {
         let peer = child.peer.clone();
         let Some(outlet) = child.outlet.as_mut().filter(|outlet| outlet.id == pipe) else { return };
         match change {
+            // It said later that it has it.
+            ToldOf::Create(id) if refused.is_some() && outlet.taken.contains(&id) => return,
             ToldOf::Create(id) => {
                 outlet.told.remove(&id);
                 if let Some(refusal) =
