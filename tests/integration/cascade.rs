@@ -92,6 +92,29 @@ async fn all_layers_cross_the_pipe_and_the_edge_chooses_for_each_viewer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_layer_needs_no_estimate_and_a_stream_that_returns_with_layers_has_them_chosen() {
+    let nats = NatsServer::start().await;
+    let origin = node("origin", "west", &nats.url()).await;
+    let edge = node("edge", "east", &nats.url()).await;
+    let publisher = publish(&origin, "news").await;
+    heard_of(&edge, "news").await;
+    let viewer = watch_with(&edge, "news", |options| options.counter_offer = true).await;
+    plays(&viewer, 5).await;
+    let view = room(&edge, "news").await.unwrap();
+    assert_eq!((view.viewers[0].estimate, view.viewers[0].layer), (None, None), "{view:?}");
+    publisher.stop().await.expect("the publisher ends");
+    let _publisher = publish_with(&origin, "news", |options| options.simulcast = true).await;
+    eventually(SOON, "the best layer is chosen without an estimate", || async {
+        match room(&edge, "news").await {
+            Some(view) if view.viewers[0].layer == Some(2) && view.viewers[0].estimate.is_none() => Ok(()),
+            view => Err(format!("{:?} {:?}", view.map(|view| view.viewers), viewer.report().borrow())),
+        }
+    })
+    .await;
+    plays_on(&viewer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_streams_of_a_room_share_one_pipe() {
     let nats = NatsServer::start().await;
     let origin = node("origin", "west", &nats.url()).await;

@@ -3,7 +3,8 @@
 //! mediasoup chooses layers by transport-cc feedback. Who numbers header extensions in its own way (any plain WHEP
 //! player) can't agree on it, as a consumer sends with its router's numbers. For such viewers the layer is chosen
 //! here: what their video's consumer counts is read once a second, [`controller`] decides, and the consumer's
-//! preferred layers are set. What has one layer only costs nothing.
+//! preferred layers are set. What has one layer only costs nothing: its viewers are not asked for feedback, as an
+//! estimate would choose nothing; should the stream return with layers, theirs are chosen here.
 
 mod controller;
 mod ladder;
@@ -48,6 +49,15 @@ pub(super) fn has_estimate(wanted: &[Medium], router: &RtpCapabilitiesFinalized)
         wanted.takes.header_extensions.iter().any(numbered)
             && wanted.takes.codecs.iter().any(|c| c.rtcp_feedback().contains(&RtcpFeedback::TransportCc))
     })
+}
+
+/// What viewers want without what an estimate needs.
+pub(super) fn without_estimate(mut wanted: Vec<Medium>) -> Vec<Medium> {
+    for medium in &mut wanted {
+        let extensions = &mut medium.takes.header_extensions;
+        extensions.retain(|extension| extension.uri != RtpHeaderExtensionUri::TransportWideCcDraft01);
+    }
+    wanted
 }
 
 /// The choice of layers for one viewer.

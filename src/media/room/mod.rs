@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use mediasoup::prelude::{Producer, Router, RtpCodecParameters, WebRtcTransport};
+use mediasoup::producer::ProducerType;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -112,6 +113,8 @@ impl RoomMedia {
         let codecs: Vec<_> =
             sources.iter().filter_map(|source| Some((source.kind, self.codec_of(source.id)?))).collect();
         layout::check(&wanted, &codecs, self.engine.capabilities())?;
+        let chooses = sources.iter().any(|source| self.is_layered(source.id));
+        let wanted = if chooses { wanted } else { adapt::without_estimate(wanted) };
         let worker = self.engine.worker_for_viewer(&self.workers())?;
         let (spread, media) = self.router_for(worker, &wanted, &codecs).await?;
         let opened = self.open_viewer(session, spread, worker, media, dtls, sources).await;
@@ -195,6 +198,11 @@ impl RoomMedia {
     /// The codec of a producer of the home router.
     fn codec_of(&self, producer: ProducerId) -> Option<RtpCodecParameters> {
         self.producer(self.feed_of(producer)?)?.rtp_parameters().codecs.first().cloned()
+    }
+
+    fn is_layered(&self, producer: ProducerId) -> bool {
+        let producer = self.feed_of(producer).and_then(|feed| self.producer(feed));
+        producer.is_some_and(|producer| producer.r#type() != ProducerType::Simple)
     }
 
     /// The router on a worker that numbers the sources as the viewer does (an index of the spreads; none is
