@@ -1,4 +1,5 @@
-//! Headwater's benchmarks: real NATS, real nodes, real media; every figure is printed, none asserted.
+//! Headwater's benchmarks: real NATS, real nodes, real media; every figure is printed and written to
+//! `target/bench/report.json` and `report.md`, none asserted.
 //!
 //! Arguments are the parts to be measured (all but the soak where there are none), and `--trials=10`,
 //! `--for=10m` and `--seed=1`.
@@ -22,18 +23,23 @@ mod far;
 mod hops;
 mod joins;
 mod kills;
+mod load;
 mod memory;
 mod monitor;
 mod page;
 mod peer;
 mod post;
+mod report;
 mod sequence;
 mod soak;
 mod table;
 
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use chosen::Chosen;
+use report::Report;
+use table::Figure;
 
 /// How long a part may take, on a busy machine.
 const LIMIT: Duration = Duration::from_secs(900);
@@ -41,22 +47,34 @@ const LIMIT: Duration = Duration::from_secs(900);
 #[tokio::main]
 async fn main() {
     let chosen = Chosen::from_arguments();
-    table::head();
-    measure(&chosen, "joins", joins::run()).await;
-    measure(&chosen, "hops", hops::run()).await;
-    measure(&chosen, "memory", memory::run()).await;
-    measure(&chosen, "monitor", monitor::run()).await;
-    measure(&chosen, "copies", copies::run(chosen.trials)).await;
-    measure(&chosen, "kills", kills::run(chosen.trials)).await;
-    measure(&chosen, "far", far::run(chosen.trials)).await;
-    measure(&chosen, "cuts", cuts::run(chosen.lasting)).await;
+    let mut report = Report::new();
+    let figures = table::head(&report.machine);
+    let mut run = Run { chosen: &chosen, report: &mut report, figures: &figures };
+    run.measure("joins", joins::run()).await;
+    run.measure("hops", hops::run()).await;
+    run.measure("memory", memory::run()).await;
+    run.measure("load", load::run()).await;
+    run.measure("monitor", monitor::run()).await;
+    run.measure("copies", copies::run(chosen.trials)).await;
+    run.measure("kills", kills::run(chosen.trials)).await;
+    run.measure("far", far::run(chosen.trials)).await;
+    run.measure("cuts", cuts::run(chosen.lasting)).await;
     if chosen.names("soak") {
         soak::run(chosen.lasting, chosen.seed).await;
     }
 }
 
-async fn measure(chosen: &Chosen, name: &str, part: impl Future<Output = ()>) {
-    if chosen.takes(name) {
-        tokio::time::timeout(LIMIT, part).await.unwrap_or_else(|_| panic!("{name} ends in time"));
+struct Run<'a> {
+    chosen: &'a Chosen,
+    report: &'a mut Report,
+    figures: &'a Receiver<Figure>,
+}
+
+impl Run<'_> {
+    async fn measure(&mut self, name: &'static str, part: impl Future<Output = ()>) {
+        if self.chosen.takes(name) {
+            tokio::time::timeout(LIMIT, part).await.unwrap_or_else(|_| panic!("{name} ends in time"));
+            self.report.add(name, self.figures);
+        }
     }
 }

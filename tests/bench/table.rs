@@ -1,7 +1,10 @@
 //! What was measured, one line for each figure.
 
-use std::thread::available_parallelism;
+use std::sync::OnceLock;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
+
+use serde::Serialize;
 
 /// Measured times in milliseconds, in order.
 #[derive(Debug)]
@@ -33,54 +36,96 @@ impl Samples {
     }
 
     pub(crate) fn print(&self, what: &str) {
-        println!("{}", self.line(what));
+        tell(self.figure(what));
     }
 
     /// Prints how much later these are than others.
     pub(crate) fn print_beyond(&self, what: &str, others: &Self) {
         let beyond = |part| self.quantile(part) - others.quantile(part);
-        println!("{}", row(what, beyond(0.5), beyond(0.99), self.0.len()));
+        tell(Figure { median: beyond(0.5), high: Some(beyond(0.99)), ..self.figure(what) });
     }
 
     /// Prints beside it whether the median is as wanted.
     pub(crate) fn print_wanted(&self, what: &str, at_most: f64) {
-        let verdict = if self.median() <= at_most { "met" } else { "not met" };
-        println!("{}   wanted <= {at_most} ms: {verdict}", self.line(what));
+        tell(Figure { wanted: Some(at_most), ..self.figure(what) });
     }
 
-    fn line(&self, what: &str) -> String {
-        row(what, self.median(), self.quantile(0.99), self.0.len())
+    fn figure(&self, what: &str) -> Figure {
+        let (median, high) = (self.median(), Some(self.quantile(0.99)));
+        Figure { what: what.to_owned(), unit: "ms", median, high, n: self.0.len(), wanted: None }
     }
 }
 
-fn row(what: &str, median: f64, p99: f64, n: usize) -> String {
-    format!("{what:WIDTH$} {median:>9.3} ms {p99:>9.3} ms {n:>6}")
+/// What one line says.
+#[derive(Debug, Serialize)]
+pub(crate) struct Figure {
+    what: String,
+    unit: &'static str,
+    median: f64,
+    /// The 99th percentile, or of few trials the worst.
+    high: Option<f64>,
+    n: usize,
+    /// What the median is to be at most.
+    wanted: Option<f64>,
+}
+
+impl Figure {
+    pub(crate) fn has_goal(&self) -> bool {
+        self.wanted.is_some()
+    }
+
+    /// Its cells in a table: what, median, high, how many, what is wanted.
+    pub(crate) fn cells(&self) -> [String; 5] {
+        let number = |value: f64| match value.abs() {
+            0.0..1000.0 => format!("{value:.3} {}", self.unit),
+            _ => format!("{value:.0} {}", self.unit),
+        };
+        let verdict = |most| if self.median <= most { "met" } else { "not met" };
+        let wanted = self.wanted.map(|most| format!("<= {most} {}: {}", self.unit, verdict(most)));
+        let high = self.high.map(number).unwrap_or_default();
+        [self.what.clone(), number(self.median), high, self.n.to_string(), wanted.unwrap_or_default()]
+    }
 }
 
 const WIDTH: usize = 66;
 
-/// A headline with what the figures depend on.
-pub(crate) fn head() {
-    let cores = available_parallelism().map_or(0, usize::from);
-    let build = if cfg!(debug_assertions) { "dev" } else { "release" };
-    println!("Headwater on {cores} cores, {build} build, everything on loopback");
-    println!("{:WIDTH$} {:>12} {:>12} {:>6}", "", "median", "p99", "n");
+/// Where figures go besides the terminal.
+static REPORT: OnceLock<Sender<Figure>> = OnceLock::new();
+
+/// A headline with what the figures depend on; answers all figures to come.
+pub(crate) fn head(machine: &str) -> Receiver<Figure> {
+    println!("Headwater on {machine}, everything on loopback");
+    println!("{:WIDTH$} {:>14} {:>14} {:>6}", "", "median", "p99 or worst", "n");
+    let (sender, figures) = channel();
+    REPORT.set(sender).expect("one headline");
+    figures
+}
+
+fn tell(figure: Figure) {
+    let [what, median, high, n, wanted] = figure.cells();
+    println!("{}", format!("{what:WIDTH$} {median:>14} {high:>14} {n:>6}   {wanted}").trim_end());
+    if let Some(report) = REPORT.get() {
+        report.send(figure).expect("the report waits for figures");
+    }
 }
 
 /// A figure that is no time.
-pub(crate) fn value(what: &str, value: f64, unit: &str, n: usize) {
-    println!("{what:WIDTH$} {:>12} {:>12} {n:>6}", format!("{value:.2} {unit}"), "");
+pub(crate) fn value(what: &str, value: f64, unit: &'static str, n: usize) {
+    tell(Figure { what: what.to_owned(), unit, median: value, high: None, n, wanted: None });
+}
+
+/// A figure that is no time, of several trials: their median and the worst.
+pub(crate) fn values(what: &str, values: Vec<f64>, unit: &'static str) {
+    tell(of_trials(what, values, unit));
 }
 
 /// A figure that is no time, and whether each of `values` is as wanted: their median and the worst.
-pub(crate) fn values_wanted(what: &str, values: Vec<f64>, unit: &str, at_most: f64) {
+pub(crate) fn values_wanted(what: &str, values: Vec<f64>, unit: &'static str, at_most: f64) {
+    tell(Figure { wanted: Some(at_most), ..of_trials(what, values, unit) });
+}
+
+fn of_trials(what: &str, values: Vec<f64>, unit: &'static str) -> Figure {
     let samples: Samples = values.into_iter().collect();
-    let (median, worst) = (samples.median(), samples.quantile(1.0));
-    let verdict = if median <= at_most { "met" } else { "not met" };
-    println!(
-        "{what:WIDTH$} {:>12} {:>12} {:>6}   wanted <= {at_most} {unit}: {verdict}",
-        format!("{median:.3} {unit}"),
-        format!("{worst:.3} {unit}"),
-        samples.0.len()
-    );
+    let (median, high, n) = (samples.median(), Some(samples.quantile(1.0)), samples.0.len());
+    Figure { what: what.to_owned(), unit, median, high, n, wanted: None }
 }

@@ -1,0 +1,154 @@
+//! What a packet and a viewer cost: many viewers by `headwater load`, each server a process of its own.
+//!
+//! What is compared runs in turns, as what else the machine does changes with time. A run that the tool or the machine
+//! limited says so beside its figure.
+
+use std::process::Stdio;
+
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::support::child::ChildNode;
+use crate::support::fleet::{SOON, get_json};
+use crate::support::nats::NatsServer;
+use crate::support::process::Process;
+use crate::support::station::Station;
+use crate::support::wait::eventually;
+use crate::table;
+
+/// Viewers of a run where packets are counted: far below what fills a core.
+const VIEWERS: &str = "150";
+/// How often what is compared has its turn.
+const ROUNDS: usize = 3;
+const QUIET: [(&str, &str); 2] = [
+    ("HEADWATER_LOG__FILTER", "error"),
+    // Pipes stay from one run to the next.
+    ("HEADWATER_TIMEOUTS__PIPE_IDLE", "60s"),
+];
+/// The edge's processor time a packet by that of a router alone.
+const AGAINST_ROUTER: f64 = 1.03;
+/// The origin's processor time with 400 viewers behind two edges by that with one.
+const ORIGIN: f64 = 1.1;
+const STORM_MS: f64 = 100.0;
+const VIEWER_KIB: f64 = 200.0;
+
+pub(crate) async fn run() {
+    let nats = NatsServer::start().await;
+    let start = async |name, region, more: &[_]| {
+        ChildNode::start(name, region, &nats.url(), &[&QUIET[..], more].concat()).await
+    };
+    // The origin feeds one node: the second of the other region is fed by the first.
+    let one_child = ("HEADWATER_LIMITS__CHILDREN", "1");
+    let mut nodes = [
+        start("origin", "west", &[one_child]).await,
+        start("one", "east", &[]).await,
+        start("two", "east", &[]).await,
+    ];
+    for node in &nodes {
+        node.hears(3).await;
+    }
+    let _publishes = publish(&format!("{}/whip/load-1", nodes[0].public_url()));
+    for node in &nodes {
+        let status = format!("{}/api/status/load-1/main", node.public_url());
+        eventually(SOON, "the stream is heard of", || async { get_json(&status).await["live"] == true })
+            .await;
+    }
+    let servers =
+        nodes.each_mut().map(|node| Server { url: node.public_url(), pid: node.process().child().id() });
+    a_packet(&servers).await;
+    a_crowd(&servers).await;
+}
+
+/// Who serves, and the process whose time is taken.
+struct Server {
+    url: String,
+    pid: u32,
+}
+
+/// A publisher of the test clip, in a process of its own: its time is nobody else's.
+fn publish(whip: &str) -> Process {
+    let publisher = Process::spawn(env!("CARGO_BIN_EXE_headwater"), |command| {
+        command.args(["publish", "--log", "error", whip]);
+    });
+    publisher.expect("the program runs")
+}
+
+/// A run's report.
+struct Run(Value);
+
+impl Run {
+    async fn of(servers: &[&Server], arguments: &[&str]) -> Self {
+        let whep: Vec<_> = servers.iter().map(|server| server.url.as_str()).collect();
+        let output = Command::new(env!("CARGO_BIN_EXE_headwater"))
+            .args(["load", "--json", "--whep", &whep.join(",")])
+            .args(arguments)
+            .stderr(Stdio::inherit())
+            .kill_on_drop(true)
+            .output()
+            .await
+            .expect("the program runs");
+        let run = Self(serde_json::from_slice(&output.stdout).expect("a report"));
+        assert_eq!(run.number("/viewers/withMedia"), run.number("/viewers/asked"), "{:#}", run.0);
+        for limit in run.0["limits"].as_array().into_iter().flatten() {
+            println!("    limited: {}", limit.as_str().unwrap_or_default());
+        }
+        run
+    }
+
+    fn number(&self, pointer: &str) -> f64 {
+        self.0.pointer(pointer).and_then(Value::as_f64).unwrap_or_else(|| panic!("{pointer}: {:#}", self.0))
+    }
+
+    /// What is said of a server.
+    fn of_server(&self, server: &Server, what: &str) -> f64 {
+        let mut servers = self.0["servers"].as_array().into_iter().flatten();
+        let found =
+            servers.find(|found| found["pid"] == server.pid).unwrap_or_else(|| panic!("{:#}", self.0));
+        found[what].as_f64().unwrap_or_else(|| panic!("{what}: {found:#}"))
+    }
+}
+
+/// Processor time a packet: a router alone, an origin, an edge one hop away and one of two hops.
+async fn a_packet(nodes: &[Server; 3]) {
+    let alone = Station::start(1).await;
+    let router = Server { url: alone.url("whep"), pid: std::process::id() };
+    let _publishes = publish(&alone.url("whip"));
+    let names = ["a mediasoup router alone", "an origin", "an edge", "an edge two hops away"];
+    let mut found: [Vec<f64>; 4] = Default::default();
+    for _ in 0..ROUNDS {
+        for (server, found) in std::iter::once(&router).chain(nodes).zip(&mut found) {
+            let run = Run::of(&[server], &["--viewers", VIEWERS, "--rate", "100/s", "--for", "8s"]).await;
+            found.push(run.of_server(server, "microsPerPacket"));
+        }
+    }
+    for (name, micros) in names.iter().zip(&found) {
+        table::values(&format!("processor time a packet, {VIEWERS} viewers of {name}"), micros.clone(), "us");
+    }
+    let ratios = found[2].iter().zip(&found[0]).map(|(edge, router)| edge / router).collect();
+    table::values_wanted("the same, edge / router alone, round by round", ratios, "x", AGAINST_ROUTER);
+}
+
+/// What many viewers cost, and how fast they are let in.
+async fn a_crowd([origin, one, two]: &[Server; 3]) {
+    let storm = Run::of(&[one], &["--viewers", "500", "--rate", "100/s", "--for", "5s"]).await;
+    table::values_wanted(
+        "500 joins in 5 s at one edge: POST to 201, p99",
+        vec![storm.number("/answerMs/p99")],
+        "ms",
+        STORM_MS,
+    );
+    table::value("the same, median", storm.number("/answerMs/p50"), "ms", 500);
+    let each = storm.of_server(one, "memoryPerViewer") / 1024.0;
+    table::values_wanted("memory for each of 500 viewers, 420 kbit/s", vec![each], "KiB", VIEWER_KIB);
+    table::value("packets lost of theirs", 100.0 * storm.number("/steady/lossRatio"), "%", 1);
+
+    let pid = origin.pid.to_string();
+    let mut ratios = Vec::new();
+    for _ in 0..ROUNDS {
+        let few = Run::of(&[one, two], &["--viewers", "2", "--for", "8s", "--pid", &pid]).await;
+        let many = ["--viewers", "400", "--rate", "100/s", "--for", "8s", "--pid", &pid];
+        let many = Run::of(&[one, two], &many).await;
+        ratios.push(many.of_server(origin, "cores") / few.of_server(origin, "cores"));
+    }
+    table::values_wanted("origin's processor time, 400 viewers behind two edges / 2", ratios, "x", ORIGIN);
+}
