@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
+use futures_util::future::join_all;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
@@ -29,6 +30,8 @@ const MEASURE: u32 = 2;
 /// Viewers of the room try higher layers with every eighth.
 const TRY: u32 = 8;
 const SESSIONS: u32 = 8;
+/// Of how many viewers an operator is told what they are sent: each costs a question to a worker.
+const INSPECTED: usize = 100;
 /// Events of media that may wait; a lost one is found by the looks.
 const EVENTS: usize = 256;
 
@@ -255,14 +258,12 @@ impl Room {
     }
 
     async fn inspect(&mut self) -> super::RoomView {
-        let mut flows: HashMap<_, ViewerFlow> = HashMap::new();
-        for session in self.core.viewers() {
-            let flow = self.carrier.media.viewer_flow(session).await.unwrap_or_default();
-            flows.insert(session, flow);
-        }
         let media = &self.carrier.media;
+        let asked = self.core.viewers().into_iter().take(INSPECTED);
+        let asked = asked.map(async |session| Some((session, media.viewer_flow(session).await?)));
+        let flows: HashMap<_, ViewerFlow> = join_all(asked).await.into_iter().flatten().collect();
         let workers = media.workers().into_iter().map(|worker| worker.index).collect();
-        let flow = |session| flows.get(&session).copied().unwrap_or_default();
+        let flow = |session| flows.get(&session).copied();
         let fleet = self.ctx.fleet();
         self.core.view(workers, media.counts(), flow, &moment(&self.ctx, &fleet, &mut self.mint))
     }

@@ -171,8 +171,8 @@ pub struct ViewerView {
     pub connected: bool,
     /// How long it has been here, in seconds.
     pub age_s: u64,
-    /// Bits of media per second that it is sent.
-    pub bitrate: u64,
+    /// Bits of media per second that it is sent; none where that was not asked for, as of many viewers only some are.
+    pub bitrate: Option<u64>,
     /// Bits per second that its connection could take; none without an estimate.
     pub estimate: Option<u64>,
     /// The layer of its video, where there are several.
@@ -230,13 +230,13 @@ impl Core {
         StreamHereView { hops, viewers, warnings, everywhere }
     }
 
-    /// The room as it is decided; `flow` tells what a viewer is sent, `counts` and `workers` what the media
+    /// The room as it is decided; `flow` tells what a viewer is sent, where that was asked for, `counts` and `workers` what the media
     /// holds.
     pub fn view(
         &self,
         workers: Vec<usize>,
         counts: Counts,
-        flow: impl Fn(crate::protocol::ids::SessionId) -> ViewerFlow,
+        flow: impl Fn(crate::protocol::ids::SessionId) -> Option<ViewerFlow>,
         m: &Moment<'_>,
     ) -> RoomView {
         let viewer = |(session, viewer): (&crate::protocol::ids::SessionId, &super::Viewer)| {
@@ -246,11 +246,11 @@ impl Core {
                 stream: viewer.stream.clone(),
                 connected: viewer.connected,
                 age_s: m.now.saturating_duration_since(viewer.since).as_secs(),
-                bitrate: flow.bitrate,
-                estimate: flow.estimate,
-                layer: flow.layer,
+                bitrate: flow.map(|flow| flow.bitrate),
+                estimate: flow.and_then(|flow| flow.estimate),
+                layer: flow.and_then(|flow| flow.layer),
                 proof: self.lives.get(session).map(|life| life.proof(m.now)).unwrap_or_default(),
-                adapts: flow.adapted.map(AdaptView::from),
+                adapts: flow.and_then(|flow| flow.adapted).map(AdaptView::from),
             }
         };
         RoomView {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use headwater::protocol::media::{Counts, ViewerFlow};
+use headwater::protocol::media::Counts;
 use headwater::room::core::{Mint, Moment};
 
 use crate::world::World;
@@ -31,7 +31,7 @@ impl World {
                 }
                 let (fleet, draining, log) = (&node.view, node.is_draining(), node.log);
                 let m = Moment { now, wall, fleet, draining, log, mint: &mut mint };
-                let view = room.core.view(Vec::new(), Counts::default(), |_| ViewerFlow::default(), &m);
+                let view = room.core.view(Vec::new(), Counts::default(), |_| None, &m);
                 let known: BTreeSet<_> = view.parents.iter().filter_map(|parent| parent.pipe).collect();
                 let held: BTreeSet<_> = room.media.inlets.keys().copied().collect();
                 if known != held {
