@@ -12,6 +12,7 @@ use crate::support::gaps::{Gaps, NOTHING};
 use crate::support::wait::eventually;
 use crate::table;
 
+const SHORT: Duration = Duration::from_secs(12);
 const QUIET: [(&str, &str); 1] = [("HEADWATER_LOG__FILTER", "headwater=info,warn")];
 
 pub(crate) async fn run(lasting: Duration) {
@@ -32,15 +33,19 @@ pub(crate) async fn run(lasting: Duration) {
     missed("the same: gap of a viewer across", &gaps[2..]);
 
     let gaps = [Gaps::of(&in_west), Gaps::of(&in_east)];
-    fleet.part(0, 1);
-    sleep(lasting).await;
-    fleet.heal();
-    let healed = std::time::Instant::now();
-    is_back(&across).await;
-    let back = healed.elapsed().as_secs_f64() * 1000.0;
-    sleep(Duration::from_secs(5)).await;
-    missed(&format!("regions cut for {lasting:?}: gap within each"), &gaps);
-    table::values_wanted("the same: until media crosses again", vec![back], "ms", 3_000.0);
+    let mut back = Vec::new();
+    // When NATS tries the other region again is chance: several short cuts say more than the long one alone.
+    for lasting in [lasting].into_iter().chain([SHORT; 4]) {
+        fleet.part(0, 1);
+        sleep(lasting).await;
+        fleet.heal();
+        let healed = std::time::Instant::now();
+        is_back(&across).await;
+        back.push(healed.elapsed().as_secs_f64() * 1000.0);
+        sleep(Duration::from_secs(5)).await;
+    }
+    missed(&format!("regions cut for {lasting:?} and four times {SHORT:?}: gap within each"), &gaps);
+    table::values_wanted("the same: until media crosses again", back, "ms", 3_000.0);
     for publisher in [one, two] {
         publisher.stop().await.expect("the publisher ends");
     }
