@@ -205,9 +205,9 @@ impl World {
         }
         // Whoever listens by that name, as far as the servers know.
         let mut listening = false;
-        for mid in 0..self.machines.len() {
+        for mid in self.named.get(&to).cloned().unwrap_or_default() {
             let Some(other) = self.machines[mid].process else { continue };
-            if self.machines[mid].name != to || !self.bus.is_up(mid) || !self.bus.lines[mid].connected {
+            if !self.bus.is_up(mid) || !self.bus.lines[mid].connected {
                 continue;
             }
             if self.are_parted(from, mid, true) {

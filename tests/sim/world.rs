@@ -1,11 +1,11 @@
 //! The world: virtual time, what is going to happen, and everything that it happens to.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use headwater::protocol::ids::{RoomId, SessionId, StreamName};
+use headwater::protocol::ids::{NodeName, RoomId, SessionId, StreamName};
 use headwater::protocol::rtp::MimeTypeVideo;
 use headwater::room::core::Failure;
 
@@ -102,6 +102,8 @@ pub struct World {
     pub ends: At,
     pub last_orders: At,
     pub machines: Vec<Machine>,
+    /// Those that go by a name.
+    pub named: BTreeMap<NodeName, Vec<Mid>>,
     /// How many of them hear what all say: the first ones.
     pub ears: usize,
     /// The video codecs that all of them take.
@@ -149,6 +151,7 @@ impl World {
                 .enumerate()
                 .map(|(mid, machine)| Machine::new(mid, machine))
                 .collect(),
+            named: BTreeMap::new(),
             ears: plan.machines.iter().take_while(|machine| !machine.speaks_only).count(),
             common: common(&plan.machines),
             wide: plan.machines.iter().all(|machine| machine.children >= 100),
@@ -167,6 +170,7 @@ impl World {
             tells,
         };
         for mid in 0..world.machines.len() {
+            world.named.entry(world.machines[mid].name.clone()).or_default().push(mid);
             if world.machines[mid].starts {
                 let after = world.dice.millis(0, 1_500);
                 world.later(after, Event::Start(mid));
