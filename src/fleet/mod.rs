@@ -13,6 +13,7 @@ mod membership;
 mod nearby;
 mod notice;
 pub mod placement;
+mod processes;
 #[cfg(test)]
 pub(crate) mod samples;
 mod task;

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::Fleet;
 use super::digest::{spread, weight};
-use crate::protocol::ids::{NodeName, Peer, Region, RoomId, StreamName};
+use crate::protocol::ids::{Incarnation, NodeName, Peer, Region, RoomId, StreamName};
 use crate::protocol::presence::{Phase, Presence, Role};
 
 /// How many relays are tried before the origin.
@@ -57,25 +57,38 @@ pub fn candidates(
             .filter(|node| may_relay(node) && !same(&node.peer, origin))
             .collect();
         let bound = bound(&here);
-        let place = |tier, peer: &Peer| {
-            (tier, Reverse(weight(room, stream, &peer.node)), peer.node.clone(), peer.incarnation)
-        };
-        let rank = |node: &Presence| place(tier(node, bound, fleet, now), &node.peer);
         let own = match fleet.process(me) {
-            Some(mine) => may_relay(mine).then(|| rank(mine)),
+            Some(mine) => may_relay(mine).then(|| tier(mine, bound, fleet, now)),
             // One that hasn't heard itself yet doesn't know whether others take it for a relay.
-            None => Some(place(Tier::Ready, me)),
+            None => Some(Tier::Ready),
         };
-        let mut ranked: Vec<_> = here
-            .into_iter()
-            .filter(|node| !same(&node.peer, me))
-            .map(|node| (rank(node), &node.peer))
-            .filter(|(rank, _)| rank.0 < Tier::Full && own.as_ref().is_none_or(|own| rank < own))
+        let own = own.map(|tier| rank(room, stream, tier, me));
+        let others = here.into_iter().filter(|node| !same(&node.peer, me));
+        let willing = others.map(|node| (tier(node, bound, fleet, now), &node.peer));
+        let mut ranked: Vec<_> = willing
+            .filter(|(tier, _)| *tier < Tier::Full)
+            .map(|(tier, peer)| (rank(room, stream, tier, peer), peer))
+            .filter(|(rank, _)| own.is_none_or(|own| *rank < own))
             .collect();
-        ranked.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        // Of very many only the first ones are put in order.
+        if ranked.len() > RELAYS {
+            ranked.select_nth_unstable_by_key(RELAYS, |(rank, _)| *rank);
+            ranked.truncate(RELAYS);
+        }
+        ranked.sort_unstable_by_key(|(rank, _)| *rank);
         relays = ranked.into_iter().map(|(_, peer)| peer).collect();
     }
-    relays.into_iter().take(RELAYS).chain([origin]).cloned().collect()
+    relays.into_iter().chain([origin]).cloned().collect()
+}
+
+/// How much a node is preferred for a stream; less is better.
+fn rank<'a>(
+    room: &RoomId,
+    stream: &StreamName,
+    tier: Tier,
+    peer: &'a Peer,
+) -> (Tier, Reverse<u64>, &'a NodeName, Incarnation) {
+    (tier, Reverse(weight(room, stream, &peer.node)), &peer.node, peer.incarnation)
 }
 
 /// Whom `me` may ask where the origin can't be reached: other relays, as they may have found a way. First those of this

@@ -1,13 +1,11 @@
 //! Who is there, as this node hears it. Pure: time is an argument, and nothing else is a clock.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use uuid::Uuid;
-
 use super::flaps::Flaps;
-use crate::protocol::ids::{Incarnation, NodeName, Peer, Region};
+use super::processes::{Processes, Seen};
+use crate::protocol::ids::{NodeName, Peer, Region};
 use crate::protocol::presence::{Phase, Presence};
 
 /// How often a node gives a sign of life in a fleet of up to 1,000; see [`beat_every`].
@@ -34,27 +32,12 @@ pub struct Fleet {
     me: Peer,
     /// How long a process may be silent that gives a sign of life each second.
     patience: Duration,
-    processes: BTreeMap<Process, Seen>,
-    /// Those of each region: who looks for a relay of its own doesn't go through the whole fleet.
-    regions: Arc<BTreeMap<Region, BTreeSet<Process>>>,
+    processes: Processes,
     /// The longest time between two signs of life that any process says of itself.
     slowest: Duration,
     flaps: Flaps,
     /// Our own last beat that came back, and since when they have come without a gap.
     bus: Option<Bus>,
-}
-
-/// One process: several may go by one name.
-type Process = (NodeName, Incarnation);
-
-#[derive(Debug, Clone)]
-struct Seen {
-    presence: Arc<Presence>,
-    at: Instant,
-    /// When it was first heard.
-    since: Instant,
-    /// Whether its silence was noted as a loss.
-    lost: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -74,24 +57,17 @@ impl Bus {
     }
 }
 
-impl Seen {
-    fn has_stopped(&self) -> bool {
-        self.presence.phase == Phase::Stopped
-    }
-}
-
 impl Fleet {
     /// A fleet as `me` sees it, in which a node may be silent for `patience` that says that it is there each second.
     pub fn new(me: Peer, patience: Duration) -> Self {
-        let (processes, flaps) = (BTreeMap::new(), Flaps::default());
-        Self { me, patience, processes, regions: Arc::default(), slowest: BEAT, flaps, bus: None }
+        let (processes, flaps) = (Processes::default(), Flaps::default());
+        Self { me, patience, processes, slowest: BEAT, flaps, bus: None }
     }
 
     /// A process gave a sign of life, this one's own among them. False for one that is late or doubled.
     pub fn hear(&mut self, presence: Arc<Presence>, now: Instant) -> bool {
-        let process = process(&presence.peer);
         let late = |known: &Seen| presence.beat.number <= known.presence.beat.number;
-        if self.processes.get(&process).is_some_and(late) {
+        if self.processes.get(&presence.peer).is_some_and(late) {
             return false;
         }
         if self.is_me(&presence.peer) {
@@ -102,15 +78,10 @@ impl Fleet {
         }
         self.note_losses_of(&presence, now);
         self.slowest = self.slowest.max(every(&presence));
-        let known = self.processes.get(&process);
-        let is_new = known.is_none();
-        let since = known.map_or(now, |known| known.since);
-        let region = presence.peer.region.clone();
-        self.processes.insert(process.clone(), Seen { presence, at: now, since, lost: false });
-        if is_new {
-            let regions = Arc::make_mut(&mut self.regions);
-            regions.entry(region).or_default().insert(process.clone());
-            self.forget_namesakes(&process.0);
+        let since = self.processes.get(&presence.peer).map_or(now, |known| known.since);
+        let node = presence.peer.node.clone();
+        if self.processes.insert(Seen { presence, at: now, since, lost: false }) {
+            self.forget_namesakes(&node);
         }
         true
     }
@@ -120,7 +91,7 @@ impl Fleet {
         let Some(bus) = self.bus else { return };
         if !bus.is_whole(now) {
             let gap = now.saturating_duration_since(bus.last);
-            for seen in self.processes.values_mut() {
+            for seen in self.processes.iter_mut() {
                 seen.at = (seen.at + (gap - bus.every)).min(now);
             }
         }
@@ -128,31 +99,31 @@ impl Fleet {
 
     /// Notes which processes have fallen silent without a last word, each silence once: to be said each second.
     pub fn note_losses(&mut self, now: Instant) {
-        let silent = self.lost_seen(now).filter(|(_, seen)| !seen.lost).map(|(process, _)| process.clone());
+        let silent = self.lost_seen(now).filter(|seen| !seen.lost).map(|seen| seen.presence.peer.clone());
         self.note_lost(silent.collect(), now);
     }
 
     /// Notes what a sign of life shows to have been lost: this process, if it was silent for too long, and a
     /// former one of its name that is heard no more while this one serves.
     fn note_losses_of(&mut self, presence: &Presence, now: Instant) {
-        let (this, serves) = (process(&presence.peer), presence.phase == Phase::Serving);
+        let (this, serves) = (&presence.peer, presence.phase == Phase::Serving);
         let has_missed = |seen: &Seen| {
             let silence = silence(Some(seen.at), self.bus, now);
             silence.is_some_and(|silence| silence > self.pace(Some(seen)) * 3 / 2)
         };
-        let is_lost = |process: &Process, seen: &Seen| match *process == this {
+        let is_lost = |seen: &&Seen| match seen.presence.peer.incarnation == this.incarnation {
             true => self.is_silent(Some(seen), now),
             false => serves && has_missed(seen),
         };
-        let open = self.namesakes(&this.0).filter(|(_, seen)| !seen.lost && !seen.has_stopped());
-        let lost = open.filter(|(process, seen)| is_lost(process, seen)).map(|(process, _)| process.clone());
+        let open = self.processes.named(&this.node).filter(|seen| !seen.lost && !seen.has_stopped());
+        let lost = open.filter(is_lost).map(|seen| seen.presence.peer.clone());
         self.note_lost(lost.collect(), now);
     }
 
-    fn note_lost(&mut self, lost: Vec<Process>, now: Instant) {
-        for process in lost {
-            self.flaps.lost(&process.0, now);
-            if let Some(seen) = self.processes.get_mut(&process) {
+    fn note_lost(&mut self, lost: Vec<Peer>, now: Instant) {
+        for peer in lost {
+            self.flaps.lost(&peer.node, now);
+            if let Some(seen) = self.processes.get_mut(&peer) {
                 seen.lost = true;
             }
         }
@@ -166,8 +137,10 @@ impl Fleet {
 
     /// Whether a process has said that it is gone, or has been silent for too long.
     pub fn is_absent(&self, peer: &Peer, now: Instant) -> bool {
-        match self.processes.get(&process(peer)) {
-            _ if self.is_me(peer) => false,
+        if self.is_me(peer) {
+            return false;
+        }
+        match self.processes.get(peer) {
             Some(seen) => seen.has_stopped() || self.is_silent(Some(seen), now),
             None => self.is_silent(None, now),
         }
@@ -178,42 +151,39 @@ impl Fleet {
     pub fn is_void(&self, peer: &Peer, now: Instant) -> bool {
         let has_stopped = || self.process(peer).is_some_and(|last| last.phase == Phase::Stopped);
         let has_successor = || {
-            self.namesakes(&peer.node)
-                .any(|(other, seen)| *other != process(peer) && self.is_there(seen, now))
+            let mut others = self.processes.named(&peer.node);
+            others.any(|seen| seen.presence.peer.incarnation != peer.incarnation && self.is_there(seen, now))
         };
         self.is_absent(peer, now) && (has_stopped() || has_successor())
     }
 
     /// The processes that are there, draining ones included.
     pub fn present(&self, now: Instant) -> impl Iterator<Item = &Arc<Presence>> {
-        self.processes.values().filter(move |seen| self.is_there(seen, now)).map(|seen| &seen.presence)
+        self.processes.iter().filter(move |seen| self.is_there(seen, now)).map(|seen| &seen.presence)
     }
 
     /// Those of one region.
     pub fn present_in(&self, region: &Region, now: Instant) -> impl Iterator<Item = &Arc<Presence>> {
-        let here = self.regions.get(region).into_iter().flatten();
-        let seen = here.filter_map(|process| self.processes.get(process));
-        let seen = seen.filter(|seen| seen.presence.peer.region == *region);
-        seen.filter(move |seen| self.is_there(seen, now)).map(|seen| &seen.presence)
+        let here = self.processes.in_region(region);
+        here.filter(move |seen| self.is_there(seen, now)).map(|seen| &seen.presence)
     }
 
     /// The processes that have fallen silent without a last word.
     pub fn lost(&self, now: Instant) -> impl Iterator<Item = &Peer> {
-        self.lost_seen(now).map(|(_, seen)| &seen.presence.peer)
+        self.lost_seen(now).map(|seen| &seen.presence.peer)
     }
 
-    fn lost_seen(&self, now: Instant) -> impl Iterator<Item = (&Process, &Seen)> {
-        self.processes.iter().filter(move |(_, seen)| !seen.has_stopped() && self.is_silent(Some(seen), now))
+    fn lost_seen(&self, now: Instant) -> impl Iterator<Item = &Seen> {
+        self.processes.iter().filter(move |seen| !seen.has_stopped() && self.is_silent(Some(seen), now))
     }
 
     /// Who tell of a lost process, the first before the second: of those that are there and were there before it fell
     /// silent, so that they should know of it, those with the least names.
     pub fn tellers_of(&self, lost: &Peer, now: Instant) -> impl Iterator<Item = &NodeName> {
-        let last = self.processes.get(&process(lost)).map(|seen| seen.at);
+        let last = self.processes.get(lost).map(|seen| seen.at);
         let knows =
             move |seen: &&Seen| self.is_there(seen, now) && last.is_some_and(|last| seen.since <= last);
-        // Processes are in the order of their names.
-        self.processes.values().filter(knows).map(|seen| &seen.presence.peer.node).take(2)
+        self.processes.iter().filter(knows).map(|seen| &seen.presence.peer.node).take(2)
     }
 
     /// Whether this node has heard itself for long enough to have heard every other.
@@ -225,7 +195,7 @@ impl Fleet {
     /// and isn't only slower in coming back to the bus.
     pub fn is_heard_anew(&self, peer: &Peer, now: Instant) -> bool {
         let whole = self.bus.filter(|bus| bus.is_whole(now)).map(|bus| bus.whole);
-        let heard = self.processes.get(&process(peer)).map(|seen| seen.at);
+        let heard = self.processes.get(peer).map(|seen| seen.at);
         heard.zip(whole).is_some_and(|(heard, whole)| heard > whole)
     }
 
@@ -236,7 +206,7 @@ impl Fleet {
 
     /// The process of a name that is there; of several one that serves.
     pub fn peer(&self, node: &NodeName, now: Instant) -> Option<&Peer> {
-        let there = self.namesakes(node).map(|(_, seen)| seen).filter(|seen| self.is_there(seen, now));
+        let there = self.processes.named(node).filter(|seen| self.is_there(seen, now));
         there
             .max_by_key(|seen| (seen.presence.phase == Phase::Serving, seen.at))
             .map(|seen| &seen.presence.peer)
@@ -244,30 +214,25 @@ impl Fleet {
 
     /// The last word that was heard of a name.
     pub fn node(&self, node: &NodeName) -> Option<&Presence> {
-        self.namesakes(node).max_by_key(|(_, seen)| seen.at).map(|(_, seen)| seen.presence.as_ref())
+        self.processes.named(node).max_by_key(|seen| seen.at).map(|seen| seen.presence.as_ref())
     }
 
     /// The last word of a process.
     pub fn process(&self, peer: &Peer) -> Option<&Arc<Presence>> {
-        self.processes.get(&process(peer)).map(|seen| &seen.presence)
+        self.processes.get(peer).map(|seen| &seen.presence)
     }
 
     /// Forgets who has been absent for `after`, and losses that count no longer.
     pub fn forget(&mut self, after: Duration, now: Instant) {
         let mut processes = std::mem::take(&mut self.processes);
-        processes.retain(|_, seen| match seen.presence.phase {
+        processes.retain(|seen| match seen.presence.phase {
             Phase::Stopped => now.saturating_duration_since(seen.at) <= after,
             _ => {
                 let patience = self.patience_at(self.pace(Some(seen)));
                 silence(Some(seen.at), self.bus, now).is_none_or(|silence| silence <= patience + after)
             }
         });
-        if processes.len() < self.regions.values().map(BTreeSet::len).sum() {
-            let regions = Arc::make_mut(&mut self.regions);
-            regions.values_mut().for_each(|there| there.retain(|process| processes.contains_key(process)));
-            regions.retain(|_, there| !there.is_empty());
-        }
-        self.slowest = processes.values().map(|seen| every(&seen.presence)).max().unwrap_or(BEAT);
+        self.slowest = processes.iter().map(|seen| every(&seen.presence)).max().unwrap_or(BEAT);
         self.processes = processes;
         self.flaps.forget(now);
     }
@@ -296,26 +261,14 @@ impl Fleet {
         self.patience.saturating_mul(pace.as_millis().try_into().unwrap_or(u32::MAX)) / 1_000
     }
 
-    fn namesakes(&self, node: &NodeName) -> impl Iterator<Item = (&Process, &Seen)> {
-        let (first, last) = (Incarnation(Uuid::nil()), Incarnation(Uuid::max()));
-        self.processes.range((node.clone(), first)..=(node.clone(), last))
-    }
-
     /// Whoever speaks for a name can't fill the memory with processes.
     fn forget_namesakes(&mut self, node: &NodeName) {
-        while self.namesakes(node).count() > NAMESAKES {
-            let oldest =
-                self.namesakes(node).min_by_key(|(_, seen)| seen.at).map(|(process, _)| process.clone());
-            let Some(oldest) = oldest else { return };
-            let gone = self.processes.remove(&oldest).map(|seen| seen.presence.peer.region.clone());
-            let regions = Arc::make_mut(&mut self.regions);
-            gone.and_then(|region| regions.get_mut(&region)).map(|there| there.remove(&oldest));
+        while self.processes.named(node).count() > NAMESAKES {
+            let oldest = self.processes.named(node).min_by_key(|seen| seen.at);
+            let Some(oldest) = oldest.map(|seen| seen.presence.peer.clone()) else { return };
+            self.processes.remove(&oldest);
         }
     }
-}
-
-fn process(peer: &Peer) -> Process {
-    (peer.node.clone(), peer.incarnation)
 }
 
 /// How long after a sign of life the next one of that process comes.
@@ -442,11 +395,11 @@ mod tests {
         for process in 2..1_000 {
             fleet.hear(beat(presence("a", process, "x"), 1), at.ms(process as u64));
         }
-        assert_eq!(fleet.processes.len(), NAMESAKES);
+        assert_eq!(fleet.processes.iter().count(), NAMESAKES);
         assert_eq!(fleet.node(&"a".parse().unwrap()).unwrap().peer, peer("a", 999, "x"));
         hearing(&mut fleet, at, 1_000, 70_000);
         fleet.forget(Duration::from_secs(60), at.ms(70_000));
-        assert_eq!(fleet.processes.len(), 1, "itself");
+        assert_eq!(fleet.processes.iter().count(), 1, "itself");
     }
 
     /// A sign of life of a process that gives one each `every` milliseconds.
