@@ -96,21 +96,27 @@ impl Audience {
         self.counts.keys()
     }
 
-    /// The streams that someone watches or waits for.
-    pub(super) fn wanted(&self) -> impl Iterator<Item = &StreamName> {
-        self.counts.keys().chain(self.waiting.iter().map(|waiting| &waiting.request.stream))
-    }
-
     /// The streams that are wanted, or were until not long ago (`timeouts.pipe_idle`).
     pub(super) fn recently_wanted(&self) -> impl Iterator<Item = &StreamName> {
         self.wanted_at.keys()
     }
 
-    /// Notes that these streams are wanted now, and forgets those that have not been for `idle`.
-    pub(super) fn want(&mut self, streams: impl Iterator<Item = StreamName>, idle: Duration, now: Instant) {
-        for stream in streams {
-            self.wanted_at.insert(stream, now);
-        }
+    /// Notes that the streams that someone watches or waits for are wanted now, and `others` with them; and forgets those
+    /// that have not been for `idle`.
+    pub(super) fn want<'a>(
+        &mut self,
+        others: impl Iterator<Item = &'a StreamName>,
+        idle: Duration,
+        now: Instant,
+    ) {
+        let wanted_at = &mut self.wanted_at;
+        let mut note = |stream: &StreamName| match wanted_at.get_mut(stream) {
+            Some(at) => *at = now,
+            None => drop(wanted_at.insert(stream.clone(), now)),
+        };
+        self.counts.keys().for_each(&mut note);
+        self.waiting.iter().for_each(|waiting| note(&waiting.request.stream));
+        others.for_each(note);
         self.wanted_at.retain(|_, at| now.saturating_duration_since(*at) < idle);
     }
 

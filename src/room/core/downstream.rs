@@ -71,7 +71,7 @@ impl Downstream {
         open.filter_map(|child| child.viewers.get(stream)).fold(0, |sum, more| sum.saturating_add(*more))
     }
 
-    pub(super) fn outlets(&self) -> impl Iterator<Item = (&Child, &Outlet)> {
+    pub(super) fn outlets(&self) -> impl Iterator<Item = (&Child, &Outlet)> + Clone {
         self.children.values().filter_map(|child| Some((child, child.outlet.as_ref()?)))
     }
 }
@@ -349,28 +349,44 @@ impl Core {
 
     /// What a child should have, and whether it is paused.
     pub(super) fn desired_of(&self, child: &Child) -> BTreeMap<ProducerId, bool> {
-        let wanted = self.sources.iter().filter(|(stream, source)| {
+        self.producers_for(child).collect()
+    }
+
+    fn producers_for(&self, child: &Child) -> impl Iterator<Item = (ProducerId, bool)> {
+        let wanted = self.sources.iter().filter(move |(stream, source)| {
             child.wanted.contains(*stream)
                 && !source.path.contains(&child.peer.node)
                 && source.path.len() < MAX_HOPS
         });
         let producers = wanted.flat_map(|(_, source)| &source.producers);
         let all = producers.map(|producer| (producer.id, producer.paused));
-        all.take(self.limits.producers_per_pipe).collect()
+        all.take(self.limits.producers_per_pipe)
+    }
+
+    /// Whether a child is told of, and sent, just what it should have: most are at most times.
+    fn has_its_own(&self, child: &Child, outlet: &Outlet) -> bool {
+        let (mut desired, mut count) = (self.producers_for(child), 0);
+        let as_told = desired.all(|(id, paused)| {
+            count += 1;
+            outlet.told.get(&id) == Some(&paused) && outlet.sends.contains(&id)
+        });
+        as_told && outlet.told.len() == count && outlet.sends.len() == count && outlet.refused.is_empty()
     }
 
     /// Opens what pipes are missing and tells children what changed.
     pub(super) fn plan_children(&mut self, m: &mut Moment<'_>) {
         let (mut opened, mut changed) = (Vec::new(), Vec::new());
         for (token, child) in &self.downstream.children {
+            let lacks = match &child.outlet {
+                None if child.ticket.is_none() && self.producers_for(child).next().is_some() => &mut opened,
+                Some(outlet) if outlet.is_open() && !outlet.telling && !self.has_its_own(child, outlet) => {
+                    &mut changed
+                }
+                _ => continue,
+            };
             // Who isn't heard is told once it is heard again.
-            if m.now < child.retry_at || self.bus_of(&child.peer, m) == Bus::Silent {
-                continue;
-            }
-            match &child.outlet {
-                None if child.ticket.is_none() && !self.desired_of(child).is_empty() => opened.push(*token),
-                Some(outlet) if outlet.is_open() && !outlet.telling => changed.push(*token),
-                _ => {}
+            if m.now >= child.retry_at && self.bus_of(&child.peer, m) != Bus::Silent {
+                lacks.push(*token);
             }
         }
         for token in opened {
@@ -415,7 +431,7 @@ impl Core {
                 sent: outlet.sent,
                 renewed: child.renewed,
                 seen: child.seen,
-                idle: self.desired_of(child).is_empty(),
+                idle: self.producers_for(child).next().is_none(),
                 settled,
                 bus,
             };

@@ -237,12 +237,9 @@ impl Core {
         self.yield_to_higher(m);
         self.plan_claims(m);
         self.refuse_waiting_in_vain(m);
-        let mut wanted: Vec<StreamName> =
-            self.audience.wanted().chain(self.downstream.wanted()).cloned().collect();
-        if self.is_pushed() {
-            wanted.extend(self.known.live(m).cloned());
-        }
-        self.audience.want(wanted.into_iter(), self.config.timeouts.pipe_idle, m.now);
+        let pushed = self.is_pushed().then(|| self.known.live(m)).into_iter().flatten();
+        let elsewhere = self.downstream.wanted().chain(pushed);
+        self.audience.want(elsewhere, self.config.timeouts.pipe_idle, m.now);
         if self.stop_by.is_some() {
             self.audience.want_nothing();
         }

@@ -58,6 +58,9 @@ impl Core {
     /// knows of the others.
     fn surplus(&self, m: &Moment<'_>) -> Vec<&Peer> {
         let open = self.downstream.outlets().filter(|(_, outlet)| outlet.is_open());
+        if open.clone().count() <= self.limits.children && self.too_many(m) == 0 {
+            return Vec::new();
+        }
         let mut fed: Vec<_> =
             open.map(|(child, outlet)| (!feeds(&child.peer, m), outlet.opened, &child.peer)).collect();
         fed.sort_unstable_by_key(|(is_leaf, opened, peer)| (*is_leaf, *opened, peer.incarnation));
@@ -67,11 +70,17 @@ impl Core {
         fed.filter(|(place, (.., peer))| is_surplus(*place, peer)).map(|(_, (.., peer))| peer).collect()
     }
 
+    /// How many pipes the node has beyond what it may.
+    fn too_many(&self, m: &Moment<'_>) -> u64 {
+        let outlets = m.fleet.process(&self.me).map_or(0, |own| u64::from(own.load.outlets));
+        outlets.saturating_sub(u64::try_from(self.limits.outlets).unwrap_or(u64::MAX))
+    }
+
     /// Whether a child's lot is among those that are drawn now: as large a part as the node has pipes too many.
     fn drawn(&self, m: &Moment<'_>) -> impl Fn(&Peer) -> bool {
         let own = m.fleet.process(&self.me);
         let outlets = own.map_or(0, |own| u64::from(own.load.outlets));
-        let over = outlets.saturating_sub(u64::try_from(self.limits.outlets).unwrap_or(u64::MAX));
+        let over = self.too_many(m);
         let turn = own.map_or(0, |own| own.beat.number / TURN);
         move |peer| {
             let lot = weight(&self.id, &StreamName::default(), &peer.node);

@@ -519,12 +519,12 @@ impl Core {
     }
 
     pub(super) fn bus_of(&self, peer: &Peer, m: &Moment<'_>) -> Bus {
-        if m.fleet.is_void(peer, m.now) {
-            Bus::Over
-        } else if m.fleet.is_absent(peer, m.now) {
-            Bus::Silent
-        } else {
+        if !m.fleet.is_absent(peer, m.now) {
             Bus::Heard
+        } else if m.fleet.is_void(peer, m.now) {
+            Bus::Over
+        } else {
+            Bus::Silent
         }
     }
 
