@@ -200,7 +200,10 @@ impl World {
         let effects = self.nodes[pid].membership.handle(input, now);
         for effect in effects {
             match effect {
-                fleet::Effect::Say(presence) => self.publish(pid, &Heard::Presence(Arc::new(presence))),
+                fleet::Effect::Say(mut presence) => {
+                    presence.beat.every_ms = self.pace(pid).as_millis() as u32;
+                    self.publish(pid, &Heard::Presence(Arc::new(presence)));
+                }
                 fleet::Effect::Publish(claim) => self.publish(pid, &Heard::Claim(Arc::new(claim))),
                 fleet::Effect::Fetch { from, request } => self.job_fetch(pid, from, request),
                 fleet::Effect::ProbeName => self.job_probe(pid),
@@ -248,8 +251,12 @@ impl World {
             self.tell_summary(pid);
         }
         let jitter = self.dice.millis(0, 20);
-        let every = self.nodes[pid].membership.beat_every();
-        self.later(every + jitter, Event::Beat(pid));
+        self.later(self.pace(pid) + jitter, Event::Beat(pid));
+    }
+
+    /// How long after a sign of life the next one comes: that depends on how many nodes there are.
+    fn pace(&self, pid: Pid) -> Duration {
+        self.nodes[self.eyes(pid)].membership.beat_every()
     }
 
     pub fn heard(&mut self, pid: Pid, heard: Heard) {

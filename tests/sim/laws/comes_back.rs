@@ -1,6 +1,7 @@
 //! Within five seconds of the last fault's end each viewer of a live stream, on every node, has media of
 //! the owner.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use headwater::protocol::ids::ProducerId;
@@ -18,14 +19,15 @@ impl World {
         if self.calm() < WITHIN {
             return Ok(());
         }
+        let mut flowing = BTreeMap::new();
         for id in 0..self.clients.len() {
             let viewer = &self.clients[id];
             if viewer.publishes || !viewer.wants {
                 continue;
             }
-            let Some(producers) = self.flows(id) else { continue };
-            if self.now - viewer.since < self.patience(&producers) || self.calm() < self.patience(&producers)
-            {
+            let flows = flowing.entry((&viewer.room, &viewer.stream)).or_insert_with(|| self.flows(id));
+            let Some(producers) = flows else { continue };
+            if self.now - viewer.since < self.patience(producers) || self.calm() < self.patience(producers) {
                 continue;
             }
             let Some(pid) = viewer.pid() else {
