@@ -13,7 +13,7 @@ TEST_PACKAGES += firefox-esr pulseaudio python3-gi gir1.2-gst-plugins-bad-1.0 gs
 	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly \
 	libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstreamer-plugins-bad1.0-dev
 
-.PHONY: demo test check bench soak fuzz sim tools test-tools schemas clean
+.PHONY: demo test check bench soak fuzz sim crowd tools test-tools schemas clean
 
 demo: tools ## Run a whole fleet with a test stream; FOR=20s ends it by itself
 	cargo run --quiet -- dev $(if $(FOR),--for $(FOR))
@@ -35,6 +35,9 @@ soak: tools test-tools ## Give a fleet no rest, then look whether all is well: F
 
 sim: tools ## Simulate a fleet under faults: SEEDS=20000 FROM=1
 	SIM_SEEDS=$(or $(SEEDS),200) SIM_FROM=$(or $(FROM),1) cargo test --quiet --test sim seeds -- --nocapture
+
+crowd: tools ## Simulate a crowd that comes to a large fleet within a minute: NODES=10000 VIEWERS=50000
+	SIM_NODES=$(or $(NODES),10000) SIM_VIEWERS=$(or $(VIEWERS),50000) cargo test --quiet --test sim a_crowd_of_viewers -- --nocapture
 
 fuzz: tools ## Damage messages and session descriptions for SECONDS=60
 	FUZZ_SECONDS=$(or $(SECONDS),60) cargo test --test fuzz -- --nocapture

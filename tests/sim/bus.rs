@@ -100,8 +100,9 @@ pub struct Bus {
     /// Which pipe end listens where, and between which machines packets are dropped.
     pub ports: crate::media::Ports,
     pub udp: Vec<(Mid, Mid)>,
-    /// Messages that each machine sent.
+    /// Messages that each machine sent, and how many signs of life are among them.
     pub sent: Vec<u64>,
+    pub beats: u64,
 }
 
 impl Bus {
@@ -169,6 +170,7 @@ impl World {
             return;
         }
         self.bus.sent[from] += 1;
+        self.bus.beats += u64::from(matches!(heard, Heard::Presence(_)));
         for to in 0..self.ears {
             let Some(other) = self.machines[to].process else { continue };
             if let Some(at) = self.transit(from, to) {

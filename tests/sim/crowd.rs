@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use headwater::fleet::placement::MAX_HOPS;
 use headwater::protocol::presence::Role;
 use headwater::protocol::rtp::MimeTypeVideo;
 
 use crate::dice::Dice;
 use crate::media::Codec;
 use crate::plan::{Action, Client, Machine, Plan, Step};
+use crate::scale::memory;
 use crate::world::World;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -26,6 +28,26 @@ pub struct Size {
     pub regions: usize,
     pub viewers: usize,
     pub pushed: bool,
+}
+
+/// What was sent, and how many signs of life are among that.
+struct Messages {
+    sent: u64,
+    beats: u64,
+}
+
+impl Messages {
+    fn of(world: &World) -> Self {
+        Self { sent: world.bus.sent.iter().sum(), beats: world.bus.beats }
+    }
+}
+
+/// What the threads of this process have used so far, its own and the system's time (proc(5), `stat`: in ticks of 10 ms).
+fn processor_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10)
 }
 
 fn plan(size: &Size) -> Plan {
@@ -75,9 +97,10 @@ pub fn run(size: &Size) {
     let plan = plan(size);
     let mut world = World::new(&plan, false);
     world.run_until(OPENS).unwrap_or_else(|broken| panic!("breaks '{}': {}", broken.law, broken.why));
-    let before: u64 = world.bus.sent.iter().sum();
+    let before = Messages::of(&world);
     let result = world.run();
-    let sent = world.bus.sent.iter().sum::<u64>() - before;
+    let Messages { sent, beats } = Messages::of(&world);
+    let (sent, beats) = (sent - before.sent, beats - before.beats);
     let mut depth: BTreeMap<usize, usize> = BTreeMap::new();
     let (mut most, mut served) = (0, 0);
     for (_, room) in world.nodes.iter().flat_map(|node| node.open_rooms()) {
@@ -93,15 +116,27 @@ pub fn run(size: &Size) {
         size.viewers,
         if size.pushed { ", pushed" } else { "" }
     );
-    println!("  {:.0} s of real time, {} inputs handled", began.elapsed().as_secs_f64(), world.handled);
+    println!(
+        "  {:.0} s of processor time in {:.0} s, {} MiB at most, {} inputs handled",
+        processor_time().as_secs_f64(),
+        began.elapsed().as_secs_f64(),
+        memory("VmHWM"),
+        world.handled
+    );
     println!(
         "  {served} served; {carriers} nodes carry the stream, by hops {depth:?}; one feeds at most {most}"
     );
+    let asked = sent - beats;
     println!(
-        "  {sent} messages, signs of life among them: {:.1} a carrying node",
-        sent as f64 / carriers as f64
+        "  {sent} messages, {:.1} a carrying node and {:.1} a viewer; without {beats} signs of life {asked}, {:.1} and {:.1}",
+        sent as f64 / carriers as f64,
+        sent as f64 / size.viewers.max(1) as f64,
+        asked as f64 / carriers as f64,
+        asked as f64 / size.viewers.max(1) as f64,
     );
     result.unwrap_or_else(|broken| panic!("breaks '{}' at {:?}: {}", broken.law, broken.at, broken.why));
     assert_eq!(served, size.viewers, "some are not served");
     assert!(most <= CHILDREN, "a node feeds {most}");
+    let deepest = depth.keys().max().copied().unwrap_or(0);
+    assert!(deepest <= MAX_HOPS, "a stream comes over {deepest} hops");
 }

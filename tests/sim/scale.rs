@@ -115,16 +115,16 @@ fn claim_all(world: &mut World) {
     }
 }
 
-/// Memory of this process in MiB.
-fn memory() -> usize {
+/// Memory of this process in MiB: what it has (`VmRSS`), or the most that it had (`VmHWM`).
+pub fn memory(figure: &str) -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let line = status.lines().find(|line| line.starts_with(figure));
     line.and_then(|line| line.split_whitespace().nth(1)?.parse::<usize>().ok()).unwrap_or(0) / 1024
 }
 
 /// Runs for so many virtual minutes and tells what it took.
 pub fn run(minutes: u32) {
-    let (began, before) = (Instant::now(), memory());
+    let (began, before) = (Instant::now(), memory("VmRSS"));
     let plan = plan(minutes);
     let mut world = World::new(&plan, false);
     world.run_until(SECOND * 8).unwrap();
@@ -144,7 +144,12 @@ pub fn run(minutes: u32) {
         "{NODES} nodes in {REGIONS} regions, {} streams, {minutes} virtual minutes:",
         CLAIMED + PUBLISHED
     );
-    println!("  {:.0} s real time, {} MiB ({} MiB before)", began.elapsed().as_secs_f64(), memory(), before);
+    println!(
+        "  {:.0} s real time, {} MiB ({} MiB before)",
+        began.elapsed().as_secs_f64(),
+        memory("VmRSS"),
+        before
+    );
     println!(
         "  a whole node sends {:.2} messages a second and handles {:.0}",
         sent as f64 / (whole * seconds) as f64,
