@@ -62,16 +62,18 @@ impl World {
         Ok(())
     }
 
-    /// The streams that enter a region by nodes of which one has just failed to get it from another.
+    /// The streams that enter a region by nodes of which one has just failed to get it from another, or from the origin.
     fn patient(&self, entries: &BTreeMap<(Stream, Region), BTreeSet<Pid>>) -> BTreeSet<(Stream, Region)> {
         let now = self.instant();
-        let waits = |((room, stream), by): (&Stream, &BTreeSet<Pid>)| {
+        let waits = |(of, by): (&Stream, &BTreeSet<Pid>)| {
+            let (id, stream) = of;
             by.iter().any(|pid| {
-                let room = self.nodes[*pid].open_rooms().find(|(id, _)| *id == room);
+                let room = self.nodes[*pid].open_rooms().find(|(other, _)| *other == id);
                 let aside = |other: &Pid| {
                     room.is_some_and(|(_, room)| room.core.puts_aside(stream, &self.nodes[*other].me, now))
                 };
-                by.iter().any(aside)
+                let live = self.truth.live(of);
+                by.iter().copied().chain(live.map(|publication| publication.pid)).any(|other| aside(&other))
             })
         };
         let found = entries.iter().filter(|((stream, _), by)| waits((stream, by)));
