@@ -107,7 +107,11 @@ impl Limits {
         within("limits.message_bytes", self.message_bytes, 16 << 10..=1 << 20)?;
         within("limits.body_bytes", self.body_bytes, 1 << 10..=16 << 20)?;
         within("limits.inbox", self.inbox, 1..=65_536)?;
-        within("limits.payload_layouts", self.payload_layouts, 1..=1024)
+        within("limits.payload_layouts", self.payload_layouts, 1..=1024)?;
+        within("limits.connections", self.connections, 16..=MANY)?;
+        within("limits.connections_per_address", self.connections_per_address, 0..=MANY)?;
+        within("limits.requests_per_address", self.requests_per_address, 0..=1_000_000)?;
+        within("limits.sessions_per_address", self.sessions_per_address, 0..=1_000_000)
     }
 }
 
@@ -134,7 +138,9 @@ impl Timeouts {
         lasts("timeouts.presence", self.presence, Duration::from_millis(1500)..=5 * minute)?;
         // It is told in seconds.
         lasts("timeouts.retry_after", self.retry_after, second..=hour)?;
-        lasts("timeouts.drain", self.drain, Duration::ZERO..=DAY)
+        lasts("timeouts.drain", self.drain, Duration::ZERO..=DAY)?;
+        lasts("timeouts.http_header", self.http_header, tenth..=5 * minute)?;
+        lasts("timeouts.http_body", self.http_body, tenth..=5 * minute)
     }
 }
 

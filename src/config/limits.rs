@@ -39,6 +39,15 @@ pub struct Limits {
     pub inbox: usize,
     /// Ways to number the codecs of what is sent among the viewers of a room on a worker.
     pub payload_layouts: usize,
+    /// HTTP connections open at once; a quarter of what it is at the start may be such that ask nothing.
+    pub connections: usize,
+    /// Those of them from one address (IPv6: one /64); 0 is without limit. Proxies that are trusted and this machine
+    /// are not counted, here and below.
+    pub connections_per_address: usize,
+    /// HTTP requests from one address each second, and ten times as many at once; 0 is without limit.
+    pub requests_per_address: u32,
+    /// Those of them that are to start a session, likewise.
+    pub sessions_per_address: u32,
 }
 
 /// How long a node waits.
@@ -86,6 +95,13 @@ pub struct Timeouts {
     /// How long a node that was told to stop waits for its publishers, its viewers and the nodes that pull from it.
     #[serde(with = "humantime_serde")]
     pub drain: Duration,
+    /// For the TLS handshake of an HTTP connection, and anew for the whole header of each of its requests: one without
+    /// requests is closed after it.
+    #[serde(with = "humantime_serde")]
+    pub http_header: Duration,
+    /// For the whole body of an HTTP request.
+    #[serde(with = "humantime_serde")]
+    pub http_body: Duration,
 }
 
 impl Limits {
@@ -122,6 +138,10 @@ impl Default for Limits {
             body_bytes: 256 * 1024,
             inbox: 1_024,
             payload_layouts: 128,
+            connections: 16_000,
+            connections_per_address: 4_000,
+            requests_per_address: 1_000,
+            sessions_per_address: 100,
         }
     }
 }
@@ -142,6 +162,8 @@ impl Default for Timeouts {
             presence: Duration::from_millis(2_500),
             retry_after: Duration::from_secs(2),
             drain: Duration::from_secs(30),
+            http_header: Duration::from_secs(20),
+            http_body: Duration::from_secs(10),
         }
     }
 }

@@ -6,6 +6,7 @@
 mod auth;
 mod cors;
 mod discover;
+mod door;
 mod elsewhere;
 mod forwarded;
 mod guard;
@@ -31,6 +32,7 @@ use axum::http::header::HeaderName;
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, Predicate, SizeAbove};
 use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::config::Action;
@@ -40,6 +42,7 @@ use crate::media::Engine;
 use crate::room::{Context, RoomsHandle};
 
 pub use auth::{AuthError, Callout, KeyKeeper, SetupError, Verifier};
+pub use door::Door;
 pub(crate) use guard::{Guard, authorize, observe};
 pub(crate) use operators::OPEN_METRICS;
 pub(crate) use pages::file;
@@ -66,6 +69,8 @@ pub struct App {
     pub drain: DrainHandle,
     /// Who listens to what happens to viewers' streams.
     pub listeners: ListenersHandle,
+    /// How many come in.
+    pub door: Door,
 }
 
 impl App {
@@ -81,6 +86,8 @@ const ORIGIN: HeaderName = HeaderName::from_static("headwater-origin");
 /// The header that says how many nodes lie between.
 const HOPS: HeaderName = HeaderName::from_static("headwater-hops");
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
+/// From how many bytes on an answer is compressed: what fits into a packet is not worth it.
+const COMPRESSED: u64 = 1200;
 const SDP: &str = "application/sdp";
 const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 
@@ -108,8 +115,9 @@ pub fn public(app: App) -> Router {
     // From here on outwards: each sees what those before it answered.
     routes
         .layer(middleware::from_fn_with_state(config.limits.body_bytes, problem::explain))
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(SizeAbove::new(COMPRESSED))))
         .layer(middleware::from_fn(discover::accepts))
+        .layer(middleware::from_fn_with_state(app.clone(), door::request))
         .layer(middleware::from_fn_with_state(cors::Cors::new(&config.http.cors_origins), cors::cors))
         .layer(middleware::from_fn_with_state(forwarded::Outside::new(&config.http), forwarded::arrive))
         .with_state(app)
@@ -144,12 +152,14 @@ fn name(status: StatusCode) -> &'static str {
         404 => "404",
         405 => "405",
         406 => "406",
+        408 => "408",
         409 => "409",
         412 => "412",
         413 => "413",
         415 => "415",
         422 => "422",
         428 => "428",
+        429 => "429",
         500 => "500",
         503 => "503",
         _ => "other",

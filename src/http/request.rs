@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use chrono::Utc;
 use serde::de::DeserializeOwned;
 
+use super::door::Whole;
 use super::problem::Problem;
 use super::sdp::LocalTransport;
 use super::{ACCEPT_PATCH, App, FRAGMENT, HOPS, NODE, ORIGIN, SDP, elsewhere, ice, session};
@@ -79,7 +80,7 @@ impl FromRequest<App> for Offered {
             || Problem::new(StatusCode::FORBIDDEN, "nobody was asked whether it may").into_response();
         let pass = pass.ok_or_else(unasked)?;
         let (uri, headers) = (request.uri().clone(), request.headers().clone());
-        let body = Bytes::from_request(request, app).await.map_err(IntoResponse::into_response)?;
+        let Whole(body) = Whole::from_request(request, app).await?;
         Ok(Self { pass, uri, headers, body })
     }
 }

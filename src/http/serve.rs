@@ -10,37 +10,57 @@ use axum::http::{Method, StatusCode, Uri, uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum_server::Handle;
-use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use rustix::io::Errno;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::door::{self, Door, Porter};
+
 /// How long what is being answered may take once the listener stops.
 const GRACE: Duration = Duration::from_millis(500);
-/// How long a client may take to say what it wants.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest header, in bytes: with it goes what a connection holds in memory before it is understood.
+const HEADER: usize = 64 * 1024;
+/// Requests of a connection at once, with HTTP/2; no fewer than RFC 9113 section 6.5.2 recommends.
+const STREAMS: u32 = 100;
+/// How often an HTTP/2 connection is asked for a sign of life, and how long that may take: it has no header to wait for.
+const ALIVE: Duration = Duration::from_secs(20);
 
-/// Serves until `stop`, and then for half a second what is being answered.
+/// Lets in by `door`, and serves until `stop`, and then for half a second what is being answered.
 pub async fn serve(
     listener: TcpListener,
     routes: Router,
     tls: Option<RustlsConfig>,
+    door: Door,
     stop: CancellationToken,
 ) {
     // Outside of the routes, which would not find the path otherwise.
-    let routes = Router::new().fallback_service(routes).layer(middleware::from_fn(trim));
+    let routes = Router::new()
+        .fallback_service(routes)
+        .layer(middleware::from_fn(trim))
+        .layer(middleware::from_fn(door::hear));
     let service = routes.into_make_service_with_connect_info::<SocketAddr>();
     let handle = Handle::<SocketAddr>::new();
-    let mut server =
-        axum_server::Server::from_listener(listener).handle(handle.clone()).first_request_timeout(PATIENCE);
-    server.http_builder().http1().header_read_timeout(PATIENCE);
+    let patience = door.patience();
+    let (at_door, porter) = (door.clone(), Porter(door));
+    let mut server = axum_server::Server::from_listener(listener)
+        .handle(handle.clone())
+        .first_request_timeout(patience)
+        .accept_error_handler(move |_, error| {
+            if matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE)) {
+                at_door.had_no_file();
+            }
+        });
+    let http = server.http_builder();
+    http.http1().header_read_timeout(patience).max_buf_size(HEADER);
+    http.http2().max_concurrent_streams(STREAMS).keep_alive_interval(ALIVE).keep_alive_timeout(ALIVE);
     let serving = async {
         match tls {
             Some(tls) => {
-                let acceptor = RustlsAcceptor::new(tls).acceptor(NoDelayAcceptor::new());
+                let acceptor = RustlsAcceptor::new(tls).handshake_timeout(patience).acceptor(porter);
                 server.acceptor(acceptor).serve(service).await
             }
-            None => server.acceptor(NoDelayAcceptor::new()).serve(service).await,
+            None => server.acceptor(porter).serve(service).await,
         }
     };
     let stopping = async {

@@ -65,7 +65,8 @@ impl Monitor {
             incarnation: Incarnation(Uuid::now_v7()),
             region: config.node.region.clone(),
         };
-        let broker = Broker::connect(&config, &me, &Arc::new(Metrics::new())).await?;
+        let metrics = Arc::new(Metrics::new());
+        let broker = Broker::connect(&config, &me, &metrics).await?;
         let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
         let (recorder, recording) = broker.recorder(&config.events);
         let recorded = CancellationToken::new();
@@ -78,6 +79,7 @@ impl Monitor {
         if !config.monitor.domains.is_empty() {
             tracker.spawn(sources::look(broker.clone(), config.clone(), seen, stop.clone()));
         }
+        let door = http::Door::new(&config, watch::channel(config.limits).1, &metrics);
         let api = Api {
             sources,
             broker: broker.clone(),
@@ -87,7 +89,7 @@ impl Monitor {
             config: Arc::new(config),
             stop: stop.clone(),
         };
-        tracker.spawn(http::serve(listener, api::routes(api), None, stop.clone()));
+        tracker.spawn(http::serve(listener, api::routes(api), None, door, stop.clone()));
         tracing::info!(%address, "monitor started");
         Ok(Self { broker, address, stop, tracker, recorded })
     }

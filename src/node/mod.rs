@@ -216,6 +216,7 @@ impl Node {
         supervisor.must_run("the replacement of media workers", replacing);
         let (listening, listeners) = http::Listeners::new(Arc::clone(&ctx), handle.clone());
         supervisor.must_run_on("the listeners of sessions", listening.run());
+        let door = http::Door::new(&ctx.config, ctx.limits.clone(), &ctx.metrics);
         let app = App {
             ctx: Arc::clone(&ctx),
             rooms: handle.clone(),
@@ -224,16 +225,19 @@ impl Node {
             gate: gate_handle,
             drain: drain_handle,
             listeners,
+            door: door.clone(),
         };
         supervisor.must_run_on("the answers of sessions", http::answer_others(app.clone(), sessions_asked));
-        let routes = http::public(app.clone());
+        let (routes, beside) = (http::public(app.clone()), door.another());
         let served = certificate.as_ref().map(Certificate::served);
-        supervisor.must_run("http.listen", http::serve(public_listener, routes, served, stop.clone()));
+        let serving = http::serve(public_listener, routes, served, door, stop.clone());
+        supervisor.must_run("http.listen", serving);
         if let Some(certificate) = certificate {
             supervisor.must_run_on("the certificate", certificate.follow(Arc::clone(&ctx.metrics)));
         }
         let routes = http::operators(app);
-        supervisor.must_run("operators.listen", http::serve(operators_listener, routes, None, stop.clone()));
+        let serving = http::serve(operators_listener, routes, None, beside, stop.clone());
+        supervisor.must_run("operators.listen", serving);
         supervisor.must_run_on("the announced addresses", announced::follow(Arc::clone(&ctx)));
         tracing::info!(node = %ctx.me.node, region = %ctx.me.region, %public, %operators, "node started");
         Ok(Self {

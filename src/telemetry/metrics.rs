@@ -75,6 +75,11 @@ pub struct Metrics {
     pub layer_switches: Family<One, Counter>,
     /// HTTP answers, by `endpoint` and `status`.
     pub http_answers: Family<Two, Counter>,
+    /// HTTP connections open, of all listeners.
+    pub http_connections: Gauge,
+    /// Connections and requests turned away, by `reason`: the limit or time-out that they went over, or `files` where the
+    /// system lets the process open no more.
+    pub http_turned_away: Family<One, Counter>,
     /// What the node does, by `phase` (`starting`, `serving`, `draining`): 1 for that, 0 for the others.
     pub phase: Family<One, Gauge>,
     /// Whether NATS is connected.
@@ -157,6 +162,8 @@ impl Metrics {
             key_frames: Family::default(),
             layer_switches: Family::default(),
             http_answers: Family::default(),
+            http_connections: Gauge::default(),
+            http_turned_away: Family::default(),
             phase: Family::default(),
             nats_connected: Gauge::default(),
             nats_connects: Counter::default(),
@@ -209,6 +216,9 @@ impl Metrics {
         r.register("key_frames", "Key frames received", self.key_frames.clone());
         r.register("layer_switches", "Changes of layers by receiver reports", self.layer_switches.clone());
         r.register("http_answers", "Answers to publishers and viewers", self.http_answers.clone());
+        r.register("http_connections", "HTTP connections open", self.http_connections.clone());
+        let help = "HTTP connections and requests turned away";
+        r.register("http_turned_away", help, self.http_turned_away.clone());
         r.register("phase", "What the node does", self.phase.clone());
         r.register("nats_connected", "Whether NATS is connected", self.nats_connected.clone());
         r.register("nats_connects", "Times that NATS was connected", self.nats_connects.clone());

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 
 use super::super::App;
+use super::super::door;
 use super::super::forwarded::Reached;
 use super::super::problem::Problem;
 use super::super::request::{bearer, names};
@@ -40,6 +41,9 @@ pub(in crate::http) async fn admit(
         Ok(named) => named,
         Err(problem) => return problem.into_response(),
     };
+    if let Err(problem) = door::session(&app, request.extensions()) {
+        return problem.into_response();
+    }
     let (mut parts, body) = request.into_parts();
     let pass = match may(&app, action, &room, &stream, &parts).await {
         Ok(pass) => pass,

@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::{StatusCode, Uri};
@@ -20,6 +19,7 @@ use uuid::Uuid;
 use super::listeners::Hearing;
 use super::{ask, read, response, trace_of};
 use crate::http::App;
+use crate::http::door::Whole;
 use crate::http::problem::Problem;
 use crate::protocol::ids::NodeName;
 use crate::protocol::presence::Phase;
@@ -58,7 +58,7 @@ async fn listen(
     Path(address): Path<(String, String, String, String)>,
     uri: Uri,
     headers: HeaderMap,
-    body: Bytes,
+    Whole(body): Whole,
 ) -> Result<Response, Problem> {
     let (node, at) = read(&address)?;
     let request = SessionRequest::ListenToSession(ListenToSession { at, events: wanted(&body)? });

@@ -8,13 +8,13 @@ mod events;
 mod here;
 mod listeners;
 
-use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete};
 
+use super::door::Whole;
 use super::problem::Problem;
 use super::request::{is_type, names, text};
 use super::{App, FRAGMENT, SDP};
@@ -81,7 +81,7 @@ async fn patch(
     State(app): State<App>,
     Path(address): Address,
     headers: HeaderMap,
-    body: Bytes,
+    Whole(body): Whole,
 ) -> Result<Response, Problem> {
     let (node, at) = read(&address)?;
     let kind = if is_type(&headers, SDP) {
