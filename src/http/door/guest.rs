@@ -1,12 +1,12 @@
 //! One connection, from the moment that it is taken.
 
-use std::future::{Ready, ready};
+use std::future::{self, Ready};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use axum::extract::Request;
@@ -16,6 +16,7 @@ use axum_server::accept::Accept;
 use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tower_http::add_extension::AddExtension;
 
@@ -26,6 +27,9 @@ use crate::telemetry::metrics::Counted;
 
 /// For how long a client may take nothing of what it is sent: it is gone, or reads on purpose too slowly.
 const TAKES: Duration = Duration::from_secs(60);
+
+/// For how long what still comes is passed over, once all is answered.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// What is held for a connection.
 #[derive(Debug)]
@@ -116,7 +120,7 @@ impl Door {
         stream.set_nodelay(true)?;
         set_tcp_user_timeout(&stream, u32::try_from(TAKES.as_millis()).unwrap_or(u32::MAX))?;
         let away = Box::pin(seat.away.clone().cancelled_owned());
-        Ok((Guest { stream, away, _seat: Arc::clone(&seat) }, seat))
+        Ok((Guest { stream, away, lingers: None, _seat: Arc::clone(&seat) }, seat))
     }
 }
 
@@ -131,7 +135,7 @@ impl<S> Accept<TcpStream, S> for Porter {
     type Future = Ready<io::Result<(Guest, Self::Service)>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        ready(self.0.welcome(stream).map(|(guest, seat)| (guest, AddExtension::new(service, seat))))
+        future::ready(self.0.welcome(stream).map(|(guest, seat)| (guest, AddExtension::new(service, seat))))
     }
 }
 
@@ -148,6 +152,8 @@ pub(in crate::http) async fn hear(request: Request, next: Next) -> Response {
 pub(in crate::http) struct Guest {
     stream: TcpStream,
     away: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Until when the client may close, once this side has.
+    lingers: Option<Pin<Box<Sleep>>>,
     _seat: Arc<Seat>,
 }
 
@@ -170,8 +176,23 @@ impl AsyncWrite for Guest {
         Pin::new(&mut self.get_mut().stream).poll_flush(cx)
     }
 
+    /// Lets the last answer arrive: a socket that is closed while something comes is reset, and what is on its way to the
+    /// client with it (RFC 9112 section 9.6). So all that comes is passed over until the client has closed.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        let this = self.get_mut();
+        if this.lingers.is_none() {
+            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+        }
+        let lingers = this.lingers.get_or_insert_with(|| Box::pin(sleep(LINGER)));
+        while lingers.as_mut().poll(cx).is_pending() {
+            let mut passed = [0; 8192];
+            let mut passed = ReadBuf::new(&mut passed);
+            let read = ready!(Pin::new(&mut this.stream).poll_read(cx, &mut passed));
+            if read.is_err() || passed.filled().is_empty() {
+                break;
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_write_vectored(
