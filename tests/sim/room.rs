@@ -243,7 +243,8 @@ impl World {
         if looks % SESSIONS == 0 {
             let up =
                 |(session, up)| if up { Input::Connected(session) } else { Input::Disconnected(session) };
-            inputs.extend(room.media.connections().into_iter().map(up));
+            let changed = |(session, up): &(_, bool)| *up != room.core.is_connected(*session);
+            inputs.extend(room.media.connections().into_iter().filter(changed).map(up));
         }
         inputs.push(Input::Look((looks % MEASURE == 0).then(|| room.media.measure())));
         for input in inputs {
