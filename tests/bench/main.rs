@@ -47,6 +47,9 @@ const LIMIT: Duration = Duration::from_secs(900);
 #[tokio::main]
 async fn main() {
     let chosen = Chosen::from_arguments();
+    if chosen.names(load::ROUTER) {
+        return load::router().await;
+    }
     let mut report = Report::new();
     let figures = table::head(&report.machine);
     let mut run = Run { chosen: &chosen, report: &mut report, figures: &figures };
