@@ -10,6 +10,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod drain;
+mod files;
 pub mod fleet;
 pub mod gate;
 pub mod http;

@@ -1,26 +1,17 @@
 //! How many sockets this process may have.
 
-use rustix::process::{Resource, getrlimit, setrlimit};
-
 use super::LoadError;
+use crate::files;
 
 /// Beside the sessions: the system's own, and connections for HTTP, of which each thread keeps some.
 const BESIDE: u64 = 256;
 
-/// Raises the soft limit, as far as the hard one permits, so that so many sessions fit.
+/// Raises the limit, as far as the system permits, so that so many sessions fit.
 pub(super) fn allow(sessions: usize) -> Result<(), LoadError> {
-    let limits = getrlimit(Resource::Nofile);
     let needed = needed(sessions);
-    let allowed = limits.maximum.unwrap_or(u64::MAX);
-    if limits.current.is_none_or(|current| current >= needed) {
-        return Ok(());
-    }
-    if allowed < needed {
-        return Err(LoadError::Descriptors { needed, allowed });
-    }
-    let raised = rustix::process::Rlimit { current: Some(needed), ..limits };
-    setrlimit(Resource::Nofile, raised)
-        .map_err(|error| LoadError::System { what: "raising the number of sockets", source: error.into() })
+    let allowed = files::allow(needed)
+        .map_err(|error| LoadError::System { what: "raising the number of sockets", source: error.into() })?;
+    if allowed < needed { Err(LoadError::Descriptors { needed, allowed }) } else { Ok(()) }
 }
 
 /// A UDP socket each, and at worst an HTTP connection while it begins or ends.
@@ -31,6 +22,8 @@ fn needed(sessions: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use rustix::process::{Resource, getrlimit};
+
     use super::*;
 
     #[test]
