@@ -7,7 +7,7 @@ use headwater::node::Node;
 use reqwest::{Method, Response};
 use serde_json::Value;
 
-use crate::support::fleet::{SOON, config, http, node, publish, room, start};
+use crate::support::fleet::{SOON, config, http, node, one_node, publish, room, start};
 use crate::support::nats::NatsServer;
 use crate::support::wait::eventually;
 
@@ -28,14 +28,6 @@ async fn send(method: &str, url: &str, headers: &[(&str, &str)], body: impl Into
 fn header(response: &Response, name: &str) -> String {
     let values = response.headers().get_all(name).iter().map(|value| value.to_str().unwrap());
     values.collect::<Vec<_>>().join("\n")
-}
-
-async fn one_node(set: impl FnOnce(&mut Config)) -> (NatsServer, Node) {
-    let nats = NatsServer::start().await;
-    let mut settings = config("origin", "west", &nats.url());
-    set(&mut settings);
-    let node = start(settings).await;
-    (nats, node)
 }
 
 fn turn(config: &mut Config) {

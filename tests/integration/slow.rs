@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use headwater::client::{Player, WatchOptions};
-use headwater::config::{Action, Config, StaticToken, Tls};
+use headwater::config::{Action, StaticToken, Tls};
 use headwater::node::Node;
 use reqwest::Response;
 use serde_json::Value;
@@ -14,9 +14,8 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::support::certificates::Authority;
 use crate::support::events::logged;
-use crate::support::fleet::{SOON, config, get_status, http, metric, plays, publish, start, watch};
+use crate::support::fleet::{SOON, get_status, http, metric, one_node, plays, publish, watch};
 use crate::support::monitors;
-use crate::support::nats::NatsServer;
 use crate::support::wait::{assert_holds, eventually};
 
 const WATCH: &str = include_str!("../../src/http/sdp/offers/chromium-watch.sdp");
@@ -24,14 +23,6 @@ const WATCH: &str = include_str!("../../src/http/sdp/offers/chromium-watch.sdp")
 const SHORT: Duration = Duration::from_millis(500);
 /// One that must not be what helps.
 const LONG: Duration = Duration::from_secs(300);
-
-async fn one_node(set: impl FnOnce(&mut Config)) -> (NatsServer, Node) {
-    let nats = NatsServer::start().await;
-    let mut settings = config("origin", "west", &nats.url());
-    set(&mut settings);
-    let node = start(settings).await;
-    (nats, node)
-}
 
 fn address(node: &Node) -> SocketAddr {
     node.public_url().rsplit('/').next().unwrap().parse().unwrap()

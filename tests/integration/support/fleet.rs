@@ -10,6 +10,7 @@ use headwater::room::RoomView;
 use serde_json::Value;
 
 use super::child::ChildNode;
+use super::nats::NatsServer;
 use super::wait::eventually;
 
 /// How long anything may take that should take milliseconds, on a busy machine.
@@ -63,6 +64,15 @@ pub(crate) async fn acquainted(nodes: &[&Node]) {
             .await;
         }
     }
+}
+
+/// A node of its own, with NATS, and what is set of its configuration.
+pub(crate) async fn one_node(set: impl FnOnce(&mut Config)) -> (NatsServer, Node) {
+    let nats = NatsServer::start().await;
+    let mut settings = config("origin", "west", &nats.url());
+    set(&mut settings);
+    let node = start(settings).await;
+    (nats, node)
 }
 
 /// Where a node's publishers and viewers go: a node within the test, or a process of its own.
