@@ -27,9 +27,9 @@ pub(super) struct Absences {
 }
 
 impl Absences {
-    /// A process was heard: if it falls silent again, that is told again.
-    pub(super) fn heard(&mut self, peer: &Peer) {
-        self.lost.remove(&peer.incarnation);
+    /// A process was heard: if it falls silent again, that is told again. Whether it was lost until now.
+    pub(super) fn heard(&mut self, peer: &Peer) -> bool {
+        self.lost.remove(&peer.incarnation).is_some()
     }
 }
 

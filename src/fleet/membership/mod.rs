@@ -30,6 +30,8 @@ use start::Start;
 
 /// How long a node that starts may wait for the signs of life of all, in a fleet of up to a hundred.
 const GREETING: Duration = Duration::from_millis(100);
+/// How soon after its last word a node speaks again because others return.
+const SPACED: Duration = Duration::from_millis(250);
 
 /// What a node says of itself that hardly ever changes.
 #[derive(Debug, Clone)]
@@ -143,8 +145,9 @@ pub struct Membership {
     /// How many were there at the last sign of life, and after what time the next is due.
     nodes: u32,
     every: Duration,
-    /// When a node that starts is to be answered.
+    /// When a node that starts or returns is to be answered, and when this one last spoke.
     greet_at: Option<Instant>,
+    said_at: Option<Instant>,
 }
 
 impl Membership {
@@ -170,6 +173,7 @@ impl Membership {
             nodes: 0,
             every: BEAT,
             greet_at: None,
+            said_at: None,
         }
     }
 
@@ -186,7 +190,7 @@ impl Membership {
                 (self.phase, self.load) = (phase, load);
                 let nodes = self.fleet.present(now).count();
                 (self.nodes, self.every) = (u32::try_from(nodes).unwrap_or(u32::MAX), beat_every(nodes));
-                self.say(&mut effects);
+                self.say(now, &mut effects);
             }
             Input::Limits(limits) => self.profile.limits = limits,
             Input::Own(claim) => changed.extend(self.own(claim, now, &mut effects)),
@@ -282,12 +286,13 @@ impl Membership {
         if self.is_me(&presence.peer) {
             return Vec::new();
         }
-        self.absences.heard(&presence.peer);
+        let returns = self.absences.heard(&presence.peer);
         self.meet_rival(&presence.peer, presence.phase, presence.beat.number, effects);
-        if is_new && presence.phase == Phase::Starting && self.greet_at.is_none() {
-            // So that it doesn't hear more than 1,000 in a second of these either.
-            let greeting = GREETING.max(Duration::from_millis(self.nodes.into()));
-            self.greet_at = Some(now + self.chance.within(greeting));
+        if is_new && presence.phase == Phase::Starting {
+            self.greet(now, now);
+        } else if returns {
+            // It may have missed this node as well. Where a whole region returns, one word reaches many.
+            self.greet(self.said_at.map_or(now, |said| said + SPACED), now);
         }
         let told_otherwise =
             self.directory.process(&presence.peer).is_some_and(|told| *told != presence.peer);
@@ -298,6 +303,15 @@ impl Membership {
         let word = self.directory.compare(&presence.peer, &presence.beat);
         self.fetches.compared(&presence.peer, word, now, &mut self.chance);
         Vec::new()
+    }
+
+    /// Says soon that this node is there, to one that waits for that.
+    fn greet(&mut self, earliest: Instant, now: Instant) {
+        if self.greet_at.is_none() {
+            // So that it doesn't hear more than 1,000 in a second of these either.
+            let greeting = GREETING.max(Duration::from_millis(self.nodes.into()));
+            self.greet_at = Some((now + self.chance.within(greeting)).max(earliest));
+        }
     }
 
     /// Another node says something of its own stream.
@@ -324,12 +338,12 @@ impl Membership {
             effects.push(Effect::ProbeName);
         }
         self.fetches.try_again(now, &mut self.chance);
-        self.say(effects);
+        self.say(now, effects);
     }
 
     fn tick(&mut self, now: Instant, effects: &mut Vec<Effect>) -> Vec<Key> {
         if self.greet_at.is_some_and(|at| at <= now) {
-            self.say(effects);
+            self.say(now, effects);
         }
         self.tell_lost(now, effects);
         if self.start.is_none() && self.phase == Phase::Serving {
@@ -339,9 +353,10 @@ impl Membership {
     }
 
     /// Says that this node is there.
-    fn say(&mut self, effects: &mut Vec<Effect>) {
+    fn say(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         self.number += 1;
         self.greet_at = None;
+        self.said_at = Some(now);
         effects.push(Effect::Say(self.presence()));
     }
 

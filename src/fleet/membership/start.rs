@@ -95,7 +95,7 @@ impl Membership {
         let is_over = |start: &Start| start.is_probed && matches!(start.reading, Reading::Done);
         if passed >= LIMIT || self.start.as_ref().is_some_and(is_over) {
             self.start = None;
-            self.say(effects);
+            self.say(now, effects);
             effects.push(Effect::Serving);
         }
     }

@@ -378,6 +378,35 @@ fn a_node_that_starts_is_answered_within_a_moment() {
     assert_eq!(net.nodes[0].greet_at, None, "once");
 }
 
+#[test]
+fn a_node_that_was_lost_and_returns_is_answered_soon_and_not_for_each_of_many() {
+    let mut net = Net::new(4, 8);
+    net.cut[1] = true;
+    net.cut[2] = true;
+    let lost = |net: &Net| net.nodes[0].fleet().lost(net.at.ms(net.now)).count();
+    net.run(10_000);
+    assert_eq!(lost(&net), 2);
+    // They are heard again one after the other.
+    let word = |net: &Net, node: usize| Arc::new(beat_again(&net.nodes[node]));
+    let now = net.at.ms(net.now);
+    let said_at = net.nodes[0].said_at.unwrap();
+    let (one, other) = (word(&net, 1), word(&net, 2));
+    net.nodes[0].handle(Input::Heard(one.clone()), now);
+    let due = net.nodes[0].due(now).unwrap();
+    assert!(due <= now + GREETING || due == said_at + SPACED, "within a moment, but not twice in one");
+    assert!(matches!(&net.nodes[0].handle(Input::Tick, due)[..], [Effect::Say(_)]));
+    net.nodes[0].handle(Input::Heard(one), due);
+    assert_eq!(net.nodes[0].greet_at, None, "once");
+    net.nodes[0].handle(Input::Heard(other), due);
+    assert!(net.nodes[0].greet_at.unwrap() >= due + SPACED, "its answer has reached that one as well");
+}
+
+/// The next sign of life of a node that others didn't hear for a while.
+fn beat_again(node: &Membership) -> Presence {
+    let presence = node.presence();
+    Presence { beat: Beat { number: presence.beat.number + 1, ..presence.beat }, ..presence }
+}
+
 #[derive(Debug, Clone)]
 enum Act {
     Publish(u8),
