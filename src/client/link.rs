@@ -80,6 +80,10 @@ impl Link {
     /// What an error means to whoever reads it.
     fn explain(&self, error: &RtcError) -> String {
         match error {
+            RtcError::Dtls(error) if error.to_string().contains("timeout") => format!(
+                "no encrypted connection ({error}): the server takes up ICE and doesn't answer in time then; it has \
+                 too much to do, or packets get lost"
+            ),
             // The one handshake that fails with sound servers: GStreamer's `webrtcbin` has an RSA key, for which our
             // DTLS has no signatures, and so it presents no certificate at all.
             RtcError::Dtls(error) if self.connected_ms.is_none() => format!(

@@ -47,7 +47,8 @@ impl Fleet {
         let _ = write!(
             text,
             "\nserver_name: {name}\nlisten: \"0.0.0.0:4222\"\nhttp: \"127.0.0.1:8222\"\n\n\
-             # A dead connection is noticed within two of these.\nping_interval: \"10s\"\nping_max: 2\n\n"
+             # A dead connection, to another site above all, is noticed within three of these.\n\
+             ping_interval: \"1s\"\nping_max: 2\n\n"
         );
         if site.jetstream {
             let domain =

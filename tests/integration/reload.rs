@@ -100,6 +100,54 @@ async fn a_parent_that_may_feed_fewer_sends_the_surplus_to_others_and_no_viewer_
     plays_on(&near).await;
 }
 
+/// A node that feeds two others takes up what it may carry no more than half of; no viewer notices.
+async fn half_of_the_children_go(lower: &str, named: &str) {
+    let nats = NatsServer::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("node.toml");
+    let mut origin = configured(&file, "", "west-1", &nats.url()).await;
+    // Of half of all lots, these two names draw one, whichever of the first two turns it is.
+    let (one, two) = (node("west-4", "west", &nats.url()).await, node("west-8", "west", &nats.url()).await);
+    acquainted(&[&one, &two]).await;
+    let _publisher = publish(&origin, "news").await;
+    heard_of(&one, "news").await;
+    heard_of(&two, "news").await;
+    let tapes = [
+        Tape::watch(&format!("{}/whep/news", one.public_url())).await,
+        Tape::watch(&format!("{}/whep/news", two.public_url())).await,
+    ];
+    for tape in &tapes {
+        eventually(SOON, "it plays", || async { (tape.pictures().len() > 10).then_some(()) }).await;
+    }
+    eventually(SOON, "both are fed, as the node says", || async {
+        let load = one.context().fleet().node(&"west-1".parse().unwrap()).map(|node| node.load.clone());
+        let is_loaded = load.as_ref().is_some_and(|load| load.outlets == 2 && load.bits_out > 600_000);
+        if is_loaded { Ok(()) } else { Err(load) }
+    })
+    .await;
+    reload(&mut origin, &file, lower, &["taken over", named]).await;
+    eventually(2 * SOON, "one of the two pulls from the other", || async {
+        let fed = children(&origin).await;
+        if fed.len() == 1 { Ok(()) } else { Err(fed) }
+    })
+    .await;
+    for tape in &tapes {
+        let seen = tape.pictures().len();
+        eventually(SOON, "it plays on", || async { (tape.pictures().len() > seen + 50).then_some(()) }).await;
+        assert_eq!(missing(&tape.pictures(), PICTURE), Vec::<u32>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parent_that_may_have_fewer_outlets_sends_the_surplus_to_others() {
+    half_of_the_children_go("[limits]\noutlets = 1\n", "limits.outlets").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parent_that_may_send_less_sends_children_to_others() {
+    half_of_the_children_go("[limits]\nbits_out = 420000\n", "limits.bits_out").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_can_not_be_taken_over_is_named_and_a_bad_file_changes_nothing() {
     let nats = NatsServer::start().await;

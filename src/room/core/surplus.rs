@@ -1,17 +1,22 @@
 //! More nodes than may be fed from here, as the limits have changed: the surplus are told whom to pull from instead.
 //! They go where there is room, the new way first; where there is none they stay.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::downstream::Child;
 use super::{Core, Moment};
+use crate::config::Limits;
 use crate::fleet::digest::weight;
 use crate::fleet::placement::{self, MAX_HOPS};
 use crate::protocol::claim::Claim;
 use crate::protocol::ids::{Peer, StreamName};
 
-/// Over how many signs of life of this node the same children are surplus by `limits.outlets`: by then they have moved.
+/// Over how many signs of life of this node the same children are surplus by `limits.outlets` or `limits.bits_out`: by
+/// then they have moved.
 const TURN: u64 = 32;
+/// By what part of `limits.bits_out` a node may be above it before it sends children away.
+const LEEWAY: u64 = 10;
 /// What a child's lot goes on by with each turn: the golden section of all lots, so that everyone's comes up.
 const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 
@@ -58,39 +63,101 @@ impl Core {
     /// knows of the others.
     fn surplus(&self, m: &Moment<'_>) -> Vec<&Peer> {
         let open = self.downstream.outlets().filter(|(_, outlet)| outlet.is_open());
-        if open.clone().count() <= self.limits.children && self.too_many(m) == 0 {
+        let excess = Excess::of(&self.me, &self.limits, m);
+        if open.clone().count() <= self.limits.children && excess.is_none() {
             return Vec::new();
         }
         let mut fed: Vec<_> =
             open.map(|(child, outlet)| (!feeds(&child.peer, m), outlet.opened, &child.peer)).collect();
         fed.sort_unstable_by_key(|(is_leaf, opened, peer)| (*is_leaf, *opened, peer.incarnation));
-        let drawn = self.drawn(m);
+        let drawn = |peer: &Peer| {
+            let lot = weight(&self.id, &StreamName::default(), &peer.node);
+            excess.as_ref().is_some_and(|excess| excess.draws(lot))
+        };
         let is_surplus = |place: usize, peer: &Peer| place >= self.limits.children || drawn(peer);
         let fed = fed.into_iter().enumerate();
         fed.filter(|(place, (.., peer))| is_surplus(*place, peer)).map(|(_, (.., peer))| peer).collect()
     }
+}
 
-    /// How many pipes the node has beyond what it may.
-    fn too_many(&self, m: &Moment<'_>) -> u64 {
-        let outlets = m.fleet.process(&self.me).map_or(0, |own| u64::from(own.load.outlets));
-        outlets.saturating_sub(u64::try_from(self.limits.outlets).unwrap_or(u64::MAX))
+/// What a node carries beyond what it may: the part of its pipes that are too many.
+#[derive(Debug, Clone, Copy)]
+struct Excess {
+    over: u64,
+    of: u64,
+    turn: u64,
+}
+
+impl Excess {
+    /// By what this node last said of itself; none while it is within its limits.
+    fn of(me: &Peer, limits: &Limits, m: &Moment<'_>) -> Option<Self> {
+        let own = m.fleet.process(me).filter(|own| own.load.outlets > 0)?;
+        let turn = own.beat.number / TURN;
+        let (most, outlets) =
+            (u64::try_from(limits.outlets).unwrap_or(u64::MAX), u64::from(own.load.outlets));
+        let pipes = Self { over: outlets.saturating_sub(most), of: outlets, turn };
+        let bits = own.load.bits_out;
+        // Streams vary: who is at its limit takes nothing more, and what it has stays.
+        let is_over = limits.bits_out > 0 && bits > limits.bits_out.saturating_add(limits.bits_out / LEEWAY);
+        let over = if is_over { bits - limits.bits_out } else { 0 };
+        let bits = Self { over, of: bits, turn };
+        [pipes, bits].into_iter().filter(|excess| excess.over > 0).max_by(Self::compare)
     }
 
-    /// Whether a child's lot is among those that are drawn now: as large a part as the node has pipes too many.
-    fn drawn(&self, m: &Moment<'_>) -> impl Fn(&Peer) -> bool {
-        let own = m.fleet.process(&self.me);
-        let outlets = own.map_or(0, |own| u64::from(own.load.outlets));
-        let over = self.too_many(m);
-        let turn = own.map_or(0, |own| own.beat.number / TURN);
-        move |peer| {
-            let lot = weight(&self.id, &StreamName::default(), &peer.node);
-            let lot = lot.wrapping_add(turn.wrapping_mul(STEP));
-            over > 0 && u128::from(lot) * u128::from(outlets) < u128::from(over) << u64::BITS
-        }
+    /// Which is the larger part.
+    fn compare(&self, other: &Self) -> Ordering {
+        let product = |one: u64, other: u64| u128::from(one) * u128::from(other);
+        product(self.over, other.of).cmp(&product(other.over, self.of))
+    }
+
+    /// Whether a lot is among those that are drawn now: as large a part of all lots as is too many.
+    fn draws(&self, lot: u64) -> bool {
+        let lot = lot.wrapping_add(self.turn.wrapping_mul(STEP));
+        u128::from(lot) * u128::from(self.of) < u128::from(self.over) << u64::BITS
     }
 }
 
 /// Whether a node feeds others, of any room, as it last said.
 fn feeds(peer: &Peer, m: &Moment<'_>) -> bool {
     m.fleet.process(peer).is_some_and(|node| node.load.outlets > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::Fleet;
+    use crate::fleet::samples::{PATIENCE, beat, presence};
+    use crate::protocol::presence::Load;
+    use crate::room::core::Mint;
+    use std::time::Instant;
+
+    /// How many of 1,000 lots are drawn at a node with this load and these limits.
+    fn drawn(load: Load, limits: &Limits) -> usize {
+        let now = Instant::now();
+        let mut me = presence("n", 1, "r");
+        me.load = load;
+        let mut fleet = Fleet::new(me.peer.clone(), PATIENCE);
+        fleet.hear(beat(me.clone(), 1), now);
+        let mut mint = Mint::new(0, |_| 0);
+        let m =
+            Moment { now, wall: chrono::Utc::now(), fleet: &fleet, draining: false, log: 0, mint: &mut mint };
+        let excess = Excess::of(&me.peer, limits, &m);
+        let lot = |n: usize| {
+            weight(&"r".parse().unwrap(), &StreamName::default(), &format!("n{n}").parse().unwrap())
+        };
+        (0..1_000).filter(|n| excess.is_some_and(|excess| excess.draws(lot(*n)))).count()
+    }
+
+    #[test]
+    fn as_large_a_part_goes_as_is_too_many_and_none_for_a_little_more_than_the_bits_that_may_go_out() {
+        let limits = |outlets: usize, bits_out: u64| Limits { outlets, bits_out, ..Limits::default() };
+        let load = |outlets: u32, bits_out: u64| Load { outlets, bits_out, ..Load::default() };
+        let near = |drawn: usize, expected: usize| drawn.abs_diff(expected) < 50;
+        assert_eq!(drawn(load(20, 9_000), &limits(20, 0)), 0, "no limit of bits");
+        assert!(near(drawn(load(20, 0), &limits(15, 0)), 250));
+        assert_eq!(drawn(load(20, 1_090), &limits(20, 1_000)), 0, "streams vary");
+        assert!(near(drawn(load(20, 2_000), &limits(20, 1_000)), 500));
+        assert!(near(drawn(load(20, 2_000), &limits(5, 1_000)), 750), "the larger part");
+        assert_eq!(drawn(load(0, 2_000), &limits(5, 1_000)), 0, "viewers alone");
+    }
 }

@@ -10,7 +10,7 @@ use super::wait::eventually;
 
 /// How long servers may take to find each other.
 const TOGETHER: Duration = Duration::from_secs(20);
-/// Connections that have died without a word are noticed within two of these.
+/// Connections that have died without a word are noticed within three of these, as in the files that we deploy.
 pub(crate) const PINGS: &str = "ping_interval: \"1s\"\nping_max: 2\n";
 
 /// The gateway section of the server number `me` of those that are reached so, which listens here.
