@@ -203,9 +203,7 @@ impl FleetTask {
 
     async fn tick(&mut self) {
         self.handle(Input::Tick).await;
-        if let Some(fleet) = self.membership.take_fleet() {
-            self.view.send_replace(fleet);
-        }
+        self.show();
         let metrics = &self.heartbeat.metrics;
         metrics.directory_ready.set(i64::from(self.membership.is_serving()));
         metrics
@@ -215,6 +213,13 @@ impl FleetTask {
         let closed = self.followers.iter().filter(|(_, follower)| follower.is_closed());
         for room in closed.map(|(room, _)| room.clone()).collect::<Vec<_>>() {
             self.obey(Command::Unfollow(room)).await;
+        }
+    }
+
+    /// Shows the rooms who is there, if that has changed.
+    fn show(&mut self) {
+        if let Some(fleet) = self.membership.take_fleet() {
+            self.view.send_replace(fleet);
         }
     }
 
@@ -287,6 +292,7 @@ impl FleetTask {
                     follower.send(notice);
                 }
             }
+            Effect::Returned => self.show(),
             // One that finds no place is told again with the next look.
             Effect::Carry(room) => _ = self.carry.try_send(room),
             Effect::NodeLost(lost) => self.heartbeat.record_lost(&self.me.node, lost),

@@ -212,6 +212,7 @@ impl World {
                     self.later(Duration::ZERO, Event::Notice(pid, room, notice.stream));
                 }
                 fleet::Effect::Carry(room) => self.knock(pid, &room, Knock::Carry),
+                fleet::Effect::Returned => self.show(pid),
                 fleet::Effect::NodeLost(lost) => self.record_lost(pid, lost),
                 fleet::Effect::NameTaken(other) => {
                     self.tell(|| {
@@ -229,12 +230,18 @@ impl World {
         }
     }
 
-    pub fn tick(&mut self, pid: Pid) {
-        self.member(pid, fleet::Input::Tick);
+    /// Shows a node's rooms who is there.
+    fn show(&mut self, pid: Pid) {
         let node = &mut self.nodes[pid];
         if let Some(fleet) = node.membership.take_fleet() {
             node.view = fleet;
         }
+    }
+
+    pub fn tick(&mut self, pid: Pid) {
+        self.member(pid, fleet::Input::Tick);
+        self.show(pid);
+        let node = &mut self.nodes[pid];
         if node.stopping && node.rooms.is_empty() {
             return self.over(pid);
         }

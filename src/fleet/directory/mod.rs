@@ -178,6 +178,11 @@ impl Directory {
         claims.take_while(|claim| claim.room_id == *room).cloned().collect()
     }
 
+    /// The streams that a process claims.
+    pub fn streams_of(&self, peer: &Peer) -> Vec<Key> {
+        self.between(peer, None, None).iter().map(|claim| key(claim)).collect()
+    }
+
     /// The digest of what we hold of a process.
     pub fn digest(&self, peer: &Peer) -> Digest {
         self.processes.get(&process(peer)).map_or_else(Digest::default, |process| process.digest)

@@ -107,6 +107,8 @@ pub enum Effect {
     ProbeName,
     /// Tell a room that is followed.
     Notice(Notice),
+    /// A process that was lost is there again: rooms are to see that at once.
+    Returned,
     /// Record that a process has fallen silent.
     NodeLost(Peer),
     /// Another process serves under our name: this one must end.
@@ -302,7 +304,12 @@ impl Membership {
         }
         let word = self.directory.compare(&presence.peer, &presence.beat);
         self.fetches.compared(&presence.peer, word, now, &mut self.chance);
-        Vec::new()
+        if !returns {
+            return Vec::new();
+        }
+        // What it claims holds again: who waits for that is told.
+        effects.push(Effect::Returned);
+        self.directory.streams_of(&presence.peer)
     }
 
     /// Says soon that this node is there, to one that waits for that.
