@@ -1,7 +1,7 @@
 //! Headwater's benchmarks: real NATS, real nodes, real media; every figure is printed and written to
 //! `target/bench/report.json` and `report.md`, none asserted.
 //!
-//! Arguments are the parts to be measured (all but the soak where there are none), and `--trials=10`,
+//! Arguments are the parts to be measured (all but the soak and Janus where there are none), and `--trials=10`,
 //! `--for=10m` and `--seed=1`.
 #![allow(
     clippy::unwrap_used,
@@ -21,6 +21,7 @@ mod copies;
 mod cuts;
 mod far;
 mod hops;
+mod janus;
 mod joins;
 mod kills;
 mod load;
@@ -57,6 +58,9 @@ async fn main() {
     run.measure("hops", hops::run()).await;
     run.measure("memory", memory::run()).await;
     run.measure("load", load::run()).await;
+    if chosen.names("janus") {
+        run.measure("janus", janus::run()).await;
+    }
     run.measure("monitor", monitor::run()).await;
     run.measure("copies", copies::run(chosen.trials)).await;
     run.measure("kills", kills::run(chosen.trials)).await;
