@@ -13,7 +13,7 @@ TEST_PACKAGES += firefox-esr pulseaudio python3-gi gir1.2-gst-plugins-bad-1.0 gs
 	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly \
 	libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstreamer-plugins-bad1.0-dev
 
-.PHONY: demo test check bench soak fuzz sim crowd tools test-tools schemas clean
+.PHONY: demo test check bench figures soak fuzz sim crowd tools test-tools schemas clean
 
 demo: tools ## Run a whole fleet with a test stream; FOR=20s ends it by itself
 	cargo run --quiet -- dev $(if $(FOR),--for $(FOR))
@@ -29,6 +29,9 @@ check: tools ## Formatting, lints, schema drift
 
 bench: tools test-tools ## Measure: all, or ONLY="joins hops memory load janus monitor copies kills far cuts", TRIALS=10
 	cargo bench --quiet --profile dev --bench bench -- $(ONLY) $(if $(TRIALS),--trials=$(TRIALS)) $(if $(FOR),--for=$(FOR))
+
+figures: ## Put what `make bench` found last into the README
+	sed -i -e '/<!-- figures -->/,/<!-- \/figures -->/{//!d}' -e '/<!-- figures -->/r target/bench/report.md' README.md
 
 soak: tools test-tools ## Give a fleet no rest, then look whether all is well: FOR=10m SEED=1
 	cargo bench --quiet --profile dev --bench bench -- soak --for=$(or $(FOR),10m) --seed=$(or $(SEED),1)

@@ -102,8 +102,8 @@ impl Rushes {
         let rush = |when: &str| format!("copies, {VIEWERS} viewers, {EDGES} {what}: {when}");
         table::values_wanted(&rush("at first"), self.at_first, "x", 1.0);
         table::values_wanted(&rush("after 5 s"), self.at_last, "x", 1.0);
-        Samples::from_iter(self.one_after).print("the same: from POST until it is one, or 5 s");
-        Samples::from_iter(self.gaps).print_wanted("the same: longest gap of each viewer", GAP_MS);
+        Samples::from_iter(self.one_after).print(&rush("from POST until it is one, or 5 s"));
+        Samples::from_iter(self.gaps).print_wanted(&rush("longest gap of each viewer"), GAP_MS);
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) async fn run(lasting: Duration) {
     fleet.restart_bus(0).await;
     sleep(Duration::from_secs(5)).await;
     missed(&format!("NATS of a region away for {lasting:?}: gap within regions"), &gaps[..2]);
-    missed("the same: gap of a viewer across", &gaps[2..]);
+    missed(&format!("NATS of a region away for {lasting:?}: gap of a viewer across"), &gaps[2..]);
 
     let gaps = [Gaps::of(&in_west), Gaps::of(&in_east)];
     let mut back = Vec::new();
@@ -45,7 +45,7 @@ pub(crate) async fn run(lasting: Duration) {
         sleep(Duration::from_secs(5)).await;
     }
     missed(&format!("regions cut for {lasting:?} and four times {SHORT:?}: gap within each"), &gaps);
-    table::values_wanted("the same: until media crosses again", back, "ms", 3_000.0);
+    table::values_wanted("regions cut: until media crosses again", back, "ms", 3_000.0);
     for publisher in [one, two] {
         publisher.stop().await.expect("the publisher ends");
     }

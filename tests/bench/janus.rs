@@ -64,9 +64,9 @@ pub(crate) async fn run() {
     let ratios = found[1].iter().zip(&found[0]).map(|(edge, janus)| edge / janus).collect();
     for (name, (found, lost)) in ["Janus", "an edge"].iter().zip(found.into_iter().zip(lost)) {
         table::values(&format!("processor time a packet, {VIEWERS} viewers of {name}"), found, "us");
-        table::values("packets lost of theirs", lost, "%");
+        table::values(&format!("packets lost, viewers of {name}"), lost, "%");
     }
-    table::values_wanted("the same, edge / Janus, round by round", ratios, "x", AGAINST_JANUS);
+    table::values_wanted("processor time a packet, edge / Janus", ratios, "x", AGAINST_JANUS);
 }
 
 /// Janus with one mountpoint, which plays the clip, and WHEP before it.

@@ -23,6 +23,8 @@ const RTT: f64 = 50.0;
 /// What a cold join may take beyond two round trips.
 const MARGIN_MS: f64 = 10.0;
 const PIPE_WANTED_MS: f64 = 3.0;
+/// What of a cold join is no round trip, by a warm join.
+const COLD_BY_WARM: f64 = 1.5;
 
 /// What was measured at one edge.
 struct Edge {
@@ -47,11 +49,15 @@ pub(crate) async fn run() {
         let joins = measure(&origin, edge).await;
         let four = sequence::measure(&nats, edge).await;
         let at = |what: &str| format!("{what}, NATS {rtt} ms");
-        round_trip(&nats, &url).await.print(&at("NATS round trip as measured"));
+        let trip = round_trip(&nats, &url).await;
+        trip.print(&at("NATS round trip as measured"));
         joins.cold.print_wanted(&at("cold join, POST to 201"), 2.0 * rtt + MARGIN_MS);
         joins.warm.print(&at("warm join, POST to 201"));
         if rtt == 0.0 {
             joins.pipe.print_wanted(&at("pipe set-up, origin's histogram"), PIPE_WANTED_MS);
+            let beyond = joins.cold.median() - 2.0 * trip.median();
+            let ratio = vec![beyond / joins.warm.median()];
+            table::values_wanted("(cold join - two round trips) / warm join", ratio, "x", COLD_BY_WARM);
         } else {
             joins.pipe.print(&at("pipe set-up, origin's histogram"));
         }

@@ -150,7 +150,7 @@ async fn a_packet(nodes: &[Server]) {
         table::values(&format!("processor time a packet, {VIEWERS} viewers of {name}"), micros.clone(), "us");
     }
     let ratios = found[2].iter().zip(&found[0]).map(|(edge, router)| edge / router).collect();
-    table::values_wanted("the same, edge / router alone, round by round", ratios, "x", AGAINST_ROUTER);
+    table::values_wanted("processor time a packet, edge / router alone", ratios, "x", AGAINST_ROUTER);
 }
 
 /// What many viewers cost, and how fast they are let in.
@@ -167,8 +167,8 @@ async fn a_crowd([origin, one, two, whole]: &[Server; 4]) {
         memory.get_or_insert(storm.of_server(whole, "memoryPerViewer") / 1024.0);
     }
     table::values_wanted("500 joins in 5 s at one edge: POST to 201, p99", slowest, "ms", STORM_MS);
-    table::values("the same, median", medians, "ms");
-    table::values("packets lost of theirs", lost, "%");
+    table::values("500 joins in 5 s at one edge: POST to 201, median", medians, "ms");
+    table::values("500 joins in 5 s at one edge: packets lost", lost, "%");
     let memory = memory.into_iter().collect();
     table::values_wanted("memory for each of 500 viewers, 420 kbit/s", memory, "KiB", VIEWER_KIB);
 

@@ -37,7 +37,7 @@ pub(crate) async fn run() {
     }
     let after = resident(&mut node);
     table::value("memory of an idle node process, 1 worker (VmRSS)", idle, "MiB", 1);
-    table::value("the same with one stream that was watched once", before, "MiB", 1);
+    table::value("memory of a node with one stream that was watched once", before, "MiB", 1);
     let each = (after - before) * 1024.0 / VIEWERS as f64;
     table::value("memory for each viewer of one stream that plays", each, "KiB", VIEWERS);
     join_all(viewers.into_iter().map(Player::stop)).await;

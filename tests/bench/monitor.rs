@@ -104,7 +104,7 @@ async fn start() {
     let without = started(settings.clone(), STORED).await;
     table::value("a monitor's start, 1,000,000 events, no snapshot", without, "s", 1);
     let with = started(settings.clone(), STORED).await;
-    table::value("the same with snapshots, wanted <= 5", with, "s", 1);
+    table::value("a monitor's start, 1,000,000 events, with snapshots, wanted <= 5", with, "s", 1);
     page::run(&nats, settings, further).await;
 }
 

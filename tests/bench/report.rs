@@ -51,18 +51,21 @@ impl Report {
     fn markdown(&self) -> String {
         let (when, commit) = (self.began.format("%Y-%m-%d"), &self.commit);
         let figures = || self.parts.iter().flat_map(|part| &part.figures);
-        format!(
-            "{when}, commit {commit}, on {}, everything on loopback.\n\n{}\n<details><summary>More</summary>\n\n{}\n</details>\n",
-            self.machine,
-            table(figures().filter(|figure| figure.has_goal())),
-            table(figures().filter(|figure| !figure.has_goal())),
-        )
+        let mut text = format!("{when}, commit {commit}, on {}, everything on loopback.\n", self.machine);
+        let (goals, rest): (Vec<_>, Vec<_>) = figures().partition(|figure| figure.has_goal());
+        if !goals.is_empty() {
+            text += &format!("\n{}", table(&goals));
+        }
+        if !rest.is_empty() {
+            text += &format!("\n<details><summary>More</summary>\n\n{}\n</details>\n", table(&rest));
+        }
+        text
     }
 }
 
-fn table<'a>(figures: impl Iterator<Item = &'a Figure>) -> String {
+fn table(figures: &[&Figure]) -> String {
     let head = "| | median | p99 or worst | n | wanted |\n| --- | --- | --- | --- | --- |\n".to_owned();
-    head + &figures.map(|figure| format!("| {} |\n", figure.cells().join(" | "))).collect::<String>()
+    head + &figures.iter().map(|figure| format!("| {} |\n", figure.cells().join(" | "))).collect::<String>()
 }
 
 /// The commit that was measured, with a sign where the files differ from it.

@@ -39,10 +39,11 @@ impl Samples {
         tell(self.figure(what));
     }
 
-    /// Prints how much later these are than others.
-    pub(crate) fn print_beyond(&self, what: &str, others: &Self) {
+    /// Prints how much later these are than others, and whether that is as wanted where something is.
+    pub(crate) fn print_beyond(&self, what: &str, others: &Self, at_most: Option<f64>) {
         let beyond = |part| self.quantile(part) - others.quantile(part);
-        tell(Figure { median: beyond(0.5), high: Some(beyond(0.99)), ..self.figure(what) });
+        let (median, high) = (beyond(0.5), Some(beyond(0.99)));
+        tell(Figure { median, high, wanted: at_most, ..self.figure(what) });
     }
 
     /// Prints beside it whether the median is as wanted.
@@ -77,7 +78,8 @@ impl Figure {
     /// Its cells in a table: what, median, high, how many, what is wanted.
     pub(crate) fn cells(&self) -> [String; 5] {
         let number = |value: f64| match value.abs() {
-            0.0..1000.0 => format!("{value:.3} {}", self.unit),
+            0.0..9.995 => format!("{value:.2} {}", self.unit),
+            9.995..99.95 => format!("{value:.1} {}", self.unit),
             _ => format!("{value:.0} {}", self.unit),
         };
         let verdict = |most| if self.median <= most { "met" } else { "not met" };
