@@ -72,8 +72,13 @@ pub(crate) struct Server {
 
 /// A publisher of the test clip, in a process of its own: its time is nobody else's.
 pub(crate) fn publish(whip: &str) -> Process {
+    publish_with(whip, &[])
+}
+
+/// One with these arguments as well.
+pub(crate) fn publish_with(whip: &str, more: &[&str]) -> Process {
     let publisher = Process::spawn(env!("CARGO_BIN_EXE_headwater"), |command| {
-        command.args(["publish", "--log", "error", whip]);
+        command.args(["publish", "--log", "error", whip]).args(more);
     });
     publisher.expect("the program runs")
 }

@@ -24,6 +24,7 @@ mod hops;
 mod janus;
 mod joins;
 mod kills;
+mod kinds;
 mod load;
 mod memory;
 mod monitor;
@@ -58,6 +59,7 @@ async fn main() {
     run.measure("hops", hops::run()).await;
     run.measure("memory", memory::run()).await;
     run.measure("load", load::run()).await;
+    run.measure("kinds", kinds::run()).await;
     if chosen.names("janus") {
         run.measure("janus", janus::run()).await;
     }
