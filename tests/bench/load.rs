@@ -3,7 +3,9 @@
 //! What is compared runs in turns, as what else the machine does changes with time. A run that the tool or the machine
 //! limited says so beside its figure.
 
+use std::fs;
 use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -33,6 +35,8 @@ const AGAINST_ROUTER: f64 = 1.03;
 /// The origin's processor time with 400 viewers behind two edges by that with one.
 const ORIGIN: f64 = 1.1;
 const STORM_MS: f64 = 100.0;
+/// Of a core, at 100 joins a second.
+const CONTROL: f64 = 15.0;
 const VIEWER_KIB: f64 = 200.0;
 
 pub(crate) async fn run() {
@@ -162,18 +166,22 @@ async fn a_packet(nodes: &[Server]) {
 async fn a_crowd([origin, one, two, whole]: &[Server; 4]) {
     // It has the stream already when the crowd comes.
     Run::of(&[whole], &["--viewers", "1", "--for", "1s"]).await;
-    let (mut slowest, mut medians, mut lost, mut memory) = (vec![], vec![], vec![], None);
+    let (mut slowest, mut medians, mut lost, mut control, mut memory) =
+        (vec![], vec![], vec![], vec![], None);
     for _ in 0..ROUNDS {
-        let storm = Run::of(&[whole], &["--viewers", "500", "--rate", "100/s", "--for", "5s"]).await;
+        let (storm, used) = watched(whole, &["--viewers", "500", "--rate", "100/s", "--for", "5s"]).await;
         slowest.push(storm.number("/answerMs/p99"));
         medians.push(storm.number("/answerMs/p50"));
         lost.push(100.0 * storm.number("/steady/lossRatio"));
+        control.push(100.0 * used);
         // What a later storm needs is there already.
         memory.get_or_insert(storm.of_server(whole, "memoryPerViewer") / 1024.0);
     }
     table::values_wanted("500 joins in 5 s at one edge: POST to 201, p99", slowest, "ms", STORM_MS);
     table::values("500 joins in 5 s at one edge: POST to 201, median", medians, "ms");
     table::values("500 joins in 5 s at one edge: packets lost", lost, "%");
+    let what = "500 joins in 5 s at one edge: of a core, beside the media workers";
+    table::values_wanted(what, control, "%", CONTROL);
     let memory = memory.into_iter().collect();
     table::values_wanted("memory for each of 500 viewers, 420 kbit/s", memory, "KiB", VIEWER_KIB);
 
@@ -186,4 +194,30 @@ async fn a_crowd([origin, one, two, whole]: &[Server; 4]) {
         ratios.push(many.of_server(origin, "cores") / few.of_server(origin, "cores"));
     }
     table::values_wanted("origin's processor time, 400 viewers behind two edges / 2", ratios, "x", ORIGIN);
+}
+
+/// A run, and what a server's threads beside its media workers used of a core in the 5 s when they used most.
+async fn watched(server: &Server, arguments: &[&str]) -> (Run, f64) {
+    let mut tick = tokio::time::interval(Duration::from_millis(250));
+    let servers = [server];
+    let mut run = std::pin::pin!(Run::of(&servers, arguments));
+    let mut used = Vec::new();
+    let run = loop {
+        tokio::select! {
+            run = &mut run => break run,
+            _ = tick.tick() => used.push(control_time(server.pid)),
+        }
+    };
+    (run, used.windows(21).map(|five| (five[20] - five[0]) / 5.0).fold(0.0, f64::max))
+}
+
+/// The processor time in seconds that a process has used beside its media workers, as proc(5) counts it: in ticks of 10 ms.
+fn control_time(pid: u32) -> f64 {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("its threads");
+    let stats = tasks.flatten().filter_map(|task| fs::read_to_string(task.path().join("stat")).ok());
+    let ticks = stats.filter(|stat| !stat.contains("(mediasoup")).map(|stat| {
+        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+        fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum::<f64>()
+    });
+    ticks.sum::<f64>() / 100.0
 }
