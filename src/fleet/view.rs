@@ -38,6 +38,8 @@ pub struct Fleet {
     flaps: Flaps,
     /// Our own last beat that came back, and since when they have come without a gap.
     bus: Option<Bus>,
+    /// Raised with each change.
+    edition: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +63,13 @@ impl Fleet {
     /// A fleet as `me` sees it, in which a node may be silent for `patience` that says that it is there each second.
     pub fn new(me: Peer, patience: Duration) -> Self {
         let (processes, flaps) = (Processes::default(), Flaps::default());
-        Self { me, patience, processes, slowest: BEAT, flaps, bus: None }
+        Self { me, patience, processes, slowest: BEAT, flaps, bus: None, edition: 0 }
+    }
+
+    /// Another one whenever anything of it has changed: what follows from it, and not from the time, does so still while it
+    /// is the same.
+    pub fn edition(&self) -> u64 {
+        self.edition
     }
 
     /// A process gave a sign of life, this one's own among them. False for one that is late or doubled.
@@ -70,6 +78,7 @@ impl Fleet {
         if self.processes.get(&presence.peer).is_some_and(late) {
             return false;
         }
+        self.edition += 1;
         if self.is_me(&presence.peer) {
             self.excuse(now);
             let since = self.bus.filter(|_| self.hears_itself(now)).map_or(now, |bus| bus.since);
@@ -122,6 +131,7 @@ impl Fleet {
 
     fn note_lost(&mut self, lost: Vec<Peer>, now: Instant) {
         for peer in lost {
+            self.edition += 1;
             self.flaps.lost(&peer.node, now);
             if let Some(seen) = self.processes.get_mut(&peer) {
                 seen.lost = true;
@@ -224,6 +234,7 @@ impl Fleet {
 
     /// Forgets who has been absent for `after`, and losses that count no longer.
     pub fn forget(&mut self, after: Duration, now: Instant) {
+        self.edition += 1;
         let mut processes = std::mem::take(&mut self.processes);
         processes.retain(|seen| match seen.presence.phase {
             Phase::Stopped => now.saturating_duration_since(seen.at) <= after,

@@ -155,7 +155,7 @@ impl World {
                 continue;
             }
             for viewer in room.media.viewers.values_mut() {
-                if size > 0 && viewer.up == Some(true) && viewer.shows.get(&codec.kind()) == Some(&producer) {
+                if size > 0 && viewer.up == Some(true) && viewer.shows.get(codec.kind()) == Some(&producer) {
                     viewer.bytes += size;
                     self.clients[viewer.client].gets(codec.kind(), producer, now);
                 }

@@ -15,6 +15,7 @@
 )]
 
 mod bus;
+mod cost;
 mod crowd;
 mod dice;
 mod faults;
@@ -57,6 +58,11 @@ fn a_crowd_of_viewers() {
 #[test]
 fn a_stream_that_is_pushed_everywhere() {
     crowd::run(&crowd::Size { nodes: 100, regions: 5, viewers: 0, pushed: true });
+}
+
+#[test]
+fn a_message_costs_no_more_in_a_large_room() {
+    cost::run();
 }
 
 #[test]

@@ -56,11 +56,53 @@ pub struct Produced {
 #[derive(Debug)]
 pub struct Watcher {
     pub client: ClientId,
-    pub shows: BTreeMap<MediaKind, ProducerId>,
+    pub shows: OfKind<ProducerId>,
     pub up: Option<bool>,
     pub bytes: u64,
     /// Anything that arrived on its connection.
     pub received: u64,
+}
+
+/// One of each kind of media, or none.
+#[derive(Debug)]
+pub struct OfKind<T>([Option<T>; 2]);
+
+impl<T> Default for OfKind<T> {
+    fn default() -> Self {
+        Self([None, None])
+    }
+}
+
+impl<T> OfKind<T> {
+    fn place(kind: MediaKind) -> usize {
+        usize::from(kind == MediaKind::Video)
+    }
+
+    pub fn get(&self, kind: MediaKind) -> Option<&T> {
+        self.0[Self::place(kind)].as_ref()
+    }
+
+    pub fn insert(&mut self, kind: MediaKind, it: T) {
+        self.0[Self::place(kind)] = Some(it);
+    }
+
+    pub fn values(&self) -> impl Iterator<Item = &T> {
+        self.0.iter().flatten()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.values().next().is_none()
+    }
+
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    fn retain(&mut self, keep: impl Fn(&T) -> bool) {
+        for it in &mut self.0 {
+            it.take_if(|it| !keep(it));
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -258,7 +300,7 @@ impl RoomMedia {
         sources: &[ProducerInfo],
     ) -> Result<(TransportInfo, Vec<Medium>), MediaError> {
         self.alive()?;
-        let viewer = Watcher { client, shows: BTreeMap::new(), up: None, bytes: 0, received: 0 };
+        let viewer = Watcher { client, shows: OfKind::default(), up: None, bytes: 0, received: 0 };
         self.viewers.insert(session, viewer);
         if let Err(error) = self.show(session, sources) {
             self.viewers.remove(&session);
@@ -425,7 +467,7 @@ impl RoomMedia {
 
     fn forget(&mut self, id: ProducerId) {
         for viewer in self.viewers.values_mut() {
-            viewer.shows.retain(|_, shown| *shown != id);
+            viewer.shows.retain(|shown| *shown != id);
         }
         for outlet in self.outlets.values_mut() {
             outlet.sends.remove(&id);

@@ -69,10 +69,19 @@ pub struct Node {
 }
 
 impl Machine {
-    pub fn new(mid: Mid, plan: &plan::Machine) -> Self {
+    /// Those of a plan; who is in the same region has its name in common.
+    pub fn all(plans: &[plan::Machine]) -> Vec<Self> {
+        let regions = plans.iter().map(|plan| plan.region);
+        let regions: BTreeMap<usize, Region> =
+            regions.map(|no| (no, format!("r{no}").parse().unwrap())).collect();
+        let machines = plans.iter().enumerate();
+        machines.map(|(mid, plan)| Self::new(mid, plan, regions[&plan.region].clone())).collect()
+    }
+
+    fn new(mid: Mid, plan: &plan::Machine, region: Region) -> Self {
         let mut config = Config::default();
         config.node.name = plan.name.parse().unwrap();
-        config.node.region = format!("r{}", plan.region).parse().unwrap();
+        config.node.region = region;
         config.node.roles.clone_from(&plan.roles);
         config.media.takeover_pause = plan.takeover_pause;
         config.limits.children = plan.children;

@@ -10,7 +10,7 @@ use headwater::protocol::rtp::MediaKind;
 use headwater::room::RoomError;
 use headwater::room::core::{Input, Pass, PublishRequest, WatchRequest};
 
-use crate::media::{Codec, Produced, RoomMedia, dtls};
+use crate::media::{Codec, OfKind, Produced, RoomMedia, dtls};
 use crate::plan;
 use crate::room::Knock;
 use crate::world::{At, Event, Mid, Pid, World};
@@ -54,15 +54,28 @@ pub struct Client {
     /// Since when a publisher sends.
     pub sends_since: At,
     /// What a viewer got last.
-    pub got: BTreeMap<MediaKind, (ProducerId, At)>,
+    pub got: OfKind<(ProducerId, At)>,
 }
 
 impl Client {
-    pub fn new(plan: &plan::Client) -> Self {
+    /// Those of a plan; who is in the same room has its name in common.
+    pub fn all(plans: &[plan::Client]) -> Vec<Self> {
+        let (mut rooms, mut streams) = (BTreeMap::new(), BTreeMap::new());
+        let mut clients = Vec::new();
+        for plan in plans {
+            let room: &RoomId = rooms.entry(&plan.room).or_insert_with(|| plan.room.parse().unwrap());
+            let stream: &StreamName =
+                streams.entry(&plan.stream).or_insert_with(|| plan.stream.parse().unwrap());
+            clients.push(Self::new(plan, room.clone(), stream.clone()));
+        }
+        clients
+    }
+
+    fn new(plan: &plan::Client, room: RoomId, stream: StreamName) -> Self {
         Self {
             publishes: plan.publishes,
-            room: plan.room.parse().unwrap(),
-            stream: plan.stream.parse().unwrap(),
+            room,
+            stream,
             machine: plan.machine,
             codecs: plan.codecs.clone(),
             returns: plan.returns,
@@ -72,7 +85,7 @@ impl Client {
             epoch: 0,
             since: Duration::ZERO,
             sends_since: Duration::ZERO,
-            got: BTreeMap::new(),
+            got: OfKind::default(),
         }
     }
 

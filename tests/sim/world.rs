@@ -65,10 +65,11 @@ pub enum Event {
     Step,
 }
 
+/// Of many that wait, which are moved about: what happens is kept aside.
 struct Entry {
     at: At,
     order: u64,
-    event: Event,
+    event: Box<Event>,
 }
 
 impl Ord for Entry {
@@ -145,12 +146,7 @@ impl World {
             steps: plan.steps.clone(),
             ends: plan.ends,
             last_orders: plan.last_orders,
-            machines: plan
-                .machines
-                .iter()
-                .enumerate()
-                .map(|(mid, machine)| Machine::new(mid, machine))
-                .collect(),
+            machines: Machine::all(&plan.machines),
             named: BTreeMap::new(),
             ears: plan.machines.iter().take_while(|machine| !machine.speaks_only).count(),
             common: common(&plan.machines),
@@ -158,7 +154,7 @@ impl World {
             shared: plan.shared,
             nodes: Vec::new(),
             bus: Bus::new(plan),
-            clients: plan.clients.iter().map(Client::new).collect(),
+            clients: Client::all(&plan.clients),
             log: Log::default(),
             truth: Truth::default(),
             laws: Laws::default(),
@@ -193,7 +189,7 @@ impl World {
         while self.queue.peek().is_some_and(|Reverse(next)| next.at <= until) {
             let Some(Reverse(Entry { at, event, .. })) = self.queue.pop() else { break };
             self.now = at;
-            self.happen(event);
+            self.happen(*event);
             if let Some(broken) = self.broken.take() {
                 return Err(broken);
             }
@@ -203,7 +199,7 @@ impl World {
 
     pub fn at(&mut self, at: At, event: Event) {
         self.order += 1;
-        self.queue.push(Reverse(Entry { at: at.max(self.now), order: self.order, event }));
+        self.queue.push(Reverse(Entry { at: at.max(self.now), order: self.order, event: Box::new(event) }));
     }
 
     pub fn later(&mut self, after: Duration, event: Event) {

@@ -23,7 +23,7 @@ const STARVED: Duration = Duration::from_secs(60);
 pub(super) struct Audience {
     viewers: BTreeMap<SessionId, Viewer>,
     /// Viewers whose stream is on its way.
-    waiting: Vec<Waiting>,
+    waiting: BTreeMap<StreamName, BTreeMap<Ticket, Waiting>>,
     /// Viewers that are being connected right now.
     opening: BTreeMap<SessionId, Opening>,
     /// How many viewers each stream has.
@@ -32,6 +32,9 @@ pub(super) struct Audience {
     wanted_at: BTreeMap<StreamName, Instant>,
     /// Since when streams are gone that viewers wait for.
     gone_since: BTreeMap<StreamName, Instant>,
+    /// Raised whenever a stream is wanted that wasn't, and whenever other ones are watched than before.
+    wants: u64,
+    watches: u64,
 }
 
 /// A viewer that is served.
@@ -83,7 +86,17 @@ impl Audience {
     }
 
     pub(super) fn waiting(&self) -> usize {
-        self.waiting.len()
+        self.waiting.values().map(BTreeMap::len).sum()
+    }
+
+    /// Raised whenever a stream is wanted that wasn't.
+    pub(super) fn wants(&self) -> u64 {
+        self.wants
+    }
+
+    /// Raised whenever other streams are watched than before.
+    pub(super) fn watches(&self) -> u64 {
+        self.watches
     }
 
     /// How many viewers a stream has.
@@ -101,8 +114,23 @@ impl Audience {
         self.wanted_at.keys()
     }
 
-    /// Notes that the streams that someone watches or waits for are wanted now, and `others` with them; and forgets those
-    /// that have not been for `idle`.
+    pub(super) fn is_recently_wanted(&self, stream: &StreamName) -> bool {
+        self.wanted_at.contains_key(stream)
+    }
+
+    /// Notes that a stream is wanted now.
+    pub(super) fn note_wanted(&mut self, stream: &StreamName, now: Instant) {
+        match self.wanted_at.get_mut(stream) {
+            Some(at) => *at = now,
+            None => {
+                self.wanted_at.insert(stream.clone(), now);
+                self.wants += 1;
+            }
+        }
+    }
+
+    /// Notes that the streams that someone watches or waits for are wanted still, and `others` with them; and forgets
+    /// those that have not been for `idle`.
     pub(super) fn want<'a>(
         &mut self,
         others: impl Iterator<Item = &'a StreamName>,
@@ -115,7 +143,7 @@ impl Audience {
             None => drop(wanted_at.insert(stream.clone(), now)),
         };
         self.counts.keys().for_each(&mut note);
-        self.waiting.iter().for_each(|waiting| note(&waiting.request.stream));
+        self.waiting.keys().for_each(&mut note);
         others.for_each(note);
         self.wanted_at.retain(|_, at| now.saturating_duration_since(*at) < idle);
     }
@@ -126,12 +154,14 @@ impl Audience {
 
     /// The trace of a viewer that waits for one of these streams.
     pub(super) fn trace_of(&self, streams: &super::upstream::Streams) -> Option<crate::telemetry::Trace> {
-        let waits = self.waiting.iter().find(|waiting| streams.contains(&waiting.request.stream));
-        waits.map(|waiting| waiting.request.trace)
+        let (_, waits) = streams.iter().find_map(|stream| self.waiting.get(stream)?.first_key_value())?;
+        Some(waits.request.trace)
     }
 
     fn count(&mut self, stream: &StreamName) {
-        *self.counts.entry(stream.clone()).or_default() += 1;
+        let count = self.counts.entry(stream.clone()).or_default();
+        *count += 1;
+        self.watches += u64::from(*count == 1);
     }
 
     fn uncount(&mut self, stream: &StreamName) {
@@ -139,9 +169,37 @@ impl Audience {
             *count = count.saturating_sub(1);
             if *count == 0 {
                 self.counts.remove(stream);
+                self.watches += 1;
                 self.gone_since.remove(stream);
             }
         }
+    }
+
+    fn wait(&mut self, waiting: Waiting) {
+        let of = self.waiting.entry(waiting.request.stream.clone()).or_default();
+        of.insert(waiting.ticket, waiting);
+    }
+
+    fn wait_no_more(&mut self, stream: &StreamName, ticket: Ticket) -> Option<Waiting> {
+        let of = self.waiting.get_mut(stream)?;
+        let waiting = of.remove(&ticket)?;
+        if of.is_empty() {
+            self.waiting.remove(stream);
+        }
+        Some(waiting)
+    }
+
+    /// Who waits for a stream, and does no more.
+    fn take_waiting(&mut self, stream: &StreamName) -> impl Iterator<Item = Waiting> + use<> {
+        self.waiting.remove(stream).into_iter().flat_map(BTreeMap::into_values)
+    }
+
+    /// Those who wait of which this holds: they do no more.
+    fn take_waiting_if(&mut self, holds: impl Fn(&Waiting) -> bool) -> Vec<Waiting> {
+        let all = self.waiting.iter().flat_map(|(stream, of)| of.iter().map(move |it| (stream, it)));
+        let taken = all.filter(|(_, (_, waiting))| holds(waiting));
+        let taken: Vec<_> = taken.map(|(stream, (ticket, _))| (stream.clone(), *ticket)).collect();
+        taken.into_iter().filter_map(|(stream, ticket)| self.wait_no_more(&stream, ticket)).collect()
     }
 
     /// A stream is here no more: its viewers are shown nothing until it comes back.
@@ -177,12 +235,12 @@ impl Core {
         if let Err(error) = self.may_watch(&request.stream, m) {
             return self.turn_away(ticket, request.session, &request.stream, error);
         }
-        self.audience.wanted_at.insert(request.stream.clone(), m.now);
+        self.audience.note_wanted(&request.stream, m.now);
         let waiting = Waiting { ticket, request, since: m.now };
         if self.is_proved(&waiting.request.stream, m.now) {
             self.open_viewer(waiting, "warm");
         } else {
-            self.audience.waiting.push(waiting);
+            self.audience.wait(waiting);
         }
     }
 
@@ -195,20 +253,14 @@ impl Core {
 
     /// Serves who waited for media that now comes.
     pub(super) fn serve_proved(&mut self, now: Instant) {
-        let mut streams: Vec<_> =
-            self.audience.waiting.iter().map(|waiting| waiting.request.stream.clone()).collect();
-        streams.sort();
-        streams.dedup();
-        for stream in streams.iter().filter(|stream| self.is_proved(stream, now)).collect::<Vec<_>>() {
-            self.serve_waiting(stream);
+        let proved = self.audience.waiting.keys().filter(|stream| self.is_proved(stream, now));
+        for stream in proved.cloned().collect::<Vec<_>>() {
+            self.serve_waiting(&stream);
         }
     }
 
     fn serve_waiting(&mut self, stream: &StreamName) {
-        let (ready, waiting) =
-            std::mem::take(&mut self.audience.waiting).into_iter().partition(|w| w.request.stream == *stream);
-        self.audience.waiting = waiting;
-        for waiting in ready {
+        for waiting in self.audience.take_waiting(stream) {
             self.open_viewer(waiting, "cold");
         }
     }
@@ -251,7 +303,7 @@ impl Core {
             return Err(RoomError::Role("viewers"));
         }
         self.is_allowed()?;
-        if self.audience.waiting.len() >= self.limits.waiting {
+        if self.audience.waiting() >= self.limits.waiting {
             return Err(RoomError::Limit("waiting"));
         }
         if self.sources.get(stream).is_some() || self.known.holds(stream, m).is_some() {
@@ -328,7 +380,7 @@ impl Core {
                 let path = self.sources.get(&stream).map(|source| source.path.clone()).unwrap_or_default();
                 self.out.push(Effect::Answer(ticket, Answer::Watching(transport, media, path)));
                 // The stream may have changed while the viewer was being connected.
-                self.show_again(&stream);
+                self.show(&stream, session);
             }
             Err(error) => {
                 self.audience.uncount(&stream);
@@ -340,23 +392,27 @@ impl Core {
 
     /// Sends the viewers of a stream what its source has now, on the sections that they have.
     pub(super) fn show_again(&mut self, stream: &StreamName) {
+        let of = self.audience.viewers.iter().filter(|(_, viewer)| viewer.stream == *stream);
+        for session in of.map(|(session, _)| *session).collect::<Vec<_>>() {
+            self.show(stream, session);
+        }
+    }
+
+    /// Sends a viewer of a stream what its source has now.
+    fn show(&mut self, stream: &StreamName, session: SessionId) {
         let Some(source) = self.sources.get(stream).filter(|source| source.is_complete()) else { return };
-        let ids: Vec<_> = source.producers.iter().map(|producer| producer.id).collect();
-        for (session, viewer) in &mut self.audience.viewers {
-            if viewer.stream == *stream && viewer.showing != ids {
-                viewer.showing.clone_from(&ids);
-                self.out.push(Effect::ShowViewer(*session, source.producers.clone()));
-            }
+        let Some(viewer) = self.audience.viewers.get_mut(&session) else { return };
+        let ids = || source.producers.iter().map(|producer| producer.id);
+        if !viewer.showing.iter().copied().eq(ids()) {
+            viewer.showing = ids().collect();
+            self.out.push(Effect::ShowViewer(session, source.producers.clone()));
         }
     }
 
     /// Refuses who waits with a token that is kept out now.
     pub(super) fn send_away_waiting(&mut self, token: &TokenKey) {
-        let (barred, waiting) = std::mem::take(&mut self.audience.waiting)
-            .into_iter()
-            .partition(|waiting| waiting.request.pass.tokens.contains(token));
-        self.audience.waiting = waiting;
-        for waiting in barred {
+        let barred = |waiting: &Waiting| waiting.request.pass.tokens.contains(token);
+        for waiting in self.audience.take_waiting_if(barred) {
             self.turn_away(
                 waiting.ticket,
                 waiting.request.session,
@@ -370,13 +426,13 @@ impl Core {
     pub(super) fn refuse_waiting_in_vain(&mut self, m: &mut Moment<'_>) {
         let known = &self.known;
         let here = |stream: &StreamName| self.sources.get(stream).is_some();
-        let (vain, waiting) = std::mem::take(&mut self.audience.waiting)
-            .into_iter()
-            .partition(|w| !here(&w.request.stream) && known.holds(&w.request.stream, m).is_none());
-        self.audience.waiting = waiting;
-        for waiting in vain {
-            let error = self.not_live(&waiting.request.stream, m);
-            self.turn_away(waiting.ticket, waiting.request.session, &waiting.request.stream, error);
+        let streams = self.audience.waiting.keys();
+        let vain = streams.filter(|stream| !here(stream) && known.holds(stream, m).is_none());
+        for stream in vain.cloned().collect::<Vec<_>>() {
+            for waiting in self.audience.take_waiting(&stream) {
+                let error = self.not_live(&stream, m);
+                self.turn_away(waiting.ticket, waiting.request.session, &stream, error);
+            }
         }
     }
 
@@ -384,9 +440,7 @@ impl Core {
     pub(super) fn end_late_viewers(&mut self, m: &mut Moment<'_>) {
         let join = self.config.timeouts.join;
         let age = |at: Instant| m.now.saturating_duration_since(at);
-        let (late, waiting) =
-            std::mem::take(&mut self.audience.waiting).into_iter().partition(|w| age(w.since) > join);
-        self.audience.waiting = waiting;
+        let late = self.audience.take_waiting_if(|waiting| age(waiting.since) > join);
         let never = |viewer: &Viewer| !viewer.connected && m.now > viewer.connect_by;
         let viewers = self.audience.viewers.iter();
         let never: Vec<_> = viewers.filter(|(_, v)| never(v)).map(|(session, _)| *session).collect();
@@ -434,8 +488,9 @@ impl Core {
 
     /// Who waits with this ticket has gone.
     pub(super) fn viewer_hung_up(&mut self, ticket: Ticket) {
-        if let Some(at) = self.audience.waiting.iter().position(|waiting| waiting.ticket == ticket) {
-            let waiting = self.audience.waiting.remove(at);
+        let mut waiting = self.audience.waiting.iter().filter(|(_, of)| of.contains_key(&ticket));
+        let Some(stream) = waiting.next().map(|(stream, _)| stream.clone()) else { return };
+        if let Some(waiting) = self.audience.wait_no_more(&stream, ticket) {
             self.out.push(Effect::Release(waiting.request.session));
         }
     }
@@ -445,7 +500,7 @@ impl Core {
         let Some(viewer) = self.audience.viewers.remove(&session) else { return false };
         self.forget_ice(session);
         self.audience.uncount(&viewer.stream);
-        self.audience.wanted_at.insert(viewer.stream.clone(), m.now);
+        self.audience.note_wanted(&viewer.stream, m.now);
         self.leaving.insert(session, (viewer, reason, m.now));
         self.out.push(Effect::CloseViewer(session));
         self.out.push(Effect::Release(session));
@@ -464,7 +519,7 @@ impl Core {
         for session in self.audience.viewers.keys().copied().collect::<Vec<_>>() {
             self.end_viewer(session, LeaveReason::Stopped, m);
         }
-        for waiting in std::mem::take(&mut self.audience.waiting) {
+        for waiting in self.audience.take_waiting_if(|_| true) {
             self.refuse(waiting.ticket, RoomError::Stopped);
             self.out.push(Effect::Release(waiting.request.session));
         }

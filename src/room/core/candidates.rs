@@ -17,6 +17,8 @@ const FORGIVEN: Duration = Duration::from_secs(120);
 /// How long those that a full node named are asked, and how many.
 const NAMED: Duration = Duration::from_secs(30);
 const MOST_NAMED: usize = 16;
+/// For how long those whom placement names stay so while nothing is heard of the fleet: who falls silent is seen soon.
+const PLACED: Duration = Duration::from_millis(200);
 
 /// What is known of those who may be asked.
 #[derive(Debug, Default)]
@@ -25,6 +27,17 @@ pub(super) struct Candidates {
     aside: BTreeMap<(StreamName, Incarnation), Aside>,
     /// Those that full nodes named, the last first, and until when that is good.
     named: BTreeMap<StreamName, (Vec<Peer>, Instant)>,
+    /// Whom placement last named for a stream: in a large fleet that is no work for each message.
+    placed: BTreeMap<StreamName, Placed>,
+}
+
+/// Whom placement named: for this origin, in this fleet, then.
+#[derive(Debug)]
+struct Placed {
+    origin: Peer,
+    edition: u64,
+    at: Instant,
+    peers: Vec<Peer>,
 }
 
 #[derive(Debug)]
@@ -85,12 +98,20 @@ impl Candidates {
         self.aside
             .retain(|_, aside| now.saturating_duration_since(aside.failed.max(aside.until)) <= FORGIVEN);
         self.named.retain(|_, (_, until)| now < *until);
+        self.placed.retain(|_, placed| now < placed.at + PLACED);
+    }
+
+    fn placed(&self, stream: &StreamName, origin: &Peer, m: &Moment<'_>) -> Option<&Vec<Peer>> {
+        let holds = |placed: &&Placed| {
+            m.now < placed.at + PLACED && placed.edition == m.fleet.edition() && placed.origin == *origin
+        };
+        self.placed.get(stream).filter(holds).map(|placed| &placed.peers)
     }
 }
 
 impl Core {
     /// Which node a stream should come from: what works is kept.
-    pub(super) fn desired_parent(&self, stream: &StreamName, m: &Moment<'_>) -> Option<Peer> {
+    pub(super) fn desired_parent(&mut self, stream: &StreamName, m: &Moment<'_>) -> Option<Peer> {
         let best = self.known.holds(stream, m).filter(|claim| claim.origin != self.me);
         let current =
             self.sources.get(stream).zip(self.sources.pipe_of(stream)).and_then(|(source, pipe)| {
@@ -109,7 +130,9 @@ impl Core {
                 return Some(peer.clone());
             }
         }
-        let candidates = self.candidates(stream, &best?.origin, m);
+        let origin = best?.origin.clone();
+        let placed = self.placed(stream, origin, m);
+        let candidates = self.candidates(stream, placed, m);
         let is_aside = |peer: &&Peer| self.upstream.candidates.is_aside(stream, peer.incarnation, m.now);
         // One that is being tried already is tried to its end.
         let tried = candidates.iter().find(|peer| {
@@ -133,15 +156,27 @@ impl Core {
         others.into_iter().filter(new).collect()
     }
 
-    /// Whom to ask for a stream, the best first, at last its origin.
-    pub(super) fn candidates(&self, stream: &StreamName, origin: &Peer, m: &Moment<'_>) -> Vec<Peer> {
-        let placed = placement::candidates(&self.id, stream, origin, &self.me, m.fleet, m.now);
+    /// Whom placement names for a stream of that origin.
+    fn placed(&mut self, stream: &StreamName, origin: Peer, m: &Moment<'_>) -> Vec<Peer> {
+        if let Some(peers) = self.upstream.candidates.placed(stream, &origin, m) {
+            return peers.clone();
+        }
+        let peers = placement::candidates(&self.id, stream, &origin, &self.me, m.fleet, m.now);
+        let placed = Placed { origin, edition: m.fleet.edition(), at: m.now, peers: peers.clone() };
+        self.upstream.candidates.placed.insert(stream.clone(), placed);
+        peers
+    }
+
+    /// Whom to ask for a stream, the best first, at last its origin: those that full nodes named, and then those that
+    /// placement does.
+    pub(super) fn candidates(&self, stream: &StreamName, placed: Vec<Peer>, m: &Moment<'_>) -> Vec<Peer> {
         let serves = |peer: &&Peer| {
             let there = m.fleet.process(peer).is_some_and(|node| node.phase == Phase::Serving);
             there && !m.fleet.is_absent(peer, m.now) && **peer != self.me && !placed.contains(peer)
         };
         let named = self.upstream.candidates.named(stream, m.now).filter(serves);
-        named.cloned().chain(placed.iter().cloned()).collect()
+        let named: Vec<_> = named.cloned().collect();
+        named.into_iter().chain(placed).collect()
     }
 
     /// Puts a parent aside for streams that it doesn't deliver: the next candidate is asked by the plan.

@@ -1,95 +1,26 @@
 //! The nodes that pull from this one: they join, renew, leave and are lost.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
-
+use super::children::{Child, Outlet};
 use super::effect::{Answer, Effect, Figure};
 use super::input::{Failure, Ticket};
 use super::liveness::{Bus, OutletFacts};
-use super::outlet::{Outlet, Setup};
-use super::{Core, Moment, backoff};
+use super::{Core, Moment};
 use crate::fleet::placement::{self, MAX_HOPS};
 use crate::protocol::edge::ClosePipe;
 use crate::protocol::ids::{Peer, ProducerId, StreamName, Token};
-use crate::protocol::media::Measured;
 use crate::protocol::origin::{CarriedProducer, CarriedStream, Join, Joined, Leave, PipeHeld};
 use crate::protocol::refusal::{Code, Refusal};
 use crate::telemetry::Trace;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How many others a child is told of that could feed it.
 const MOST_INSTEAD: usize = 3;
 
-/// The nodes that pull from this one, by their join.
-///
-/// A join that names a node proves nothing by itself: it is a further child beside the node's former one,
-/// and replaces that once the node has confirmed it by taking the pipe.
-#[derive(Debug, Default)]
-pub(super) struct Downstream {
-    pub(super) children: BTreeMap<Token, Child>,
-}
-
-/// A node that pulls from this one.
-#[derive(Debug)]
-pub(super) struct Child {
-    pub(super) peer: Peer,
-    pub(super) wanted: BTreeSet<StreamName>,
-    /// How many watch at it and below it, as it last said.
-    viewers: BTreeMap<StreamName, u32>,
-    pub(super) outlet: Option<Outlet>,
-    pub(super) failures: u32,
-    retry_at: Instant,
-    renewed: Instant,
-    /// When it was last heard on the bus, or nobody could be.
-    seen: Instant,
-    /// The number of its last join.
-    joined: u64,
-    /// Who waits until it is known whether our end could be opened.
-    ticket: Option<Ticket>,
-    /// The trace of the request that it came with.
-    pub(super) trace: Trace,
-}
-
-impl Downstream {
-    pub(super) fn is_empty(&self) -> bool {
-        self.children.is_empty()
-    }
-
-    /// How many nodes beside this one are fed: one that joined anew counts once.
-    pub(super) fn others(&self, than: &Peer) -> usize {
-        let peers: BTreeSet<_> = self.children.values().map(|child| child.peer.incarnation).collect();
-        peers.iter().filter(|id| **id != than.incarnation).count()
-    }
-
-    /// The streams that children want.
-    pub(super) fn wanted(&self) -> impl Iterator<Item = &StreamName> {
-        self.children.values().flat_map(|child| &child.wanted)
-    }
-
-    /// How many watch a stream at the nodes that pull it from this one, and below them.
-    pub(super) fn viewers_of(&self, stream: &StreamName) -> u32 {
-        let open = self.children.values().filter(|child| child.outlet.as_ref().is_some_and(Outlet::is_open));
-        open.filter_map(|child| child.viewers.get(stream)).fold(0, |sum, more| sum.saturating_add(*more))
-    }
-
-    pub(super) fn outlets(&self) -> impl Iterator<Item = (&Child, &Outlet)> + Clone {
-        self.children.values().filter_map(|child| Some((child, child.outlet.as_ref()?)))
-    }
-}
-
-impl Child {
-    /// Whether it has missed no renewal of its lease: else it may have left without being heard.
-    pub(super) fn renews(&self, every: Duration, now: Instant) -> bool {
-        now.saturating_duration_since(self.renewed) <= every * 2
-    }
-
-    pub(super) fn take_ticket(&mut self) -> Option<Ticket> {
-        self.ticket.take()
-    }
-
-    pub(super) fn retry_later(&mut self, now: Instant) {
-        self.failures = self.failures.saturating_add(1);
-        self.retry_at = now + backoff(self.failures);
-    }
+/// What a child may lack.
+#[derive(Debug, Clone, Copy)]
+enum Lack {
+    Pipe,
+    Change,
 }
 
 impl Core {
@@ -103,44 +34,30 @@ impl Core {
             }
             return self.out.push(Effect::Answer(ticket, Answer::Joined(Err(refusal))));
         }
-        if !self.downstream.children.contains_key(&token) {
+        if self.downstream.get(token).is_none() {
             self.close_unconfirmed(&join.from, m);
-            let child = Child {
-                peer: join.from,
-                wanted: BTreeSet::new(),
-                viewers: BTreeMap::new(),
-                outlet: None,
-                failures: 0,
-                retry_at: m.now,
-                renewed: m.now,
-                seen: m.now,
-                joined: 0,
-                ticket: None,
-                trace,
-            };
-            self.downstream.children.insert(token, child);
+            self.downstream.insert(token, Child::new(join.from, trace, m.now));
         }
-        let Some(child) = self.downstream.children.get_mut(&token) else { return };
+        let Some(child) = self.downstream.get_mut(token) else { return };
         if join.number <= child.joined {
             return self.answer_again(ticket, token, m);
         }
-        child.joined = join.number;
-        child.wanted = join.streams;
-        child.viewers = join.viewers;
-        child.renewed = m.now;
+        (child.joined, child.renewed) = (join.number, m.now);
         // An edge that lost its end needs a new pipe.
-        let lost = join.pipe.is_none() && child.outlet.as_ref().is_some_and(Outlet::is_open);
+        let lost = join.pipe.is_none() && child.is_open();
+        join.streams.iter().for_each(|stream| self.audience.note_wanted(stream, m.now));
+        self.downstream.renew(token, join.streams, join.viewers);
         if lost {
             self.close_outlet(token, "the edge has lost its end", false, m);
         }
         if let Some(held) = &join.pipe {
             self.take_over(token, held);
         }
-        let open = self.downstream.children.get(&token).is_some_and(|child| child.outlet.is_some());
+        let open = self.downstream.get(token).is_some_and(|child| child.outlet().is_some());
         if open {
             self.answer_joined(ticket, token, m);
         } else {
-            if let Some(child) = self.downstream.children.get_mut(&token) {
+            if let Some(child) = self.downstream.get_mut(token) {
                 child.ticket = Some(ticket);
             }
             self.open_pipe(token, m);
@@ -148,7 +65,7 @@ impl Core {
     }
 
     pub(super) fn may_join(&self, join: &Join, m: &Moment<'_>) -> Result<(), Refusal> {
-        let known = self.downstream.children.get(&join.token);
+        let known = self.downstream.get(join.token);
         if known.is_some_and(|child| child.peer != join.from) {
             return Err(Refusal::new(Code::Unasked, "that join is another node's"));
         }
@@ -193,14 +110,14 @@ impl Core {
         why: &str,
         m: &Moment<'_>,
     ) -> Refusal {
-        let open = self.downstream.outlets().filter(|(_, outlet)| outlet.is_open()).map(|(child, _)| child);
+        let here: Vec<_> = streams.iter().filter(|stream| !self.is_far(stream)).collect();
+        let open = self.downstream.iter().map(|(_, child)| child).filter(|child| child.is_open());
         let mut fed: Vec<_> = open
             .filter(|child| child.peer != *asker && placement::may_feed(&child.peer, m.fleet, m.now))
             .map(|child| {
-                let has = |stream| child.wanted.contains(stream) && !self.is_far(stream);
                 let region = &child.peer.region;
                 let near = if *region == asker.region { 0 } else { 1 + u8::from(*region != self.me.region) };
-                ((!streams.iter().any(has), near), &child.peer)
+                ((!here.iter().any(|stream| child.wants(stream)), near), &child.peer)
             })
             .collect();
         let best = fed.iter().map(|(rank, _)| *rank).min();
@@ -227,9 +144,10 @@ impl Core {
         if child.peer.region == self.me.region {
             return Vec::new();
         }
-        let there = self.downstream.outlets().filter(|(other, outlet)| {
-            let is_near = outlet.is_open() && other.peer.region == child.peer.region;
-            is_near && other.wanted.contains(stream) && self.has_all(outlet, stream)
+        let near = self.downstream.in_region(&child.peer.region);
+        let there = near.filter_map(|(_, other)| Some((other, other.outlet()?)));
+        let there = there.filter(|(other, outlet)| {
+            outlet.is_open() && other.wants(stream) && self.has_all(outlet, stream)
         });
         let may = there.filter(|(other, _)| placement::may_feed(&other.peer, m.fleet, m.now));
         let mut may: Vec<_> = may.map(|(other, outlet)| (outlet.opened, &other.peer)).collect();
@@ -246,9 +164,8 @@ impl Core {
 
     /// A node that joins anew gives up its former attempt, if that was never confirmed.
     fn close_unconfirmed(&mut self, peer: &Peer, m: &Moment<'_>) {
-        let former = self.downstream.children.iter().filter(|(_, child)| child.peer == *peer);
-        let unconfirmed = former.filter(|(_, child)| !child.outlet.as_ref().is_some_and(Outlet::is_open));
-        for token in unconfirmed.map(|(token, _)| *token).collect::<Vec<_>>() {
+        let unconfirmed = self.downstream.of(peer).filter(|(_, child)| !child.is_open());
+        for token in unconfirmed.map(|(token, _)| token).collect::<Vec<_>>() {
             self.record_over(token, "the edge joined anew", false, m);
             self.abandon_child(token, "the edge joined anew");
         }
@@ -257,12 +174,10 @@ impl Core {
     /// What the edge says it has is what it was told: what was lost on the way is repaired by the plan. Only what
     /// it said before it answered a later change is passed over.
     fn take_over(&mut self, token: Token, held: &PipeHeld) {
-        let Some(desired) = self.downstream.children.get(&token).map(|child| self.desired_of(child)) else {
+        let Some(desired) = self.downstream.get(token).map(|child| self.desired_of(child)) else {
             return;
         };
-        let Some(outlet) = self.downstream.children.get_mut(&token).and_then(|c| c.outlet.as_mut()) else {
-            return;
-        };
+        let Some(outlet) = self.downstream.outlet_mut(token) else { return };
         if outlet.id == held.pipe_id && outlet.telling && held.revision >= outlet.revision {
             // It has heard all that it is being told: what it has is no longer refused, whatever comes late.
             let has = held.producers.iter().map(|producer| producer.id);
@@ -278,13 +193,13 @@ impl Core {
     }
 
     pub(super) fn answer_joined(&mut self, ticket: Ticket, token: Token, m: &Moment<'_>) {
-        let Some(child) = self.downstream.children.get(&token) else { return };
-        let Some(outlet) = &child.outlet else { return };
+        let Some(child) = self.downstream.get(token) else { return };
+        let Some(outlet) = child.outlet() else { return };
         let joined =
             Joined { pipe_id: outlet.id, revision: outlet.revision, streams: self.carried(child, m) };
         // The answer tells what is paused as well: should it be lost, the next renewal shows that.
         let told: Vec<_> = joined.streams.iter().flat_map(|carried| &carried.producers).cloned().collect();
-        if let Some(outlet) = self.downstream.children.get_mut(&token).and_then(|c| c.outlet.as_mut()) {
+        if let Some(outlet) = self.downstream.outlet_mut(token) {
             for producer in told.iter().filter(|_| !outlet.telling) {
                 outlet.told.entry(producer.id).and_modify(|paused| *paused = producer.paused);
             }
@@ -294,8 +209,8 @@ impl Core {
 
     /// A join that came late or twice changes nothing.
     fn answer_again(&mut self, ticket: Ticket, token: Token, m: &Moment<'_>) {
-        let child = self.downstream.children.get(&token);
-        if child.is_some_and(|child| child.outlet.is_some() && child.ticket.is_none()) {
+        let child = self.downstream.get(token);
+        if child.is_some_and(|child| child.outlet().is_some() && child.ticket.is_none()) {
             return self.answer_joined(ticket, token, m);
         }
         let refusal = Refusal::new(Code::Busy, "that join is being answered");
@@ -303,7 +218,7 @@ impl Core {
     }
 
     fn carried(&self, child: &Child, m: &Moment<'_>) -> Vec<CarriedStream> {
-        let carried = self.sources.iter().filter(|(stream, _)| child.wanted.contains(*stream));
+        let carried = self.sources.iter().filter(|(stream, _)| child.wants(*stream));
         carried
             .map(|(stream, source)| CarriedStream {
                 stream: stream.clone(),
@@ -327,7 +242,7 @@ impl Core {
     }
 
     pub(super) fn leave(&mut self, ticket: Ticket, leave: &Leave, m: &mut Moment<'_>) {
-        if self.downstream.children.get(&leave.token).is_some_and(|child| child.peer == leave.from) {
+        if self.downstream.get(leave.token).is_some_and(|child| child.peer == leave.from) {
             tracing::info!(child = %leave.from.node, reason = leave.reason, "edge left");
             self.let_go(leave.token, "the edge left", m);
         }
@@ -336,12 +251,12 @@ impl Core {
 
     /// Forgets a child that knows it: it needs no telling.
     fn let_go(&mut self, token: Token, why: &'static str, m: &Moment<'_>) {
-        let outlet = self.downstream.children.get(&token).and_then(|child| child.outlet.as_ref());
+        let outlet = self.downstream.get(token).and_then(Child::outlet);
         if let Some(pipe) = outlet.map(|outlet| outlet.id) {
             self.record_over(token, why, false, m);
             self.out.push(Effect::CloseOutlet(pipe));
         }
-        if let Some(ticket) = self.downstream.children.remove(&token).and_then(|child| child.ticket) {
+        if let Some(ticket) = self.downstream.remove(token).and_then(|child| child.ticket) {
             let refusal = Refusal::new(Code::UnknownStream, why);
             self.out.push(Effect::Answer(ticket, Answer::Joined(Err(refusal))));
         }
@@ -354,9 +269,7 @@ impl Core {
 
     fn producers_for(&self, child: &Child) -> impl Iterator<Item = (ProducerId, bool)> {
         let wanted = self.sources.iter().filter(move |(stream, source)| {
-            child.wanted.contains(*stream)
-                && !source.path.contains(&child.peer.node)
-                && source.path.len() < MAX_HOPS
+            child.wants(*stream) && !source.path.contains(&child.peer.node) && source.path.len() < MAX_HOPS
         });
         let producers = wanted.flat_map(|(_, source)| &source.producers);
         let all = producers.map(|producer| (producer.id, producer.paused));
@@ -373,20 +286,35 @@ impl Core {
         as_told && outlet.told.len() == count && outlet.sends.len() == count && outlet.refused.is_empty()
     }
 
-    /// Opens what pipes are missing and tells children what changed.
+    /// What a child lacks, if anything.
+    fn lack(&self, child: &Child) -> Option<Lack> {
+        match child.outlet() {
+            None if child.ticket.is_none() && self.producers_for(child).next().is_some() => Some(Lack::Pipe),
+            Some(outlet) if outlet.is_open() && !outlet.telling && !self.has_its_own(child, outlet) => {
+                Some(Lack::Change)
+            }
+            _ => None,
+        }
+    }
+
+    /// Opens what pipes are missing and tells children what changed: those that changed themselves, and all of them where
+    /// what is here did.
     pub(super) fn plan_children(&mut self, m: &mut Moment<'_>) {
+        if std::mem::replace(&mut self.planned.children, self.sources.changes()) != self.sources.changes() {
+            self.downstream.all_due();
+        }
         let (mut opened, mut changed) = (Vec::new(), Vec::new());
-        for (token, child) in &self.downstream.children {
-            let lacks = match &child.outlet {
-                None if child.ticket.is_none() && self.producers_for(child).next().is_some() => &mut opened,
-                Some(outlet) if outlet.is_open() && !outlet.telling && !self.has_its_own(child, outlet) => {
-                    &mut changed
-                }
-                _ => continue,
-            };
+        for token in self.downstream.take_due() {
+            let Some(child) = self.downstream.get(token) else { continue };
+            let Some(lack) = self.lack(child) else { continue };
             // Who isn't heard is told once it is heard again.
-            if m.now >= child.retry_at && self.bus_of(&child.peer, m) != Bus::Silent {
-                lacks.push(*token);
+            if m.now < child.retry_at || self.bus_of(&child.peer, m) == Bus::Silent {
+                self.downstream.stays_due(token);
+                continue;
+            }
+            match lack {
+                Lack::Pipe => opened.push(token),
+                Lack::Change => changed.push(token),
             }
         }
         for token in opened {
@@ -397,30 +325,29 @@ impl Core {
         }
     }
 
-    /// Takes note of what passes over pipes to children; returns the bytes of media that were sent.
-    pub(super) fn measure_outlets(&mut self, measured: &Measured, now: Instant) -> u64 {
-        let outlets = self.downstream.children.values_mut().filter_map(|child| child.outlet.as_mut());
-        let flows = outlets.filter_map(|outlet| Some((measured.outlets.get(&outlet.id)?, outlet)));
-        flows.map(|(flow, outlet)| outlet.measure(flow, now)).sum()
+    /// Whether what is counted of children is what there is, and nobody who lacks something was forgotten. For tests.
+    pub fn is_counted_right(&self) -> bool {
+        let forgotten = |(token, child): (Token, &Child)| {
+            let lacks = match (self.lack(child), child.outlet()) {
+                (Some(Lack::Change), Some(outlet)) => !self.changes(child, outlet).is_empty(),
+                (lack, _) => lack.is_some(),
+            };
+            lacks && !self.downstream.is_due(token)
+        };
+        self.downstream.is_counted_right() && !self.downstream.iter().any(forgotten)
     }
 
     /// Closes the pipes of children that are lost.
     pub(super) fn end_lost_children(&mut self, m: &mut Moment<'_>) {
         let (connect, lease) = (self.config.timeouts.pipe_connect, self.config.timeouts.lease);
         let settled = m.fleet.is_settled(m.now) && m.fleet.hears_itself(m.now);
-        for child in self.downstream.children.values_mut() {
-            let is_absent = m.fleet.is_absent(&child.peer, m.now);
-            if !settled || !is_absent {
-                child.seen = m.now;
-            }
-            // No lease runs out while it can't be renewed.
-            if !settled || is_absent {
-                child.renewed = m.now;
-            }
-        }
+        self.downstream.note_heard(settled, |peer| m.fleet.is_absent(peer, m.now), m.now);
         let is_lost = |child: &Child| {
-            let bus = self.bus_of(&child.peer, m);
-            let Some(outlet) = &child.outlet else {
+            let bus = match child.absent {
+                true => self.bus_of(&child.peer, m),
+                false => Bus::Heard,
+            };
+            let Some(outlet) = child.outlet() else {
                 // Nothing of its streams is here yet: it stays as long as it is there and renews.
                 return bus != Bus::Heard || m.now.saturating_duration_since(child.renewed) > lease;
             };
@@ -431,19 +358,19 @@ impl Core {
                 sent: outlet.sent,
                 renewed: child.renewed,
                 seen: child.seen,
-                idle: self.producers_for(child).next().is_none(),
+                idle: bus == Bus::Silent && self.producers_for(child).next().is_none(),
                 settled,
                 bus,
             };
             facts.is_lost(connect, lease, m.now)
         };
-        let lost = self.downstream.children.iter().filter(|(_, child)| is_lost(child));
-        for token in lost.map(|(token, _)| *token).collect::<Vec<_>>() {
-            if let Some(child) = self.downstream.children.get(&token) {
+        let lost = self.downstream.iter().filter(|(_, child)| is_lost(child));
+        for token in lost.map(|(token, _)| token).collect::<Vec<_>>() {
+            if let Some(child) = self.downstream.get(token) {
                 tracing::warn!(child = %child.peer.node, "edge lost");
             }
             self.close_outlet(token, "the edge was lost", true, m);
-            self.downstream.children.remove(&token);
+            self.downstream.remove(token);
         }
     }
 
@@ -454,9 +381,8 @@ impl Core {
     }
 
     pub(super) fn abandon_outlet(&mut self, token: Token, why: &'static str) {
-        let Some(child) = self.downstream.children.get_mut(&token) else { return };
-        let Some(outlet) = child.outlet.take() else { return };
-        let peer = child.peer.clone();
+        let Some(outlet) = self.downstream.take_outlet(token) else { return };
+        let Some(peer) = self.downstream.get(token).map(|child| child.peer.clone()) else { return };
         self.out.push(Effect::CloseOutlet(outlet.id));
         let close = ClosePipe { room_id: self.id.clone(), token, pipe_id: outlet.id, reason: why.to_owned() };
         self.out.push(Effect::TellClosed(peer, close));
@@ -464,7 +390,7 @@ impl Core {
 
     fn abandon_child(&mut self, token: Token, why: &'static str) {
         self.abandon_outlet(token, why);
-        if let Some(child) = self.downstream.children.remove(&token)
+        if let Some(child) = self.downstream.remove(token)
             && let Some(ticket) = child.ticket
         {
             let refusal = Refusal::new(Code::Unasked, why);
@@ -474,7 +400,7 @@ impl Core {
 
     /// An attempt at a pipe failed, or an open pipe did.
     pub(super) fn pipe_failed(&mut self, token: Token, failure: &Failure, m: &mut Moment<'_>) {
-        let Some(child) = self.downstream.children.get_mut(&token) else { return };
+        let Some(child) = self.downstream.get_mut(token) else { return };
         tracing::warn!(child = %child.peer.node, %failure, "pipe failed");
         self.out.push(Effect::Count(Figure::PipeSetup(failure.kind(), None)));
         self.record_failed(token, failure, m);
@@ -490,7 +416,7 @@ impl Core {
             self.abandon_child(token, "the edge did not ask for it");
         } else {
             self.abandon_outlet(token, "the pipe failed");
-            if let Some(child) = self.downstream.children.get_mut(&token) {
+            if let Some(child) = self.downstream.get_mut(token) {
                 child.retry_later(m.now);
             }
         }
@@ -498,26 +424,19 @@ impl Core {
 
     /// A child has taken a pipe: it did ask. Its former pipes are over.
     pub(super) fn confirm(&mut self, token: Token, m: &Moment<'_>) {
-        let Some(peer) = self.downstream.children.get(&token).map(|child| child.peer.clone()) else { return };
-        let former = self.downstream.children.iter().filter(|(t, child)| **t != token && child.peer == peer);
-        for former in former.map(|(token, _)| *token).collect::<Vec<_>>() {
+        let Some(peer) = self.downstream.get(token).map(|child| child.peer.clone()) else { return };
+        let former = self.downstream.of(&peer).map(|(former, _)| former).filter(|former| *former != token);
+        for former in former.collect::<Vec<_>>() {
             self.close_outlet(former, "the edge joined anew", false, m);
-            self.downstream.children.remove(&former);
+            self.downstream.remove(former);
         }
     }
 
     /// Closes all pipes to children.
     pub(super) fn end_children(&mut self, m: &Moment<'_>) {
-        for token in self.downstream.children.keys().copied().collect::<Vec<_>>() {
+        for token in self.downstream.iter().map(|(token, _)| token).collect::<Vec<_>>() {
             self.close_outlet(token, "the node stops", false, m);
-        }
-        self.downstream.children.clear();
-    }
-
-    /// Whether a child may be told now that its pipe is set up.
-    pub(super) fn set_up(&mut self, token: Token, setup: Setup) {
-        if let Some(outlet) = self.downstream.children.get_mut(&token).and_then(|c| c.outlet.as_mut()) {
-            outlet.setup = setup;
+            self.downstream.remove(token);
         }
     }
 }

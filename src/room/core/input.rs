@@ -62,6 +62,38 @@ pub enum Input {
     Done(Done),
 }
 
+impl Input {
+    /// Whether it is a matter of viewers or children alone: it has nothing to do with where streams come from unless it
+    /// changes what is wanted or here.
+    pub(super) fn is_quiet(&self) -> bool {
+        match self {
+            Self::Watch(..)
+            | Self::End(..)
+            | Self::Connect(..)
+            | Self::Patch(..)
+            | Self::Check(..)
+            | Self::HungUp(_)
+            | Self::Join(..)
+            | Self::Leave(..)
+            | Self::Connected(_)
+            | Self::Disconnected(_) => true,
+            Self::Done(done) => matches!(
+                done,
+                Done::ViewerOpened(..)
+                    | Done::ViewerShown(..)
+                    | Done::ViewerClosed(..)
+                    | Done::ViewerConnected(..)
+                    | Done::IceRestarted(..)
+                    | Done::OutletOpened(..)
+                    | Done::Offered(..)
+                    | Done::Sending(..)
+                    | Done::Told(..)
+            ),
+            _ => false,
+        }
+    }
+}
+
 /// What carrying out an effect led to.
 #[derive(Debug)]
 pub enum Done {

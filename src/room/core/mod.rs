@@ -4,10 +4,12 @@
 //! carries the effects out and brings back what came of them. So a whole fleet of cores can be simulated in
 //! one thread (`tests/sim`). Each part owns its fields and has a file: publications, upstream (and its
 //! inlets), downstream (and its outlets), audience. After every input the core compares what should be with
-//! what is (`plan`), so that a lost message is repaired by the next look.
+//! what is (`plan_streams`, `plan_children`): with each look all of it, so that a lost message is repaired, and in between
+//! what that input changed, so that none costs more in a large room.
 
 mod audience;
 mod candidates;
+mod children;
 mod compare;
 mod downstream;
 mod effect;
@@ -34,7 +36,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use audience::{Audience, Viewer};
-use downstream::Downstream;
+use children::Downstream;
 use known::Known;
 use publications::Publications;
 use sessions::{IceSession, Life};
@@ -93,11 +95,22 @@ pub struct Core {
     /// What the log was last told of all that is here, and which log that was.
     said: Option<Said>,
     told_log: u64,
+    planned: Planned,
     opened: Instant,
     empty_since: Option<Instant>,
     /// Set once the room is told to stop: when it gives up on what is left to say.
     stop_by: Option<Instant>,
     out: Vec<Effect>,
+}
+
+/// What the plan last went by: before the next look only what has changed since is planned anew.
+#[derive(Debug, Default)]
+struct Planned {
+    /// What is here and what is wanted, for the streams; and what is here, for the children.
+    streams: [u64; 2],
+    children: u64,
+    /// When a parent is to be asked next.
+    wake: Option<Instant>,
 }
 
 impl Core {
@@ -123,6 +136,7 @@ impl Core {
             measured: Measured::default(),
             said: None,
             told_log: 0,
+            planned: Planned::default(),
             opened: now,
             empty_since: None,
             stop_by: None,
@@ -176,6 +190,7 @@ impl Core {
 
     /// Handles one input; what it leads to is to be carried out in this order.
     pub fn handle(&mut self, input: Input, m: &mut Moment<'_>) -> Vec<Effect> {
+        let quiet = input.is_quiet();
         match input {
             Input::Publish(ticket, request) => self.publish(ticket, request, m),
             Input::Watch(ticket, request) => self.watch(ticket, request, m),
@@ -195,14 +210,21 @@ impl Core {
                 self.flow_changed(&notice, m.now);
                 self.known.learn(notice);
             }
-            Input::Limits(limits) => self.limits = limits,
+            Input::Limits(limits) => {
+                self.limits = limits;
+                self.downstream.all_due();
+            }
             Input::Connected(session) => self.connected(session, m),
             Input::Disconnected(session) => self.disconnected(session, m),
             Input::Look(measured) => self.look(measured, m),
             Input::Stop(reason) => self.stop(reason, m),
             Input::Done(done) => self.done(done, m),
         }
-        self.plan(m);
+        if !quiet || self.stirred() != self.planned.streams || self.planned.wake.is_some_and(|at| m.now >= at)
+        {
+            self.plan_streams(m);
+        }
+        self.plan_children(m);
         std::mem::take(&mut self.out)
     }
 
@@ -232,8 +254,15 @@ impl Core {
         }
     }
 
-    /// Compares what should be with what is, and acts on the difference.
-    fn plan(&mut self, m: &mut Moment<'_>) {
+    /// What changes where other streams are here or wanted: nothing else that viewers and children do concerns where
+    /// streams come from.
+    fn stirred(&self) -> [u64; 2] {
+        [self.sources.changes(), self.audience.wants()]
+    }
+
+    /// Compares what should be here with what is, and acts on the difference.
+    fn plan_streams(&mut self, m: &mut Moment<'_>) {
+        self.planned.streams = self.stirred();
         self.yield_to_higher(m);
         self.plan_claims(m);
         self.refuse_waiting_in_vain(m);
@@ -244,7 +273,7 @@ impl Core {
             self.audience.want_nothing();
         }
         self.plan_parents(m);
-        self.plan_children(m);
+        self.planned.wake = self.upstream.wake();
     }
 
     /// Whether the room's streams come here whether anyone watches or not.
@@ -264,12 +293,13 @@ impl Core {
 
     /// The regular look: what has timed out, gone silent or become idle.
     fn look(&mut self, measured: Option<Measured>, m: &mut Moment<'_>) {
+        self.downstream.all_due();
         if let Some(measured) = measured {
             self.sources.measure(&measured, m.now);
             let to_viewers = self.measure_sessions(&measured, m.now);
             self.measure_publications(&measured, m);
             self.measure_inlets(&measured, m.now);
-            let to_children = self.measure_outlets(&measured, m.now);
+            let to_children = self.downstream.measure(&measured, m.now);
             if to_viewers + to_children > 0 {
                 self.out.push(Effect::Count(Figure::Sent(to_viewers + to_children)));
             }
@@ -325,7 +355,7 @@ impl Core {
 
     /// A producer is here no more: should one of its id come again, children are sent that anew.
     fn stop_sending_to_all(&mut self, id: ProducerId) {
-        for outlet in self.downstream.children.values_mut().filter_map(|child| child.outlet.as_mut()) {
+        for outlet in self.downstream.outlets_mut() {
             if outlet.sends.remove(&id) {
                 self.out.push(Effect::StopSending(outlet.id, id));
             }

@@ -121,7 +121,7 @@ impl Core {
         self.stop_by.is_none()
             && from.is_some_and(|from| from.peer != *to)
             && source.is_some_and(|source| Some(source.publication) == holds)
-            && self.audience.recently_wanted().any(|wanted| wanted == stream)
+            && self.audience.is_recently_wanted(stream)
             && !self.upstream.candidates.is_aside(stream, to.incarnation, m.now)
             && !m.fleet.is_absent(to, m.now)
             && !self.comes_from_here(stream, to, m.now)
@@ -131,12 +131,12 @@ impl Core {
     /// does.
     pub(super) fn comes_from_here(&self, stream: &StreamName, peer: &Peer, now: Instant) -> bool {
         let renewal = self.config.timeouts.lease_renewal;
-        let mut children = self.downstream.children.values().filter(|child| child.renews(renewal, now));
-        children.any(|child| {
-            let takes = |id| child.outlet.as_ref().is_some_and(|outlet| outlet.taken.contains(&id));
+        let mut children = self.downstream.of(peer).filter(|(_, child)| child.renews(renewal, now));
+        children.any(|(_, child)| {
+            let takes = |id| child.outlet().is_some_and(|outlet| outlet.taken.contains(&id));
             let source = self.sources.get(stream);
             let is_fed = source.is_some_and(|source| source.producers.iter().any(|own| takes(own.id)));
-            child.peer == *peer && child.wanted.contains(stream) && (is_fed || self.me.node < peer.node)
+            child.wants(stream) && (is_fed || self.me.node < peer.node)
         })
     }
 
@@ -162,7 +162,8 @@ impl Core {
             return None;
         }
         let nearer = |peer: &&Peer| is_drained || peer.region == self.me.region || **peer == *origin;
-        self.candidates(stream, origin, m).iter().filter(nearer).find(usable).cloned()
+        let placed = placement::candidates(&self.id, stream, origin, &self.me, m.fleet, m.now);
+        self.candidates(stream, placed, m).iter().filter(nearer).find(usable).cloned()
     }
 
     /// What was coming another way comes no more.
@@ -237,7 +238,7 @@ impl Core {
     /// A producer comes otherwise than before: viewers are shown that, and children sent it anew.
     pub(super) fn send_anew(&mut self, stream: &StreamName, id: ProducerId) {
         self.audience.lose_producer(stream, id);
-        for outlet in self.downstream.children.values_mut().filter_map(|child| child.outlet.as_mut()) {
+        for outlet in self.downstream.outlets_mut() {
             outlet.told.remove(&id);
             outlet.taken.remove(&id);
             outlet.sends.remove(&id);

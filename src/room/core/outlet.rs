@@ -1,11 +1,8 @@
 //! The sending end of a pipe: opened in two round trips, kept up to date, and compared with its edge.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
-
-use super::downstream::Child;
+use super::children::{Child, Outlet, Setup};
 use super::effect::{Answer, Change, Effect, Figure, Offer, Tell};
 use super::input::{Failure, ToldOf};
 use super::{Core, Moment, refusal};
@@ -15,73 +12,8 @@ use crate::protocol::edge::{
 };
 use crate::protocol::event::{PipeRefused, What};
 use crate::protocol::ids::{PipeId, ProducerId, Token};
-use crate::protocol::media::{MediaError, PipeEnd, PipeFlow, Piped};
+use crate::protocol::media::{MediaError, PipeEnd, Piped};
 use crate::protocol::refusal::Code;
-
-/// A pause in sending that is longer than this begins the wait for reports anew.
-const PAUSE: Duration = Duration::from_secs(2);
-
-/// Our end of a pipe that sends.
-#[derive(Debug)]
-pub(super) struct Outlet {
-    pub(super) id: PipeId,
-    pub(super) setup: Setup,
-    pub(super) opened: Instant,
-    pub(super) opened_at: DateTime<Utc>,
-    /// The last change that the child was told.
-    pub(super) revision: u64,
-    /// The last change that the child has answered.
-    pub(super) answered: u64,
-    /// Whether the child is being told something: one change at a time keeps their order.
-    pub(super) telling: bool,
-    /// What the child was told of, and whether it was told that it is paused.
-    pub(super) told: BTreeMap<ProducerId, bool>,
-    /// What our end sends, told or not.
-    pub(super) sends: BTreeSet<ProducerId>,
-    /// What the child has said that it takes.
-    pub(super) taken: BTreeSet<ProducerId>,
-    /// What the child can't take.
-    pub(super) refused: BTreeSet<ProducerId>,
-    reports: u64,
-    /// When a report last came back.
-    pub(super) heard: Instant,
-    bytes: u64,
-    /// When media was last sent, and since when without a pause.
-    pub(super) sent: Option<(Instant, Instant)>,
-}
-
-/// How far a pipe's set-up is.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Setup {
-    /// Our end is being opened, and the child asked for its own.
-    Opening,
-    /// Our end listens here; the child's is awaited.
-    Offered(PipeEnd),
-    /// The child is being told where our end is.
-    Connecting(PipeEnd),
-    /// The child has taken it.
-    Open,
-}
-
-impl Outlet {
-    pub(super) fn is_open(&self) -> bool {
-        self.setup == Setup::Open
-    }
-
-    /// Takes note of what passes; returns the bytes of media that were sent.
-    pub(super) fn measure(&mut self, flow: &PipeFlow, now: Instant) -> u64 {
-        let sent = flow.bytes_sent.saturating_sub(self.bytes);
-        if flow.bytes_received != self.reports {
-            (self.reports, self.heard) = (flow.bytes_received, now);
-        }
-        if flow.bytes_sent != self.bytes {
-            self.bytes = flow.bytes_sent;
-            let since = self.sent.filter(|(last, _)| now.saturating_duration_since(*last) <= PAUSE);
-            self.sent = Some((now, since.map_or(now, |(_, since)| since)));
-        }
-        sent
-    }
-}
 
 /// `desired − told`: what a child must be told so that it has these producers in these states. Ends come
 /// first: an id that ended must be free before anything new is created.
@@ -103,27 +35,12 @@ impl Core {
     /// Round trip 1: asks for the child's router and its end of the pipe, both at once, while our own end
     /// is opened.
     pub(super) fn open_pipe(&mut self, token: Token, m: &mut Moment<'_>) {
-        let Some(child) = self.downstream.children.get_mut(&token) else { return };
+        let Some(child) = self.downstream.get(token) else { return };
         let pipe = PipeId(m.mint.id());
-        child.outlet = Some(Outlet {
-            id: pipe,
-            setup: Setup::Opening,
-            opened: m.now,
-            opened_at: m.wall,
-            revision: 0,
-            answered: 0,
-            telling: true,
-            told: BTreeMap::new(),
-            sends: BTreeSet::new(),
-            taken: BTreeSet::new(),
-            refused: BTreeSet::new(),
-            reports: 0,
-            heard: m.now,
-            bytes: 0,
-            sent: None,
-        });
+        let (to, trace) = (child.peer.clone(), child.trace);
+        self.downstream.set_outlet(token, Outlet::new(pipe, m));
         let offer = Offer {
-            to: child.peer.clone(),
+            to,
             info: GetRemoteRouterInfo { room_id: self.id.clone(), token },
             create: CreateRemotePipeTransport {
                 room_id: self.id.clone(),
@@ -134,7 +51,7 @@ impl Core {
                 srtp: self.config.pipe.srtp,
                 rtx: self.config.pipe.rtx,
             },
-            trace: child.trace,
+            trace,
         };
         self.out.push(Effect::Offer(Box::new(offer)));
         self.out.push(Effect::OpenOutlet(token, pipe));
@@ -151,10 +68,10 @@ impl Core {
         if self.outlet(token, pipe).is_none() {
             return self.out.push(Effect::CloseOutlet(pipe));
         }
-        let ticket = self.downstream.children.get_mut(&token).and_then(Child::take_ticket);
+        let ticket = self.downstream.get_mut(token).and_then(|child| child.ticket.take());
         match result {
             Ok(end) => {
-                self.set_up(token, Setup::Offered(end));
+                self.downstream.set_up(token, Setup::Offered(end));
                 if let Some(ticket) = ticket {
                     self.answer_joined(ticket, token, m);
                 }
@@ -163,16 +80,16 @@ impl Core {
                 let mut refusal = refusal(&error);
                 tracing::warn!(%refusal, "pipe not opened");
                 if matches!(error, MediaError::NoPorts | MediaError::NoOutlets)
-                    && let Some(child) = self.downstream.children.get(&token)
+                    && let Some(child) = self.downstream.get(token)
                 {
-                    refusal.candidates = self.full(&child.peer, &child.wanted, "", m).candidates;
+                    refusal.candidates = self.full(&child.peer, child.wanted(), "", m).candidates;
                 }
                 self.record_over(token, "our end of the pipe could not be opened", false, m);
                 self.abandon_outlet(token, "the upstream end could not be opened");
                 if let Some(ticket) = ticket {
-                    self.downstream.children.remove(&token);
+                    self.downstream.remove(token);
                     self.out.push(Effect::Answer(ticket, Answer::Joined(Err(refusal))));
-                } else if let Some(child) = self.downstream.children.get_mut(&token) {
+                } else if let Some(child) = self.downstream.get_mut(token) {
                     child.retry_later(m.now);
                 }
             }
@@ -189,10 +106,10 @@ impl Core {
     ) {
         // Closed meanwhile: whatever the child opened for it was told to close, too.
         let Some(outlet) = self.outlet(token, pipe) else { return };
-        let Setup::Offered(end) = outlet.setup.clone() else { return };
+        let Setup::Offered(end) = outlet.setup().clone() else { return };
         match result {
             Ok(remote) => {
-                self.set_up(token, Setup::Connecting(end));
+                self.downstream.set_up(token, Setup::Connecting(end));
                 let to = PipeEnd { ip: remote.ip, port: remote.port, srtp: remote.srtp_parameters };
                 let producers = self.missing(token);
                 self.out.push(Effect::Send(token, pipe, Some(to), producers));
@@ -203,8 +120,8 @@ impl Core {
 
     /// The producers that a child should have and was not told of.
     fn missing(&self, token: Token) -> Vec<ProducerId> {
-        let Some(child) = self.downstream.children.get(&token) else { return Vec::new() };
-        let Some(outlet) = &child.outlet else { return Vec::new() };
+        let Some(child) = self.downstream.get(token) else { return Vec::new() };
+        let Some(outlet) = child.outlet() else { return Vec::new() };
         let desired = self.desired_of(child);
         desired
             .into_keys()
@@ -213,7 +130,7 @@ impl Core {
     }
 
     /// What a child must be told. What it refused counts as told until it is over.
-    fn changes(&self, child: &Child, outlet: &Outlet) -> Vec<ToldOf> {
+    pub(super) fn changes(&self, child: &Child, outlet: &Outlet) -> Vec<ToldOf> {
         let mut desired = self.desired_of(child);
         // What is told of and not sent (any more) is told of anew.
         desired.retain(|id, _| {
@@ -228,8 +145,8 @@ impl Core {
 
     /// Stops sending what is neither wanted nor told of.
     fn stop_vain(&mut self, token: Token) {
-        let Some(child) = self.downstream.children.get(&token) else { return };
-        let Some(outlet) = &child.outlet else { return };
+        let Some(child) = self.downstream.get(token) else { return };
+        let Some(outlet) = child.outlet() else { return };
         let desired = self.desired_of(child);
         let vain =
             outlet.sends.iter().filter(|id| !desired.contains_key(id) && !outlet.told.contains_key(id));
@@ -250,8 +167,8 @@ impl Core {
     pub(super) fn change_pipe(&mut self, token: Token) {
         self.stop_vain(token);
         let missing = self.missing(token);
-        let Some(child) = self.downstream.children.get(&token) else { return };
-        let Some(outlet) = &child.outlet else { return };
+        let Some(child) = self.downstream.get(token) else { return };
+        let Some(outlet) = child.outlet() else { return };
         if self.changes(child, outlet).is_empty() {
             return;
         }
@@ -288,7 +205,7 @@ impl Core {
                 // Its source ended between deciding and doing, or the worker failed: not before a while.
                 Err(error) => {
                     tracing::debug!(producer = %id, %error, "producer not piped");
-                    if let Some(child) = self.downstream.children.get_mut(&token) {
+                    if let Some(child) = self.downstream.get_mut(token) {
                         child.retry_later(m.now);
                     }
                 }
@@ -299,9 +216,9 @@ impl Core {
 
     /// Tells a child all that changed, with `connect` first where the pipe is being opened.
     fn tell(&mut self, token: Token, pipe: PipeId, piped: Vec<Piped>) {
-        let Some(child) = self.downstream.children.get(&token) else { return };
-        let Some(outlet) = &child.outlet else { return };
-        let connect = match &outlet.setup {
+        let Some(child) = self.downstream.get(token) else { return };
+        let Some(outlet) = child.outlet() else { return };
+        let connect = match outlet.setup() {
             Setup::Connecting(end) => Some(ConnectRemotePipeTransport {
                 room_id: self.id.clone(),
                 token,
@@ -438,10 +355,10 @@ impl Core {
     }
 
     fn opened(&mut self, token: Token, pipe: PipeId, m: &Moment<'_>) {
-        self.set_up(token, Setup::Open);
-        let Some(child) = self.downstream.children.get_mut(&token) else { return };
+        self.downstream.set_up(token, Setup::Open);
+        let Some(child) = self.downstream.get_mut(token) else { return };
         let attempt = std::mem::take(&mut child.failures) + 1;
-        let Some(outlet) = &mut child.outlet else { return };
+        let Some(outlet) = child.outlet_mut() else { return };
         outlet.heard = m.now;
         let elapsed = m.now.saturating_duration_since(outlet.opened);
         tracing::info!(child = %child.peer.node, %pipe, elapsed_us = elapsed.as_micros(), "pipe open");
@@ -462,9 +379,9 @@ impl Core {
             Failure::Refused(refusal) => Some(refusal),
             _ => None,
         };
-        let Some(child) = self.downstream.children.get_mut(&token) else { return };
+        let Some(child) = self.downstream.get_mut(token) else { return };
         let peer = child.peer.clone();
-        let Some(outlet) = child.outlet.as_mut().filter(|outlet| outlet.id == pipe) else { return };
+        let Some(outlet) = child.outlet_mut().filter(|outlet| outlet.id == pipe) else { return };
         match change {
             // It said later that it has it.
             ToldOf::Create(id) if refused.is_some() && outlet.taken.contains(&id) => return,
@@ -500,17 +417,17 @@ impl Core {
             ToldOf::Resume(id) => drop(outlet.told.insert(id, true)),
         }
         tracing::debug!(child = %peer.node, %pipe, %failure, "edge not told; trying again");
-        if let Some(child) = self.downstream.children.get_mut(&token) {
+        if let Some(child) = self.downstream.get_mut(token) {
             child.retry_later(m.now);
         }
     }
 
     fn outlet(&self, token: Token, pipe: PipeId) -> Option<&Outlet> {
-        self.downstream.children.get(&token)?.outlet.as_ref().filter(|outlet| outlet.id == pipe)
+        self.downstream.outlet(token, pipe)
     }
 
     fn outlet_mut(&mut self, token: Token, pipe: PipeId) -> Option<&mut Outlet> {
-        self.downstream.children.get_mut(&token)?.outlet.as_mut().filter(|outlet| outlet.id == pipe)
+        self.downstream.outlet_mut(token).filter(|outlet| outlet.id == pipe)
     }
 }
 

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::audience::Viewer;
-use super::downstream::Child;
+use super::children::{Child, Outlet};
 use super::effect::{Effect, Figure};
 use super::input::Failure;
-use super::outlet::Outlet;
 use super::publications::Publication;
 use super::sources::{Source, Via};
-use super::summary::{Said, is_due};
+use super::summary::{Said, is_due, notably};
 use super::{Core, Moment};
 use crate::protocol::claim::EndReason;
 use crate::protocol::event::{
@@ -19,6 +18,7 @@ use crate::protocol::event::{
     StreamStarted, StreamWarning, Turned, ViewerJoined, ViewerLeft, WarningKind, What,
 };
 use crate::protocol::ids::{PipeId, SessionId, StreamName, Token};
+use crate::protocol::media::PipeFlow;
 use crate::room::RoomError;
 
 /// At most so many viewers of a stream are looked at for a summary.
@@ -108,15 +108,15 @@ impl Core {
     }
 
     pub(super) fn record_opening(&mut self, token: Token, pipe: PipeId) {
-        let Some(child) = self.downstream.children.get(&token) else { return };
+        let Some(child) = self.downstream.get(token) else { return };
         let opening =
             PipeOpening { pipe, to: child.peer.clone(), attempt: child.failures + 1, hop: self.hop(child) };
         self.record(What::PipeOpening(opening));
     }
 
     pub(super) fn record_opened(&mut self, token: Token, attempt: u32, setup: Duration) {
-        let Some(child) = self.downstream.children.get(&token) else { return };
-        let Some(outlet) = &child.outlet else { return };
+        let Some(child) = self.downstream.get(token) else { return };
+        let Some(outlet) = child.outlet() else { return };
         let opened = PipeOpened {
             pipe: outlet.id,
             to: child.peer.clone(),
@@ -129,8 +129,8 @@ impl Core {
     }
 
     pub(super) fn record_failed(&mut self, token: Token, failure: &Failure, m: &Moment<'_>) {
-        let Some(child) = self.downstream.children.get(&token) else { return };
-        let Some(outlet) = &child.outlet else { return };
+        let Some(child) = self.downstream.get(token) else { return };
+        let Some(outlet) = child.outlet() else { return };
         let failed = PipeFailed {
             pipe: outlet.id,
             to: child.peer.clone(),
@@ -144,8 +144,8 @@ impl Core {
 
     /// A pipe is over, or an attempt at one that didn't get so far.
     pub(super) fn record_over(&mut self, token: Token, why: &str, lost: bool, m: &Moment<'_>) {
-        let Some(child) = self.downstream.children.get(&token) else { return };
-        let Some(outlet) = &child.outlet else { return };
+        let Some(child) = self.downstream.get(token) else { return };
+        let Some(outlet) = child.outlet() else { return };
         let (pipe, to) = (outlet.id, child.peer.clone());
         let duration_ms = millis(m.now.saturating_duration_since(outlet.opened));
         let what = if outlet.is_open() {
@@ -228,14 +228,66 @@ impl Core {
         if std::mem::replace(&mut self.told_log, m.log) != m.log {
             self.said = None;
         }
-        let summary = self.summary(m);
-        if !is_due(self.said.as_ref(), &summary, self.config.events.summary, m.now) {
+        let (interval, changes) = (self.config.events.summary, self.shaped());
+        let differ = |told: &RoomSummary| self.figures_differ(told);
+        // Publishers fall silent, and something is wrong with them, with time alone.
+        let as_told = |here: &StreamHere| self.publisher_is_as_told(here, m.now);
+        let holds =
+            |said: &Said| said.holds(changes, differ, interval, m.now) && said.streams().iter().all(as_told);
+        if self.said.as_ref().is_some_and(holds) {
             return;
         }
-        self.said = Some(Said::after(self.said.take(), summary.clone(), m.now));
+        let summary = self.summary(m);
+        if !is_due(self.said.as_ref(), &summary, interval, m.now) {
+            return self.said.iter_mut().for_each(|said| said.keeps(&summary, changes));
+        }
+        self.said = Some(Said::after(self.said.take(), summary.clone(), changes, m.now));
         let samples = summary.streams.iter().map(|here| (here.stream.clone(), self.sample(&here.stream)));
         let samples: BTreeMap<_, _> = samples.collect();
         self.out.push(Effect::Summarize(summary, samples));
+    }
+
+    /// What changes with the shape of the room, beside its publishers.
+    fn shaped(&self) -> [u64; 3] {
+        [self.sources.changes(), self.downstream.changes(), self.audience.watches()]
+    }
+
+    fn publisher_is_as_told(&self, here: &StreamHere, now: Instant) -> bool {
+        let own = self.publications.get(&here.stream);
+        let warnings = own.map(|own| own.health.warnings()).unwrap_or_default();
+        here.muted == own.is_some_and(|own| !own.is_flowing(now)) && here.warnings == warnings
+    }
+
+    /// Whether the figures of a room whose shape is as it was told are others.
+    fn figures_differ(&self, told: &RoomSummary) -> bool {
+        let stream = |here: &StreamHere| {
+            let inlet = self.sources.get(&here.stream).and_then(|source| self.inlet_of(source));
+            here.viewers != self.audience.of(&here.stream)
+                || notably(here.bitrate, self.bitrate(&here.stream, inlet))
+                || notably(here.lost, inlet.map_or(0, |flow| flow.lost))
+        };
+        let bitrate = |pipe: &PipeId| self.measured.outlets.get(pipe).map_or(0, |flow| flow.bitrate);
+        told.waiting != self.waiting()
+            || told.streams.iter().any(stream)
+            || told.pipes.iter().any(|pipe| notably(pipe.bitrate, bitrate(&pipe.pipe)))
+    }
+
+    fn waiting(&self) -> u32 {
+        u32::try_from(self.audience.waiting()).unwrap_or(u32::MAX)
+    }
+
+    fn bitrate(&self, stream: &StreamName, inlet: Option<&PipeFlow>) -> u64 {
+        match self.publications.get(stream) {
+            Some(publication) => publication.bitrate,
+            None => inlet.map_or(0, |flow| flow.bitrate),
+        }
+    }
+
+    fn inlet_of(&self, source: &Source) -> Option<&PipeFlow> {
+        match source.via {
+            Via::Pipe(pipe) => self.measured.inlets.get(&pipe),
+            Via::Publisher => None,
+        }
     }
 
     fn summary(&self, m: &Moment<'_>) -> RoomSummary {
@@ -256,17 +308,14 @@ impl Core {
         RoomSummary {
             pipes: pipes.collect(),
             streams: streams.into_values().collect(),
-            waiting: u32::try_from(self.audience.waiting()).unwrap_or(u32::MAX),
+            waiting: self.waiting(),
         }
     }
 
     /// A stream as it is here, without its viewers.
     fn here(&self, stream: &StreamName, source: Option<&Source>, now: Instant) -> StreamHere {
         let publication = self.publications.get(stream);
-        let inlet = source.and_then(|source| match source.via {
-            Via::Pipe(pipe) => self.measured.inlets.get(&pipe),
-            Via::Publisher => None,
-        });
+        let inlet = source.and_then(|source| self.inlet_of(source));
         StreamHere {
             stream: stream.clone(),
             term: source.map_or(0, |source| self.term_of(stream, source)),
@@ -274,10 +323,7 @@ impl Core {
             path: source.map(|source| source.path.clone()).unwrap_or_default(),
             started_at: publication.map(|publication| publication.started_at),
             producers: source.map(Source::claimed).unwrap_or_default(),
-            bitrate: match publication {
-                Some(publication) => publication.bitrate,
-                None => inlet.map_or(0, |flow| flow.bitrate),
-            },
+            bitrate: self.bitrate(stream, inlet),
             lost: inlet.map_or(0, |flow| flow.lost),
             viewers: 0,
             muted: publication.is_some_and(|own| !own.is_flowing(now)),
@@ -307,7 +353,7 @@ impl Core {
 
     /// Which hop from the origin the pipe to a child is.
     fn hop(&self, child: &Child) -> u8 {
-        let wanted = self.sources.iter().filter(|(stream, _)| child.wanted.contains(*stream));
+        let wanted = self.sources.iter().filter(|(stream, _)| child.wants(*stream));
         let longest = wanted.map(|(_, source)| source.path.len()).max().unwrap_or(0);
         u8::try_from(longest + 1).unwrap_or(u8::MAX)
     }

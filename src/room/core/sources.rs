@@ -20,6 +20,8 @@ pub(super) struct Sources {
     sources: BTreeMap<StreamName, Source>,
     /// What has arrived of each producer.
     traffic: BTreeMap<ProducerId, Traffic>,
+    /// Raised whenever one of them may have changed.
+    changes: u64,
 }
 
 /// A stream that is here.
@@ -75,15 +77,23 @@ impl Sources {
     }
 
     pub(super) fn get_mut(&mut self, stream: &StreamName) -> Option<&mut Source> {
+        self.changes += 1;
         self.sources.get_mut(stream)
     }
 
+    /// Raised whenever a stream may have changed that is here.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
+    }
+
     pub(super) fn insert(&mut self, stream: StreamName, source: Source) {
+        self.changes += 1;
         self.sources.insert(stream, source);
     }
 
     pub(super) fn remove(&mut self, stream: &StreamName) -> Option<Source> {
         let source = self.sources.remove(stream)?;
+        self.changes += 1;
         for producer in &source.producers {
             self.traffic.remove(&producer.id);
         }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::protocol::event::RoomSummary;
+use crate::protocol::event::{RoomSummary, StreamHere};
 
 /// The least time between two summaries.
 const SOONEST: Duration = Duration::from_millis(500);
@@ -19,12 +19,45 @@ pub(super) struct Said {
     at: Instant,
     /// When the shape last changed.
     shaped: Instant,
+    /// What had changed of the room by when it last had this shape.
+    changes: [u64; 3],
 }
 
 impl Said {
-    pub(super) fn after(before: Option<Self>, summary: RoomSummary, now: Instant) -> Self {
+    pub(super) fn after(before: Option<Self>, summary: RoomSummary, changes: [u64; 3], now: Instant) -> Self {
         let kept = before.filter(|said| same_shape(&said.summary, &summary)).map(|said| said.shaped);
-        Self { summary, at: now, shaped: kept.unwrap_or(now) }
+        Self { summary, at: now, shaped: kept.unwrap_or(now), changes }
+    }
+
+    /// Whether nothing can be due: nothing has changed of the room's shape, and figures neither for as long as they matter.
+    pub(super) fn holds(
+        &self,
+        changes: [u64; 3],
+        figures_differ: impl FnOnce(&RoomSummary) -> bool,
+        interval: Duration,
+        now: Instant,
+    ) -> bool {
+        let age = now.duration_since(self.at);
+        self.changes == changes
+            && age < interval * REPEAT
+            && (age < self.patience(interval, now) || !figures_differ(&self.summary))
+    }
+
+    pub(super) fn streams(&self) -> &[StreamHere] {
+        &self.summary.streams
+    }
+
+    /// Notes that what has changed of the room has left its shape as it was, if so.
+    pub(super) fn keeps(&mut self, summary: &RoomSummary, changes: [u64; 3]) {
+        if same_shape(&self.summary, summary) {
+            self.changes = changes;
+        }
+    }
+
+    /// How long figures wait.
+    fn patience(&self, interval: Duration, now: Instant) -> Duration {
+        let settling = now.duration_since(self.shaped) < SETTLED;
+        if settling { interval.min(SETTLING) } else { interval }
     }
 }
 
@@ -35,9 +68,8 @@ pub(super) fn is_due(said: Option<&Said>, summary: &RoomSummary, interval: Durat
     if !same_shape(&said.summary, summary) {
         return age >= SOONEST;
     }
-    let settling = now.duration_since(said.shaped) < SETTLED;
-    let patience = if settling { interval.min(SETTLING) } else { interval };
-    age >= interval * REPEAT || (age >= patience && figures_differ(&said.summary, summary))
+    age >= interval * REPEAT
+        || (age >= said.patience(interval, now) && figures_differ(&said.summary, summary))
 }
 
 /// Whether streams and pipes are the same, whatever flows through them.
@@ -72,14 +104,14 @@ fn figures_differ(a: &RoomSummary, b: &RoomSummary) -> bool {
 }
 
 /// Whether one is more than a fifth away from the other.
-fn notably(a: u64, b: u64) -> bool {
+pub(super) fn notably(a: u64, b: u64) -> bool {
     a.abs_diff(b) > a.max(b) / 5
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::event::{Quality, StreamHere};
+    use crate::protocol::event::Quality;
 
     const INTERVAL: Duration = Duration::from_secs(10);
 
@@ -107,7 +139,7 @@ mod tests {
         let at = |ms| start + Duration::from_millis(ms);
         assert!(!is_due(None, &RoomSummary::default(), INTERVAL, start));
         assert!(is_due(None, &summary(&["a"], 0), INTERVAL, start));
-        let said = Said::after(None, summary(&["a"], 0), start);
+        let said = Said::after(None, summary(&["a"], 0), [0; 3], start);
         let due = |summary: &RoomSummary, ms| is_due(Some(&said), summary, INTERVAL, at(ms));
         assert!(due(&summary(&["b"], 0), 600));
         assert!(!due(&summary(&["a"], 900), 1_900));

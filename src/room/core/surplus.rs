@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use super::downstream::Child;
+use super::children::Child;
 use super::{Core, Moment};
 use crate::config::Limits;
 use crate::fleet::digest::weight;
@@ -35,7 +35,7 @@ impl Core {
         }
         let may_feed = |peer: &&Peer| placement::may_feed(peer, m.fleet, m.now);
         let stay = self.downstream.outlets().filter(|(other, outlet)| {
-            let has = outlet.is_open() && other.wanted.contains(stream) && self.has_all(outlet, stream);
+            let has = outlet.is_open() && other.wants(stream) && self.has_all(outlet, stream);
             has && !surplus.contains(&&other.peer)
         });
         let stay: Vec<&Peer> = stay.map(|(other, _)| &other.peer).filter(may_feed).collect();
@@ -62,11 +62,11 @@ impl Core {
     /// that have been there for longest; of all pipes of the node as many as are too many are drawn by lot, as no room
     /// knows of the others.
     fn surplus(&self, m: &Moment<'_>) -> Vec<&Peer> {
-        let open = self.downstream.outlets().filter(|(_, outlet)| outlet.is_open());
         let excess = Excess::of(&self.me, &self.limits, m);
-        if open.clone().count() <= self.limits.children && excess.is_none() {
+        if self.downstream.open() <= self.limits.children && excess.is_none() {
             return Vec::new();
         }
+        let open = self.downstream.outlets().filter(|(_, outlet)| outlet.is_open());
         let mut fed: Vec<_> =
             open.map(|(child, outlet)| (!feeds(&child.peer, m), outlet.opened, &child.peer)).collect();
         fed.sort_unstable_by_key(|(is_leaf, opened, peer)| (*is_leaf, *opened, peer.incarnation));

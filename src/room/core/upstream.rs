@@ -94,6 +94,15 @@ impl Upstream {
         self.parents.values_mut().find_map(|parent| parent.inlet.as_mut().filter(|own| own.id == pipe))
     }
 
+    /// When a parent is to be asked next, of those that aren't being asked.
+    pub(super) fn wake(&self) -> Option<Instant> {
+        let due = |parent: &Parent| match parent.lease {
+            Lease::Joined { renew_at: at } | Lease::Failed { until: at } => Some(at),
+            Lease::Asking | Lease::Leaving => None,
+        };
+        self.parents.values().filter_map(due).min()
+    }
+
     /// A parent has said that it gets media of these streams, of which nothing comes.
     pub(super) fn promise(&mut self, streams: impl Iterator<Item = StreamName>, now: Instant) {
         self.promised.extend(streams.map(|stream| (stream, now)));
@@ -149,7 +158,7 @@ impl Core {
         let Some(inlet) = parent.inlet.as_ref().filter(|_| self.stop_by.is_none()) else {
             return Streams::new();
         };
-        let wanted = |stream: &StreamName| self.audience.recently_wanted().any(|wanted| wanted == stream);
+        let wanted = |stream: &StreamName| self.audience.is_recently_wanted(stream);
         let here = self.sources.via(inlet.id);
         here.filter(|(stream, source)| source.is_complete() && wanted(stream))
             .map(|(s, _)| s)

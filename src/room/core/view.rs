@@ -319,18 +319,18 @@ impl Core {
     }
 
     fn child_views(&self) -> Vec<ChildView> {
-        let view = |child: &super::downstream::Child| {
-            let outlet = child.outlet.as_ref();
+        let view = |child: &super::children::Child| {
+            let outlet = child.outlet();
             let flow = outlet.and_then(|outlet| self.measured.outlets.get(&outlet.id));
             ChildView {
                 peer: child.peer.clone(),
-                streams: child.wanted.iter().cloned().collect(),
+                streams: child.wanted().iter().cloned().collect(),
                 pipe: outlet.map(|outlet| outlet.id),
-                connected: outlet.is_some_and(super::outlet::Outlet::is_open),
+                connected: outlet.is_some_and(super::children::Outlet::is_open),
                 opened_at: outlet.map(|outlet| outlet.opened_at),
                 flow: flow.copied().unwrap_or_default(),
             }
         };
-        self.downstream.children.values().map(view).collect()
+        self.downstream.iter().map(|(_, child)| view(child)).collect()
     }
 }

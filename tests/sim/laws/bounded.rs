@@ -1,5 +1,5 @@
-//! Maps and queues stay within their limits: nobody waits for ever, and what the workers hold is what the core
-//! knows of.
+//! Maps and queues stay within their limits: nobody waits for ever, what the workers hold is what the core knows of, and
+//! what the core counts is what there is.
 
 use std::collections::BTreeSet;
 
@@ -28,6 +28,9 @@ impl World {
                     let why =
                         format!("{}: {forgotten} of {waiting} who wait in {id} are forgotten", node.name());
                     return Err(why);
+                }
+                if !room.core.is_counted_right() {
+                    return Err(format!("{}: what {id} counts of its children is not so", node.name()));
                 }
                 let (fleet, draining, log) = (&node.view, node.is_draining(), node.log);
                 let m = Moment { now, wall, fleet, draining, log, mint: &mut mint };

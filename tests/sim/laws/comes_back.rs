@@ -43,7 +43,7 @@ impl World {
                 continue;
             }
             for (producer, codec) in taken {
-                let got = viewer.got.get(&codec.kind());
+                let got = viewer.got.get(codec.kind());
                 if !got.is_some_and(|(of, at)| of == producer && self.now - *at <= FRESH) {
                     return Err(self.story_of(id, &format!("gets no {codec:?} of its owner")));
                 }
