@@ -131,8 +131,7 @@ pub fn shared<'a>(asker: &NodeName, of: impl Iterator<Item = &'a Peer>) -> Vec<P
 
 /// Whether a node may be the source of others, and has room for one more.
 pub fn may_feed(peer: &Peer, fleet: &Fleet, now: Instant) -> bool {
-    !fleet.is_absent(peer, now)
-        && fleet.process(peer).is_some_and(|node| may_relay(node) && node.has_room_for_children())
+    fleet.heard(peer, now).is_some_and(|node| may_relay(node) && node.has_room_for_children())
 }
 
 fn may_relay(node: &Presence) -> bool {

@@ -156,6 +156,12 @@ impl Fleet {
         }
     }
 
+    /// The last word of a process that isn't absent.
+    pub fn heard(&self, peer: &Peer, now: Instant) -> Option<&Presence> {
+        let seen = self.processes.get(peer)?;
+        (self.is_me(peer) || self.is_there(seen, now)).then_some(seen.presence.as_ref())
+    }
+
     /// Whether nothing that a process claimed holds any more: it has said that it is gone, or it is
     /// silent and another of its name is there.
     pub fn is_void(&self, peer: &Peer, now: Instant) -> bool {

@@ -12,6 +12,8 @@ use crate::media::Codec;
 use crate::room::Room;
 use crate::world::{At, Mid, Pid, World};
 
+/// What a publisher sends at most, each on its own.
+const MEDIA: usize = 2;
 /// How often the receiving end of a pipe reports: with video among what it gets, and without.
 const REPORTS: (Duration, Duration) = (Duration::from_millis(1_000), Duration::from_millis(5_000));
 /// Bytes of a report.
@@ -44,7 +46,8 @@ struct Sender {
     mid: Mid,
     address: (IpAddr, u16),
     told: IpAddr,
-    ssrc: u32,
+    /// Of each medium that is sent.
+    ssrcs: [Option<u32>; MEDIA],
 }
 
 impl Flow {
@@ -121,28 +124,29 @@ impl World {
                     if uplink.up != Some(true) || !client.is_up() {
                         continue;
                     }
+                    let mut sent = Vec::with_capacity(MEDIA);
                     for own in &mut uplink.producers {
                         let size = if client.muted { 0 } else { own.codec.size() };
                         own.bytes += size;
                         uplink.bytes += size;
                         uplink.bitrate += size * 8 * 4;
                         let size = if own.paused { 0 } else { size };
-                        begins.push((pid, id.clone(), Packets { producer: own.id, codec: own.codec, size }));
+                        sent.push(Packets { producer: own.id, codec: own.codec, size });
                     }
+                    begins.push((pid, id.clone(), sent));
                 }
             }
         }
         for (pid, room, packets) in begins {
-            self.pour(pid, room, packets);
+            self.pour(pid, room, &packets);
         }
     }
 
-    /// A producer's media goes on from a node to its viewers and down its pipes.
-    fn pour(&mut self, pid: Pid, room: RoomId, packets: Packets) {
-        let Packets { producer, codec, size } = packets;
-        let mut next = vec![(pid, room)];
+    /// The media of a publisher goes on from a node to its viewers and down its pipes.
+    fn pour(&mut self, pid: Pid, room: RoomId, packets: &[Packets]) {
+        let mut next = vec![(pid, room, [true; MEDIA])];
         let mut steps = 0;
-        while let Some((pid, id)) = next.pop() {
+        while let Some((pid, id, comes)) = next.pop() {
             steps += 1;
             if steps > 1_000 + self.nodes.len() {
                 return self.breaks("bounded", "media goes round in circles");
@@ -154,49 +158,58 @@ impl World {
             if !node.alive || node.frozen || room.media.dead {
                 continue;
             }
-            for viewer in room.media.viewers.values_mut() {
-                if size > 0 && viewer.up == Some(true) && viewer.shows.get(codec.kind()) == Some(&producer) {
-                    viewer.bytes += size;
-                    self.clients[viewer.client].gets(codec.kind(), producer, now);
+            let coming = || packets.iter().zip(comes).enumerate().filter(|(_, (_, comes))| *comes);
+            let coming = || coming().map(|(place, (packets, _))| (place, packets));
+            for viewer in room.media.viewers.values_mut().filter(|viewer| viewer.up == Some(true)) {
+                for (_, Packets { producer, codec, size }) in coming().filter(|(_, own)| own.size > 0) {
+                    if viewer.shows.get(codec.kind()) == Some(producer) {
+                        viewer.bytes += size;
+                        self.clients[viewer.client].gets(codec.kind(), *producer, now);
+                    }
                 }
             }
             let mut sent = Vec::new();
             for (pipe, outlet) in &mut room.media.outlets {
-                let (Some(to), Some(ssrc)) = (outlet.to, outlet.sends.get(&producer)) else { continue };
-                outlet.bytes += size;
-                outlet.bitrate += size * 8 * 4;
-                let from = Sender {
-                    mid,
-                    address: (self.machines[mid].ip, outlet.end.port),
-                    told: outlet.end.ip,
-                    ssrc: *ssrc,
-                };
-                sent.push((*pipe, to, from));
+                let Some(to) = outlet.to else { continue };
+                let mut ssrcs = [None; MEDIA];
+                for (place, Packets { producer, size, .. }) in coming() {
+                    let Some(ssrc) = outlet.sends.get(producer) else { continue };
+                    ssrcs[place] = Some(*ssrc);
+                    outlet.bytes += size;
+                    outlet.bitrate += size * 8 * 4;
+                }
+                let address = (self.machines[mid].ip, outlet.end.port);
+                if ssrcs.iter().any(Option::is_some) {
+                    sent.push((*pipe, to, Sender { mid, address, told: outlet.end.ip, ssrcs }));
+                }
             }
             for (pipe, to, from) in sent {
-                if let Some((pid2, id2, reports)) = self.arrive(to, &from, packets) {
-                    let outlet = self.nodes[pid].rooms.get_mut(&id).and_then(Option::as_mut);
-                    if let Some(outlet) = outlet.and_then(|room| room.media.outlets.get_mut(&pipe)) {
-                        outlet.arrived.entry(producer).or_default().note(now, packets);
-                        if reports {
-                            outlet.reports += REPORT;
-                            outlet.reported = now;
-                        }
+                let Some((pid2, id2, goes_on, reports)) = self.arrive(to, &from, packets) else { continue };
+                let outlet = self.nodes[pid].rooms.get_mut(&id).and_then(Option::as_mut);
+                if let Some(outlet) = outlet.and_then(|room| room.media.outlets.get_mut(&pipe)) {
+                    for (packets, _) in packets.iter().zip(from.ssrcs).filter(|(_, ssrc)| ssrc.is_some()) {
+                        outlet.arrived.entry(packets.producer).or_default().note(now, *packets);
                     }
-                    next.extend(id2.map(|id2| (pid2, id2)));
+                    if reports {
+                        outlet.reports += REPORT;
+                        outlet.reported = now;
+                    }
+                }
+                if goes_on.contains(&true) {
+                    next.push((pid2, id2, goes_on));
                 }
             }
         }
     }
 
-    /// Media arrives at the other end of a pipe, if it does: the process, the room where it goes on, and
+    /// Media arrives at the other end of a pipe, if it does: the process, the room, what of it goes on there, and
     /// whether a report comes back.
     fn arrive(
         &mut self,
         to: (IpAddr, u16),
         from: &Sender,
-        packets: Packets,
-    ) -> Option<(Pid, Option<RoomId>, bool)> {
+        packets: &[Packets],
+    ) -> Option<(Pid, RoomId, [bool; MEDIA], bool)> {
         let (pid, id, pipe) = self.bus.ports.get(&to).cloned()?;
         let mid = self.nodes[pid].mid;
         let (goes, returns) = (self.udp(from.mid, mid), self.udp(mid, from.mid));
@@ -209,29 +222,31 @@ impl World {
         if room.media.dead {
             return None;
         }
-        let is_shown = room.media.current.get(&packets.producer) == Some(&pipe);
         let inlet = room.media.inlets.get_mut(&pipe)?;
         // A connected pipe takes packets from its other end's address alone.
         let expected = inlet.from == Some((from.told, from.address.1)) && from.told == from.address.0;
         if inlet.end.port != to.1 || !expected {
             return None;
         }
-        inlet.bytes += packets.size;
-        inlet.bitrate += packets.size * 8 * 4;
-        let mut reports = false;
-        if now >= inlet.report_at && packets.size > 0 {
-            let has_video = inlet.producers.values().any(|other| other.codec.kind() == MediaKind::Video);
-            inlet.report_at = now + if has_video { REPORTS.0 } else { REPORTS.1 };
-            reports = returns;
+        let (mut goes_on, mut reports) = ([false; MEDIA], false);
+        for (place, (packets, ssrc)) in packets.iter().zip(from.ssrcs).enumerate() {
+            let Some(ssrc) = ssrc else { continue };
+            inlet.bytes += packets.size;
+            inlet.bitrate += packets.size * 8 * 4;
+            if now >= inlet.report_at && packets.size > 0 {
+                let has_video = inlet.producers.values().any(|other| other.codec.kind() == MediaKind::Video);
+                inlet.report_at = now + if has_video { REPORTS.0 } else { REPORTS.1 };
+                reports = returns;
+            }
+            let received = inlet.producers.get_mut(&packets.producer);
+            if let Some(received) = received.filter(|received| received.ssrc == ssrc) {
+                received.bytes += packets.size;
+                received.arrived.note(now, *packets);
+                let is_shown = room.media.current.get(&packets.producer) == Some(&pipe);
+                goes_on[place] = is_shown && (packets.size == 0 || !received.paused);
+            }
         }
-        let received =
-            inlet.producers.get_mut(&packets.producer).filter(|received| received.ssrc == from.ssrc);
-        let goes_on = received.is_some_and(|received| {
-            received.bytes += packets.size;
-            received.arrived.note(now, packets);
-            is_shown && (packets.size == 0 || !received.paused)
-        });
-        Some((pid, goes_on.then_some(id), reports))
+        Some((pid, id, goes_on, reports))
     }
 
     /// Whether packets pass from one machine to another.

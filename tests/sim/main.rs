@@ -26,6 +26,7 @@ mod log;
 mod media;
 mod node;
 mod plan;
+mod queue;
 mod regressions;
 mod room;
 mod scale;

@@ -1,7 +1,6 @@
 //! The world: virtual time, what is going to happen, and everything that it happens to.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -15,6 +14,7 @@ use crate::laws::{Broken, Laws};
 use crate::log::Log;
 use crate::node::{Machine, Node};
 use crate::plan::{self, Plan, Step};
+use crate::queue::Queue;
 use crate::truth::Truth;
 use crate::users::{Client, ClientId, Epoch};
 
@@ -65,39 +65,11 @@ pub enum Event {
     Step,
 }
 
-/// Of many that wait, which are moved about: what happens is kept aside.
-struct Entry {
-    at: At,
-    order: u64,
-    event: Box<Event>,
-}
-
-impl Ord for Entry {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.order).cmp(&(other.at, other.order))
-    }
-}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Entry {}
-
 /// Everything.
 pub struct World {
     pub now: At,
     base: Instant,
-    queue: BinaryHeap<Reverse<Entry>>,
-    order: u64,
+    queue: Queue,
     pub dice: Dice,
     pub steps: Vec<Step>,
     pub ends: At,
@@ -140,8 +112,7 @@ impl World {
             now: Duration::ZERO,
             // Room to look back from the first moment.
             base: Instant::now() + Duration::from_secs(24 * 3600),
-            queue: BinaryHeap::new(),
-            order: 0,
+            queue: Queue::default(),
             dice: Dice::new(plan.seed ^ 0x5eed),
             steps: plan.steps.clone(),
             ends: plan.ends,
@@ -186,10 +157,9 @@ impl World {
     }
 
     pub fn run_until(&mut self, until: At) -> Result<(), Broken> {
-        while self.queue.peek().is_some_and(|Reverse(next)| next.at <= until) {
-            let Some(Reverse(Entry { at, event, .. })) = self.queue.pop() else { break };
+        while let Some((at, event)) = self.queue.pop(until) {
             self.now = at;
-            self.happen(*event);
+            self.happen(event);
             if let Some(broken) = self.broken.take() {
                 return Err(broken);
             }
@@ -198,8 +168,7 @@ impl World {
     }
 
     pub fn at(&mut self, at: At, event: Event) {
-        self.order += 1;
-        self.queue.push(Reverse(Entry { at: at.max(self.now), order: self.order, event: Box::new(event) }));
+        self.queue.push(at.max(self.now), event);
     }
 
     pub fn later(&mut self, after: Duration, event: Event) {

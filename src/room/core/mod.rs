@@ -38,6 +38,7 @@ use std::time::{Duration, Instant};
 use audience::{Audience, Viewer};
 use children::Downstream;
 use known::Known;
+use passes::Passes;
 use publications::Publications;
 use sessions::{IceSession, Life};
 use sources::{Source, Sources, Via};
@@ -86,7 +87,7 @@ pub struct Core {
     audience: Audience,
     ice: BTreeMap<SessionId, IceSession>,
     /// What the sessions that are here were let in with.
-    passes: BTreeMap<SessionId, Pass>,
+    passes: Passes,
     /// Of those that are connected.
     lives: BTreeMap<SessionId, Life>,
     /// Viewers whose connection is being closed.
@@ -130,7 +131,7 @@ impl Core {
             downstream: Downstream::default(),
             audience: Audience::default(),
             ice: BTreeMap::new(),
-            passes: BTreeMap::new(),
+            passes: Passes::default(),
             lives: BTreeMap::new(),
             leaving: BTreeMap::new(),
             measured: Measured::default(),
@@ -307,8 +308,8 @@ impl Core {
             self.measured = measured;
             self.record_bursts(m.now);
             self.record_summary(m);
+            self.end_dead_sessions(m);
         }
-        self.end_dead_sessions(m);
         self.end_useless_publishers(m);
         self.end_late_viewers(m);
         self.end_expired(m);

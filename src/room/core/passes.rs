@@ -1,5 +1,6 @@
 //! What sessions were let in with: they end when that expires, or when an operator ends them.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::effect::{Answer, Effect};
@@ -19,6 +20,32 @@ pub struct Pass {
     pub until: Option<Instant>,
 }
 
+/// What the sessions that are here were let in with.
+#[derive(Debug, Default)]
+pub(super) struct Passes {
+    passes: BTreeMap<SessionId, Pass>,
+    /// Those that end, the first of them first.
+    ends: BTreeSet<(Instant, SessionId)>,
+}
+
+impl Passes {
+    fn insert(&mut self, session: SessionId, pass: Pass) {
+        self.remove(session);
+        self.ends.extend(pass.until.map(|until| (until, session)));
+        self.passes.insert(session, pass);
+    }
+
+    pub(super) fn remove(&mut self, session: SessionId) {
+        let until = self.passes.remove(&session).and_then(|pass| pass.until);
+        until.into_iter().for_each(|until| _ = self.ends.remove(&(until, session)));
+    }
+
+    /// Whose time is over.
+    fn over(&self, now: Instant) -> Vec<SessionId> {
+        self.ends.iter().take_while(|(until, _)| *until <= now).map(|(_, session)| *session).collect()
+    }
+}
+
 impl Core {
     pub(super) fn note_pass(&mut self, session: SessionId, pass: Pass) {
         self.passes.insert(session, pass);
@@ -26,9 +53,7 @@ impl Core {
 
     /// Ends what may be here no longer.
     pub(super) fn end_expired(&mut self, m: &mut Moment<'_>) {
-        let over = |pass: &Pass| pass.until.is_some_and(|until| until <= m.now);
-        let expired: Vec<_> = self.passes.iter().filter(|(_, pass)| over(pass)).map(|(id, _)| *id).collect();
-        for session in expired {
+        for session in self.passes.over(m.now) {
             if !self.end_viewer(session, LeaveReason::Expired, m) {
                 self.end_publisher(session, EndReason::Expired, m);
             }
@@ -56,7 +81,7 @@ impl Core {
             Whom::Publisher(stream) => self.publications.sessions_of(stream),
             Whom::Token(token) => {
                 let has = |pass: &Pass| pass.tokens.contains(token);
-                self.passes.iter().filter(|(_, pass)| has(pass)).map(|(session, _)| *session).collect()
+                self.passes.passes.iter().filter(|(_, pass)| has(pass)).map(|(session, _)| *session).collect()
             }
         }
     }
@@ -65,7 +90,7 @@ impl Core {
         let viewer = self.audience.get(session).map(|viewer| (viewer.stream.clone(), Some(viewer.id)));
         let of = viewer.or_else(|| Some((self.publications.stream_of(session)?.clone(), None)));
         let (stream, viewer) = of?;
-        let token = self.passes.get(&session).and_then(|pass| pass.tokens.first().cloned());
+        let token = self.passes.passes.get(&session).and_then(|pass| pass.tokens.first().cloned());
         if !self.end_viewer(session, LeaveReason::Kicked, m) {
             self.end_publisher(session, EndReason::Closed, m);
         }

@@ -85,7 +85,7 @@ impl Core {
 
     pub(super) fn forget_ice(&mut self, session: SessionId) {
         self.ice.remove(&session);
-        self.passes.remove(&session);
+        self.passes.remove(session);
         self.lives.remove(&session);
     }
 

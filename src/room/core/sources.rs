@@ -117,6 +117,11 @@ impl Sources {
         }
     }
 
+    /// Whether a stream is here in full by that pipe.
+    pub(super) fn is_complete_via(&self, stream: &StreamName, pipe: PipeId) -> bool {
+        self.get(stream).is_some_and(|source| source.via == Via::Pipe(pipe) && source.is_complete())
+    }
+
     /// The stream that a producer belongs to.
     pub(super) fn of_producer(&self, id: ProducerId) -> Option<(&StreamName, &Source)> {
         self.sources.iter().find(|(_, source)| source.has(id))

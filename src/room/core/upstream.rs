@@ -422,15 +422,13 @@ impl Core {
         for (id, parent) in &self.upstream.parents {
             let Lease::Joined { .. } = parent.lease else { continue };
             let late = parent.asked.iter().filter(|(stream, since)| {
-                let here = self.delivers(parent, stream);
-                let last = self.is_last_candidate(stream, *id, m);
-                let patience = match last {
+                let patience = || match self.is_last_candidate(stream, *id, m) {
                     // What still comes another way has time.
                     _ if self.moves_to(stream, *id) => DELIVERY * 3,
                     true => self.config.timeouts.pipe_connect,
                     false => DELIVERY,
                 };
-                !here && m.now.saturating_duration_since(**since) > patience
+                !self.delivers(parent, stream) && m.now.saturating_duration_since(**since) > patience()
             });
             let late: Vec<_> = late.map(|(stream, _)| stream.clone()).collect();
             if !late.is_empty() {
@@ -444,22 +442,17 @@ impl Core {
 
     /// Whether a stream that a parent was asked for comes from it.
     fn delivers(&self, parent: &Parent, stream: &StreamName) -> bool {
-        let pipe = parent.inlet.as_ref().map(|inlet| inlet.id);
-        pipe.is_some_and(|pipe| self.sources.pipe_of(stream) == Some(pipe))
-            && self.sources.get(stream).is_some_and(super::sources::Source::is_complete)
+        parent.inlet.as_ref().is_some_and(|inlet| self.sources.is_complete_via(stream, inlet.id))
     }
 
     /// What is wanted and delivered waits no longer; what is delivered no more waits from now on.
     pub(super) fn note_deliveries(&mut self, now: Instant) {
-        let mut delivered = Vec::new();
-        for (id, parent) in &self.upstream.parents {
-            for stream in parent.asked.keys().filter(|stream| self.delivers(parent, stream)) {
-                delivered.push((*id, stream.clone()));
-            }
-        }
-        for (id, stream) in delivered {
-            if let Some(parent) = self.upstream.parents.get_mut(&id) {
-                parent.asked.insert(stream, now);
+        for parent in self.upstream.parents.values_mut() {
+            let Some(inlet) = &parent.inlet else { continue };
+            for (stream, since) in &mut parent.asked {
+                if self.sources.is_complete_via(stream, inlet.id) {
+                    *since = now;
+                }
             }
         }
     }
@@ -470,8 +463,8 @@ impl Core {
         let (mut lost, mut probed, mut starved) = (Vec::new(), Vec::new(), Vec::new());
         for (id, parent) in &self.upstream.parents {
             let Some(inlet) = &parent.inlet else { continue };
-            let replaceable = self.is_replaceable(inlet.id, *id, m);
             let bus = self.bus_of(&parent.peer, m);
+            let replaceable = bus == Bus::Silent && self.is_replaceable(inlet.id, *id, m);
             let facts = inlet.facts(self.expects(inlet.id), replaceable, parent.gone, bus);
             if facts.is_lost(connect, m.now) {
                 lost.push(*id);
