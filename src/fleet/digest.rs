@@ -1,5 +1,7 @@
 //! The fixed hash: the same in every build and version, because nodes of different ones compare it.
 
+use std::hash::Hasher;
+
 use siphasher::sip::SipHasher13;
 
 use crate::protocol::claim::Claim;
@@ -66,19 +68,29 @@ pub fn of_bar(bar: &Bar) -> u64 {
 /// How much a node is preferred for a stream (rendezvous hashing): streams spread over the nodes, and
 /// few move when one comes or goes.
 pub fn weight(room: &RoomId, stream: &StreamName, node: &NodeName) -> u64 {
-    let mut bytes = Vec::with_capacity(192);
-    text(&mut bytes, room.as_str());
-    text(&mut bytes, stream.as_str());
-    text(&mut bytes, node.as_str());
-    hash(WEIGHT_KEYS, &bytes)
+    weights(room, stream)(node)
+}
+
+/// How much each node is preferred for a stream; see [`weight`].
+pub fn weights(room: &RoomId, stream: &StreamName) -> impl Fn(&NodeName) -> u64 + use<> {
+    let of_stream = then(then(weigher(), room.as_str()), stream.as_str());
+    move |node| then(of_stream, node.as_str()).finish()
 }
 
 /// How much a node is preferred as the source of `asker`: those who ask spread over those that have it.
 pub fn spread(asker: &NodeName, node: &NodeName) -> u64 {
-    let mut bytes = Vec::with_capacity(128);
-    text(&mut bytes, asker.as_str());
-    text(&mut bytes, node.as_str());
-    hash(WEIGHT_KEYS, &bytes)
+    then(then(weigher(), asker.as_str()), node.as_str()).finish()
+}
+
+fn weigher() -> SipHasher13 {
+    SipHasher13::new_with_keys(WEIGHT_KEYS.0, WEIGHT_KEYS.1)
+}
+
+/// The hash goes on with a text, as [`text`] has it.
+fn then(mut hasher: SipHasher13, text: &str) -> SipHasher13 {
+    hasher.write(&(text.len() as u64).to_le_bytes());
+    hasher.write(text.as_bytes());
+    hasher
 }
 
 fn hash((first, second): (u64, u64), bytes: &[u8]) -> u64 {

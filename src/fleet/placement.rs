@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::Fleet;
-use super::digest::{spread, weight};
+use super::digest::{spread, weights};
 use crate::protocol::ids::{Incarnation, NodeName, Peer, Region, RoomId, StreamName};
 use crate::protocol::presence::{Phase, Presence, Role};
 
@@ -52,9 +52,9 @@ pub fn candidates(
     let mut relays: Vec<&Peer> = Vec::new();
     if origin.region != me.region {
         let here: Vec<&Presence> = fleet
-            .present_in(&me.region, now)
+            .relays_in(&me.region, now)
             .map(AsRef::as_ref)
-            .filter(|node| may_relay(node) && !same(&node.peer, origin))
+            .filter(|node| !same(&node.peer, origin))
             .collect();
         let bound = bound(&here);
         let own = match fleet.process(me) {
@@ -62,12 +62,13 @@ pub fn candidates(
             // One that hasn't heard itself yet doesn't know whether others take it for a relay.
             None => Some(Tier::Ready),
         };
-        let own = own.map(|tier| rank(room, stream, tier, me));
+        let weight = weights(room, stream);
+        let own = own.map(|tier| rank(tier, weight(&me.node), me));
         let others = here.into_iter().filter(|node| !same(&node.peer, me));
         let willing = others.map(|node| (tier(node, bound, fleet, now), &node.peer));
         let mut ranked: Vec<_> = willing
             .filter(|(tier, _)| *tier < Tier::Full)
-            .map(|(tier, peer)| (rank(room, stream, tier, peer), peer))
+            .map(|(tier, peer)| (rank(tier, weight(&peer.node), peer), peer))
             .filter(|(rank, _)| own.is_none_or(|own| *rank < own))
             .collect();
         // Of very many only the first ones are put in order.
@@ -82,13 +83,8 @@ pub fn candidates(
 }
 
 /// How much a node is preferred for a stream; less is better.
-fn rank<'a>(
-    room: &RoomId,
-    stream: &StreamName,
-    tier: Tier,
-    peer: &'a Peer,
-) -> (Tier, Reverse<u64>, &'a NodeName, Incarnation) {
-    (tier, Reverse(weight(room, stream, &peer.node)), &peer.node, peer.incarnation)
+fn rank(tier: Tier, weight: u64, peer: &Peer) -> (Tier, Reverse<u64>, &NodeName, Incarnation) {
+    (tier, Reverse(weight), &peer.node, peer.incarnation)
 }
 
 /// Whom `me` may ask where the origin can't be reached: other relays, as they may have found a way. First those of this
@@ -102,10 +98,11 @@ pub fn others(
     fleet: &Fleet,
     now: Instant,
 ) -> Vec<Peer> {
+    let weight = weights(room, stream);
     let mut regions: BTreeMap<&Region, Vec<_>> = BTreeMap::new();
     for peer in fleet.present(now).map(|node| &node.peer) {
         if !same(peer, me) && !same(peer, origin) && may_feed(peer, fleet, now) {
-            let weight = Reverse(weight(room, stream, &peer.node));
+            let weight = Reverse(weight(&peer.node));
             regions.entry(&peer.region).or_default().push((weight, peer));
         }
     }

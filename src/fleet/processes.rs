@@ -1,11 +1,12 @@
 //! The last sign of life of each process, found by process, by name and by region.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::protocol::ids::{Incarnation, NodeName, Peer, Region};
-use crate::protocol::presence::{Phase, Presence};
+use crate::protocol::presence::{Phase, Presence, Role};
 
 /// One process: several may go by one name.
 type Process = (NodeName, Incarnation);
@@ -19,11 +20,23 @@ pub(super) struct Seen {
     pub(super) since: Instant,
     /// Whether its silence was noted as a loss.
     pub(super) lost: bool,
+    /// How long after a sign of life the next one comes.
+    pub(super) every: Duration,
+    /// Whether it serves and may feed others, and whether it has said that it is gone.
+    pub(super) relays: bool,
+    stopped: bool,
 }
 
 impl Seen {
+    pub(super) fn new(presence: Arc<Presence>, at: Instant, since: Instant) -> Self {
+        let every = super::view::every(&presence);
+        let relays = presence.phase == Phase::Serving && presence.roles.contains(&Role::Relay);
+        let stopped = presence.phase == Phase::Stopped;
+        Self { presence, at, since, lost: false, every, relays, stopped }
+    }
+
     pub(super) fn has_stopped(&self) -> bool {
-        self.presence.phase == Phase::Stopped
+        self.stopped
     }
 }
 
@@ -37,18 +50,28 @@ pub(super) struct Processes {
 /// Which of all are a process, have a name, are in a region: who looks for one doesn't go through the whole fleet.
 #[derive(Debug, Clone, Default)]
 struct Places {
-    processes: HashMap<Process, usize>,
+    processes: HashMap<Incarnation, usize>,
+    /// Those who say of themselves that they are what another one is that has another name.
+    doubles: HashMap<Process, usize>,
     names: BTreeMap<NodeName, Vec<usize>>,
     regions: BTreeMap<Region, Vec<usize>>,
 }
 
 impl Processes {
     pub(super) fn get(&self, peer: &Peer) -> Option<&Seen> {
-        self.seen.get(*self.places.processes.get(&process(peer))?)
+        self.seen.get(self.place(peer)?)
     }
 
     pub(super) fn get_mut(&mut self, peer: &Peer) -> Option<&mut Seen> {
-        self.seen.get_mut(*self.places.processes.get(&process(peer))?)
+        let at = self.place(peer)?;
+        self.seen.get_mut(at)
+    }
+
+    fn place(&self, peer: &Peer) -> Option<usize> {
+        let has_its_name =
+            |at: &usize| self.seen.get(*at).is_some_and(|it| it.presence.peer.node == peer.node);
+        let first = self.places.processes.get(&peer.incarnation).copied().filter(has_its_name);
+        first.or_else(|| self.places.doubles.get(&process(peer)).copied())
     }
 
     /// All of them, in the order of their names.
@@ -86,7 +109,7 @@ impl Processes {
     }
 
     pub(super) fn remove(&mut self, peer: &Peer) {
-        let Some(at) = self.places.processes.get(&process(peer)).copied() else { return };
+        let Some(at) = self.place(peer) else { return };
         let places = Arc::make_mut(&mut self.places);
         let last = self.seen.len().saturating_sub(1);
         // The last one takes its place.
@@ -110,13 +133,19 @@ impl Processes {
 
 impl Places {
     fn add(&mut self, peer: &Peer, at: usize) {
-        self.processes.insert(process(peer), at);
+        match self.processes.entry(peer.incarnation) {
+            Entry::Vacant(free) => drop(free.insert(at)),
+            Entry::Occupied(_) => drop(self.doubles.insert(process(peer), at)),
+        }
         self.names.entry(peer.node.clone()).or_default().push(at);
         self.regions.entry(peer.region.clone()).or_default().push(at);
     }
 
     fn remove(&mut self, peer: &Peer, at: usize) {
-        self.processes.remove(&process(peer));
+        match self.processes.get(&peer.incarnation) == Some(&at) {
+            true => drop(self.processes.remove(&peer.incarnation)),
+            false => drop(self.doubles.remove(&process(peer))),
+        }
         take_out(&mut self.names, &peer.node, at);
         take_out(&mut self.regions, &peer.region, at);
     }
@@ -143,7 +172,7 @@ mod tests {
     fn seen(name: u8, process: u128, region: u8) -> Seen {
         let presence = presence(&format!("n{name}"), process + 1, &format!("r{region}"));
         let now = Instant::now();
-        Seen { presence: beat(presence, 1), at: now, since: now, lost: false }
+        Seen::new(beat(presence, 1), now, now)
     }
 
     fn ids<'a>(of: impl Iterator<Item = &'a Seen>) -> Vec<Process> {

@@ -89,7 +89,7 @@ impl Fleet {
         self.slowest = self.slowest.max(every(&presence));
         let since = self.processes.get(&presence.peer).map_or(now, |known| known.since);
         let node = presence.peer.node.clone();
-        if self.processes.insert(Seen { presence, at: now, since, lost: false }) {
+        if self.processes.insert(Seen::new(presence, now, since)) {
             self.forget_namesakes(&node);
         }
         true
@@ -178,10 +178,10 @@ impl Fleet {
         self.processes.iter().filter(move |seen| self.is_there(seen, now)).map(|seen| &seen.presence)
     }
 
-    /// Those of one region.
-    pub fn present_in(&self, region: &Region, now: Instant) -> impl Iterator<Item = &Arc<Presence>> {
-        let here = self.processes.in_region(region);
-        here.filter(move |seen| self.is_there(seen, now)).map(|seen| &seen.presence)
+    /// Those of one region that serve and may feed others.
+    pub fn relays_in(&self, region: &Region, now: Instant) -> impl Iterator<Item = &Arc<Presence>> {
+        let relays = self.processes.in_region(region).filter(|seen| seen.relays);
+        relays.filter(move |seen| self.is_there(seen, now)).map(|seen| &seen.presence)
     }
 
     /// The processes that have fallen silent without a last word.
@@ -249,7 +249,7 @@ impl Fleet {
                 silence(Some(seen.at), self.bus, now).is_none_or(|silence| silence <= patience + after)
             }
         });
-        self.slowest = processes.iter().map(|seen| every(&seen.presence)).max().unwrap_or(BEAT);
+        self.slowest = processes.iter().map(|seen| seen.every).max().unwrap_or(BEAT);
         self.processes = processes;
         self.flaps.forget(now);
     }
@@ -271,7 +271,7 @@ impl Fleet {
     /// Who was never heard may be as slow as any.
     fn pace(&self, of: Option<&Seen>) -> Duration {
         let own = self.bus.map_or(BEAT, |bus| bus.every);
-        own.max(of.map_or(self.slowest, |seen| every(&seen.presence)))
+        own.max(of.map_or(self.slowest, |seen| seen.every))
     }
 
     fn patience_at(&self, pace: Duration) -> Duration {
@@ -289,7 +289,7 @@ impl Fleet {
 }
 
 /// How long after a sign of life the next one of that process comes.
-fn every(presence: &Presence) -> Duration {
+pub(super) fn every(presence: &Presence) -> Duration {
     Duration::from_millis(presence.beat.every_ms.into()).clamp(BEAT, SLOWEST)
 }
 

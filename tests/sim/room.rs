@@ -1,7 +1,7 @@
 //! A node's rooms: the door to them, the loop around each core, and carrying out what it wants. What
 //! `room/{door,task,carry,replies}.rs` do with tasks, this does with one call after the other.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -191,7 +191,8 @@ impl World {
         }
         let mut room = place.take().expect("a room handles one input at a time");
         let (now, wall) = (self.instant(), self.wall(self.nodes[pid].mid));
-        let mut inputs = VecDeque::from([input]);
+        let mut inputs = std::mem::take(&mut self.inputs);
+        inputs.push_back(input);
         while let Some(input) = inputs.pop_front() {
             self.count(pid);
             let node = &self.nodes[pid];
@@ -211,6 +212,7 @@ impl World {
                 break;
             }
         }
+        self.inputs = inputs;
         if let Some(place) = self.nodes[pid].rooms.get_mut(id) {
             *place = Some(room);
         }

@@ -1,12 +1,12 @@
 //! The world: virtual time, what is going to happen, and everything that it happens to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use headwater::protocol::ids::{NodeName, RoomId, SessionId, StreamName};
 use headwater::protocol::rtp::MimeTypeVideo;
-use headwater::room::core::Failure;
+use headwater::room::core::{Failure, Input};
 
 use crate::bus::{Bus, CallId, Heard, Question, Reply};
 use crate::dice::Dice;
@@ -96,6 +96,8 @@ pub struct World {
     pub healed: At,
     pub broken: Option<Broken>,
     pub handled: u64,
+    /// What a room is about to handle, while one does: kept, as it is none mostly.
+    pub inputs: VecDeque<Input>,
     at_once: (At, Pid, u32),
     /// Whether what happens is printed.
     pub tells: bool,
@@ -133,6 +135,7 @@ impl World {
             healed: Duration::ZERO,
             broken: None,
             handled: 0,
+            inputs: VecDeque::new(),
             at_once: (Duration::ZERO, 0, 0),
             tells,
         };

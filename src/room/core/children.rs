@@ -31,8 +31,8 @@ pub(super) struct Downstream {
     viewers: Tally,
     /// How many pipes are open.
     open: usize,
-    /// Those that may lack something: they changed since they were last looked at.
-    due: BTreeSet<Token>,
+    /// Those that may lack something: they changed since they were last looked at. None where all may.
+    due: Option<BTreeSet<Token>>,
     /// Raised whenever a child may have changed.
     changes: u64,
 }
@@ -185,7 +185,7 @@ impl Downstream {
     /// A child that is about to change: what it should have is looked at again.
     pub(super) fn get_mut(&mut self, token: Token) -> Option<&mut Child> {
         let child = self.children.get_mut(&token)?;
-        self.due.insert(token);
+        self.due.iter_mut().for_each(|due| _ = due.insert(token));
         self.changes += 1;
         Some(child)
     }
@@ -203,21 +203,21 @@ impl Downstream {
 
     /// All children are looked at again.
     pub(super) fn all_due(&mut self) {
-        self.due.extend(self.children.keys());
+        self.due = None;
     }
 
-    /// Which children are to be looked at, in their order.
-    pub(super) fn take_due(&mut self) -> BTreeSet<Token> {
-        std::mem::take(&mut self.due)
+    /// Which children are to be looked at, in their order; none where all are.
+    pub(super) fn take_due(&mut self) -> Option<BTreeSet<Token>> {
+        self.due.replace(BTreeSet::new())
     }
 
     /// A child that lacks something, and can't be told now.
     pub(super) fn stays_due(&mut self, token: Token) {
-        self.due.insert(token);
+        self.due.iter_mut().for_each(|due| _ = due.insert(token));
     }
 
     pub(super) fn is_due(&self, token: Token) -> bool {
-        self.due.contains(&token)
+        self.due.as_ref().is_none_or(|due| due.contains(&token))
     }
 
     pub(super) fn insert(&mut self, token: Token, child: Child) {
@@ -225,7 +225,7 @@ impl Downstream {
         self.joins.entry(child.peer.incarnation).or_default().insert(token);
         self.regions.entry(child.peer.region.clone()).or_default().insert(token);
         self.children.insert(token, child);
-        self.due.insert(token);
+        self.stays_due(token);
         self.changes += 1;
     }
 
@@ -233,7 +233,7 @@ impl Downstream {
         self.renew(token, BTreeSet::new(), BTreeMap::new());
         self.take_outlet(token);
         let child = self.children.remove(&token)?;
-        self.due.remove(&token);
+        self.due.iter_mut().for_each(|due| _ = due.remove(&token));
         forget(&mut self.joins, &child.peer.incarnation, token);
         forget(&mut self.regions, &child.peer.region, token);
         Some(child)

@@ -303,16 +303,23 @@ impl Core {
         if std::mem::replace(&mut self.planned.children, self.sources.changes()) != self.sources.changes() {
             self.downstream.all_due();
         }
-        let (mut opened, mut changed) = (Vec::new(), Vec::new());
-        for token in self.downstream.take_due() {
-            let Some(child) = self.downstream.get(token) else { continue };
-            let Some(lack) = self.lack(child) else { continue };
+        let due = self.downstream.take_due();
+        let lacks = |(token, child): (Token, &Child)| {
             // Who isn't heard is told once it is heard again.
-            if m.now < child.retry_at || self.bus_of(&child.peer, m) == Bus::Silent {
-                self.downstream.stays_due(token);
-                continue;
+            let waits = || m.now < child.retry_at || self.bus_of(&child.peer, m) == Bus::Silent;
+            self.lack(child).map(|lack| (token, lack, waits()))
+        };
+        let lacking: Vec<_> = match due {
+            None => self.downstream.iter().filter_map(lacks).collect(),
+            Some(due) => {
+                let due = due.into_iter().filter_map(|token| Some((token, self.downstream.get(token)?)));
+                due.filter_map(lacks).collect()
             }
+        };
+        let (mut opened, mut changed) = (Vec::new(), Vec::new());
+        for (token, lack, waits) in lacking {
             match lack {
+                _ if waits => self.downstream.stays_due(token),
                 Lack::Pipe => opened.push(token),
                 Lack::Change => changed.push(token),
             }
