@@ -22,21 +22,22 @@ pub(super) struct Seen {
     pub(super) lost: bool,
     /// How long after a sign of life the next one comes.
     pub(super) every: Duration,
-    /// Whether it serves and may feed others, and whether it has said that it is gone.
+    /// Of its last word what is looked at all the time: that itself is elsewhere in memory.
+    node: NodeName,
+    pub(super) phase: Phase,
     pub(super) relays: bool,
-    stopped: bool,
 }
 
 impl Seen {
     pub(super) fn new(presence: Arc<Presence>, at: Instant, since: Instant) -> Self {
         let every = super::view::every(&presence);
-        let relays = presence.phase == Phase::Serving && presence.roles.contains(&Role::Relay);
-        let stopped = presence.phase == Phase::Stopped;
-        Self { presence, at, since, lost: false, every, relays, stopped }
+        let (node, phase) = (presence.peer.node.clone(), presence.phase);
+        let relays = phase == Phase::Serving && presence.roles.contains(&Role::Relay);
+        Self { presence, at, since, lost: false, every, node, phase, relays }
     }
 
     pub(super) fn has_stopped(&self) -> bool {
-        self.stopped
+        self.phase == Phase::Stopped
     }
 }
 
@@ -68,8 +69,7 @@ impl Processes {
     }
 
     fn place(&self, peer: &Peer) -> Option<usize> {
-        let has_its_name =
-            |at: &usize| self.seen.get(*at).is_some_and(|it| it.presence.peer.node == peer.node);
+        let has_its_name = |at: &usize| self.seen.get(*at).is_some_and(|it| it.node == peer.node);
         let first = self.places.processes.get(&peer.incarnation).copied().filter(has_its_name);
         first.or_else(|| self.places.doubles.get(&process(peer)).copied())
     }

@@ -238,6 +238,11 @@ impl Fleet {
         self.processes.get(peer).map(|seen| &seen.presence)
     }
 
+    /// What a process said last that it does.
+    pub fn phase(&self, peer: &Peer) -> Option<Phase> {
+        self.processes.get(peer).map(|seen| seen.phase)
+    }
+
     /// Forgets who has been absent for `after`, and losses that count no longer.
     pub fn forget(&mut self, after: Duration, now: Instant) {
         self.edition += 1;

@@ -240,7 +240,7 @@ impl World {
                 gone.push(*ticket);
             }
         }
-        room.waiting.retain(|ticket, _| !gone.contains(ticket));
+        gone.iter().for_each(|ticket| _ = room.waiting.remove(ticket));
         let mut inputs: Vec<Input> = gone.into_iter().map(Input::HungUp).collect();
         if looks % SESSIONS == 0 {
             let up =

@@ -1,6 +1,6 @@
 //! The viewers of this node: they come, wait for their stream, are served and go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::effect::{Answer, Effect, Figure};
@@ -22,6 +22,8 @@ const STARVED: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(super) struct Audience {
     viewers: BTreeMap<SessionId, Viewer>,
+    /// Those of them that have not connected.
+    connecting: BTreeSet<SessionId>,
     /// Viewers whose stream is on its way.
     waiting: BTreeMap<StreamName, BTreeMap<Ticket, Waiting>>,
     /// Viewers that are being connected right now.
@@ -377,6 +379,7 @@ impl Core {
                     Viewer { id, stream: stream.clone(), since, connected: false, connect_by, showing };
                 self.record_joined(&viewer, kind == "warm", elapsed);
                 self.audience.viewers.insert(session, viewer);
+                self.audience.connecting.insert(session);
                 let path = self.sources.get(&stream).map(|source| source.path.clone()).unwrap_or_default();
                 self.out.push(Effect::Answer(ticket, Answer::Watching(transport, media, path)));
                 // The stream may have changed while the viewer was being connected.
@@ -441,9 +444,10 @@ impl Core {
         let join = self.config.timeouts.join;
         let age = |at: Instant| m.now.saturating_duration_since(at);
         let late = self.audience.take_waiting_if(|waiting| age(waiting.since) > join);
-        let never = |viewer: &Viewer| !viewer.connected && m.now > viewer.connect_by;
-        let viewers = self.audience.viewers.iter();
-        let never: Vec<_> = viewers.filter(|(_, v)| never(v)).map(|(session, _)| *session).collect();
+        let is_late = |session: &&SessionId| {
+            self.audience.viewers.get(*session).is_some_and(|viewer| m.now > viewer.connect_by)
+        };
+        let never: Vec<_> = self.audience.connecting.iter().filter(is_late).copied().collect();
         for waiting in late {
             let Waiting { ticket, request, .. } = waiting;
             self.turn_away(ticket, request.session, &request.stream, RoomError::JoinTimeout);
@@ -476,6 +480,7 @@ impl Core {
     pub(super) fn viewer_connected(&mut self, session: SessionId) {
         if let Some(viewer) = self.audience.viewers.get_mut(&session) {
             viewer.connected = true;
+            self.audience.connecting.remove(&session);
         }
     }
 
@@ -498,6 +503,7 @@ impl Core {
     /// Ends a viewer's session. Answers whether there was one.
     pub(super) fn end_viewer(&mut self, session: SessionId, reason: LeaveReason, m: &mut Moment<'_>) -> bool {
         let Some(viewer) = self.audience.viewers.remove(&session) else { return false };
+        self.audience.connecting.remove(&session);
         self.forget_ice(session);
         self.audience.uncount(&viewer.stream);
         self.audience.note_wanted(&viewer.stream, m.now);

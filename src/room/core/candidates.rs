@@ -171,7 +171,7 @@ impl Core {
     /// placement does.
     pub(super) fn candidates(&self, stream: &StreamName, placed: Vec<Peer>, m: &Moment<'_>) -> Vec<Peer> {
         let serves = |peer: &&Peer| {
-            let there = m.fleet.process(peer).is_some_and(|node| node.phase == Phase::Serving);
+            let there = m.fleet.phase(peer) == Some(Phase::Serving);
             there && !m.fleet.is_absent(peer, m.now) && **peer != self.me && !placed.contains(peer)
         };
         let named = self.upstream.candidates.named(stream, m.now).filter(serves);

@@ -436,3 +436,84 @@ impl Outlet {
         sent
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::Fleet;
+    use crate::fleet::samples::{PATIENCE, peer};
+    use crate::room::core::Mint;
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    /// What may happen to one of a few children.
+    #[derive(Debug, Clone)]
+    enum Step {
+        Joins(u128),
+        Wants(u8, u32),
+        Opens(bool),
+        Closes,
+        Goes,
+    }
+
+    fn step() -> impl Strategy<Value = (u128, Step)> {
+        let step = prop_oneof![
+            (1u128..3).prop_map(Step::Joins),
+            (0u8..8, 0u32..5).prop_map(|(streams, viewers)| Step::Wants(streams, viewers)),
+            any::<bool>().prop_map(Step::Opens),
+            Just(Step::Closes),
+            Just(Step::Goes),
+        ];
+        (0u128..4, step)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_counted_is_what_there_is_whatever_happens(
+            steps in proptest::collection::vec(step(), 0..60),
+        ) {
+            let now = Instant::now();
+            let fleet = Fleet::new(peer("me", 9, "r0"), PATIENCE);
+            let mut mint = Mint::new(0, |_| 0);
+            let m = Moment { now, wall: Utc::now(), fleet: &fleet, draining: false, log: 0, mint: &mut mint };
+            let mut all = Downstream::default();
+            all.take_due();
+            for (n, step) in steps {
+                let token = Token(Uuid::from_u128(n));
+                match step {
+                    Step::Joins(id) => {
+                        let peer = peer(&format!("n{id}"), id, &format!("r{id}"));
+                        all.insert(token, Child::new(peer, TRACE.parse().unwrap(), now));
+                    }
+                    Step::Wants(streams, viewers) => {
+                        let names = (0u8..3).filter(|bit| streams & (1 << bit) != 0);
+                        let wanted: BTreeSet<StreamName> =
+                            names.map(|bit| format!("s{bit}").parse().unwrap()).collect();
+                        let viewers = wanted.iter().map(|stream| (stream.clone(), viewers)).collect();
+                        all.renew(token, wanted, viewers);
+                    }
+                    Step::Opens(anew) => {
+                        if anew {
+                            all.set_outlet(token, Outlet::new(PipeId(Uuid::from_u128(n)), &m));
+                        }
+                        all.set_up(token, Setup::Open);
+                    }
+                    Step::Closes => drop(all.take_outlet(token)),
+                    Step::Goes => drop(all.remove(token)),
+                }
+                prop_assert!(all.is_counted_right());
+                prop_assert!(all.iter().any(|(other, _)| other == token) == all.is_due(token));
+                all.take_due();
+            }
+            let peers: BTreeSet<_> = all.iter().map(|(_, child)| child.peer.incarnation).collect();
+            prop_assert_eq!(all.others(&peer("me", 9, "r0")), peers.len());
+            for token in all.iter().map(|(token, _)| token).collect::<Vec<_>>() {
+                all.remove(token);
+            }
+            let nothing = all.joins.is_empty() && all.regions.is_empty() && all.open == 0;
+            prop_assert!(nothing && all.wanted.0.is_empty() && all.viewers.0.is_empty());
+        }
+    }
+}

@@ -218,7 +218,7 @@ impl Core {
     }
 
     fn carried(&self, child: &Child, m: &Moment<'_>) -> Vec<CarriedStream> {
-        let carried = self.sources.iter().filter(|(stream, _)| child.wants(*stream));
+        let carried = self.sources.iter().filter(|(stream, _)| child.wants(stream));
         carried
             .map(|(stream, source)| CarriedStream {
                 stream: stream.clone(),
@@ -269,7 +269,7 @@ impl Core {
 
     fn producers_for(&self, child: &Child) -> impl Iterator<Item = (ProducerId, bool)> {
         let wanted = self.sources.iter().filter(move |(stream, source)| {
-            child.wants(*stream) && !source.path.contains(&child.peer.node) && source.path.len() < MAX_HOPS
+            child.wants(stream) && !source.path.contains(&child.peer.node) && source.path.len() < MAX_HOPS
         });
         let producers = wanted.flat_map(|(_, source)| &source.producers);
         let all = producers.map(|producer| (producer.id, producer.paused));

@@ -110,8 +110,6 @@ struct Planned {
     /// What is here and what is wanted, for the streams; and what is here, for the children.
     streams: [u64; 2],
     children: u64,
-    /// When a parent is to be asked next.
-    wake: Option<Instant>,
 }
 
 impl Core {
@@ -221,7 +219,9 @@ impl Core {
             Input::Stop(reason) => self.stop(reason, m),
             Input::Done(done) => self.done(done, m),
         }
-        if !quiet || self.stirred() != self.planned.streams || self.planned.wake.is_some_and(|at| m.now >= at)
+        if !quiet
+            || self.stirred() != self.planned.streams
+            || self.upstream.wake().is_some_and(|at| m.now >= at)
         {
             self.plan_streams(m);
         }
@@ -274,7 +274,6 @@ impl Core {
             self.audience.want_nothing();
         }
         self.plan_parents(m);
-        self.planned.wake = self.upstream.wake();
     }
 
     /// Whether the room's streams come here whether anyone watches or not.
@@ -309,6 +308,7 @@ impl Core {
             self.record_bursts(m.now);
             self.record_summary(m);
             self.end_dead_sessions(m);
+            self.upstream.candidates.forgive(m.now);
         }
         self.end_useless_publishers(m);
         self.end_late_viewers(m);
@@ -317,7 +317,6 @@ impl Core {
         self.end_idle_promises(m);
         self.end_lost_parents(m);
         self.end_lost_children(m);
-        self.upstream.candidates.forgive(m.now);
         self.serve_proved(m.now);
         self.end_starved_viewers(m);
         let flows = |stream: &StreamName| self.sources.stream_flows(stream, m.now);

@@ -146,7 +146,7 @@ impl Core {
     fn nearer_source(&self, stream: &StreamName, m: &Moment<'_>) -> Option<Peer> {
         let parent = self.upstream.of_pipe(self.sources.pipe_of(stream)?)?;
         let origin = &self.known.holds(stream, m)?.origin;
-        let is_drained = m.fleet.process(&parent.peer).is_some_and(|node| node.phase == Phase::Draining);
+        let is_drained = m.fleet.phase(&parent.peer) == Some(Phase::Draining);
         let is_stray = parent.peer.region != self.me.region;
         let usable = |peer: &&Peer| **peer != self.me && self.may_move(stream, peer, m);
         let named = parent.instead.get(stream).map_or(&[][..], Vec::as_slice);

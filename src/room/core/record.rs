@@ -353,7 +353,7 @@ impl Core {
 
     /// Which hop from the origin the pipe to a child is.
     fn hop(&self, child: &Child) -> u8 {
-        let wanted = self.sources.iter().filter(|(stream, _)| child.wants(*stream));
+        let wanted = self.sources.iter().filter(|(stream, _)| child.wants(stream));
         let longest = wanted.map(|(_, source)| source.path.len()).max().unwrap_or(0);
         u8::try_from(longest + 1).unwrap_or(u8::MAX)
     }
