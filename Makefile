@@ -39,8 +39,9 @@ soak: tools test-tools ## Give a fleet no rest, then look whether all is well: F
 sim: tools ## Simulate a fleet under faults: SEEDS=20000 FROM=1
 	SIM_SEEDS=$(or $(SEEDS),200) SIM_FROM=$(or $(FROM),1) cargo test --quiet --test sim seeds -- --nocapture
 
-crowd: tools ## Simulate a crowd that comes to a large fleet within a minute: NODES=10000 VIEWERS=50000
+crowd: tools ## Simulate a crowd that comes to a large fleet within a minute, and what a message costs a room: NODES=10000 VIEWERS=50000
 	SIM_NODES=$(or $(NODES),10000) SIM_VIEWERS=$(or $(VIEWERS),50000) cargo test --quiet --test sim a_crowd_of_viewers -- --nocapture
+	cargo test --quiet --test sim a_message_costs -- --nocapture --ignored
 
 fuzz: tools ## Damage messages and session descriptions for SECONDS=60
 	FUZZ_SECONDS=$(or $(SECONDS),60) cargo test --test fuzz -- --nocapture
