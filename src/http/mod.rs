@@ -23,6 +23,7 @@ mod tls;
 mod whep;
 mod whip;
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::Router;
@@ -52,9 +53,13 @@ pub use serve::serve;
 pub use session::{Listeners, ListenersHandle, answer_others};
 pub use tls::{Certificate, TlsError};
 
-/// What every handler needs.
+/// What every handler needs. Each layer that a request passes clones it.
 #[derive(Debug, Clone)]
-pub struct App {
+pub struct App(Arc<Parts>);
+
+/// What [`App`] is of.
+#[derive(Debug)]
+pub struct Parts {
     /// The node.
     pub ctx: Arc<Context>,
     /// Its rooms.
@@ -71,6 +76,20 @@ pub struct App {
     pub listeners: ListenersHandle,
     /// How many come in.
     pub door: Door,
+}
+
+impl From<Parts> for App {
+    fn from(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
 }
 
 impl App {
@@ -106,17 +125,20 @@ pub fn public(app: App) -> Router {
         .merge(whep)
         .merge(session::events_routes())
         .merge(discover::routes())
-        .merge(status::routes())
         .merge(elsewhere::routes())
         .merge(pages::routes())
         .fallback(problem::not_found)
         .layer(DefaultBodyLimit::max(config.limits.body_bytes))
         .layer(RequestDecompressionLayer::new());
     // From here on outwards: each sees what those before it answered.
-    routes
-        .layer(middleware::from_fn_with_state(config.limits.body_bytes, problem::explain))
+    let explain = || middleware::from_fn_with_state(config.limits.body_bytes, problem::explain);
+    let routes = routes
+        .layer(explain())
         .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(SizeAbove::new(COMPRESSED))))
-        .layer(middleware::from_fn(discover::accepts))
+        .layer(middleware::from_fn(discover::accepts));
+    // What open pages ask all the time is short and has no body: each layer that it passes costs.
+    routes
+        .merge(status::routes().layer(explain()))
         .layer(middleware::from_fn_with_state(app.clone(), door::request))
         .layer(middleware::from_fn_with_state(cors::Cors::new(&config.http.cors_origins), cors::cors))
         .layer(middleware::from_fn_with_state(forwarded::Outside::new(&config.http), forwarded::arrive))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use futures_util::future::join_all;
 use mediasoup::prelude::{ProduceError, Producer, ProducerOptions, Transport};
 use mediasoup::producer::ProducerTraceEventType;
 use tokio::sync::mpsc;
@@ -13,7 +14,7 @@ use super::callbacks::{Watched, watch_producer};
 use super::codecs::for_worker;
 use super::engine::{Engine, worker_error};
 use super::pipe::Pipe;
-use super::{FeedId, LINGER, MediaError, MediaEvent, Piped, ProducerFlow, feed};
+use super::{FeedId, LINGER, MediaError, MediaEvent, PipeFlow, Piped, ProducerFlow, feed};
 use crate::protocol::ids::ProducerId;
 use crate::protocol::rtp::{MediaKind, RtpParameters};
 
@@ -37,14 +38,6 @@ struct Received {
     seen: bool,
     /// Since when the pipe brings the producer otherwise.
     replaced: Option<Instant>,
-}
-
-/// What a pipe has brought so far.
-#[derive(Debug, Default)]
-pub(super) struct Brought {
-    pub(super) packets: u64,
-    pub(super) lost: u64,
-    pub(super) producers: HashMap<ProducerId, ProducerFlow>,
 }
 
 /// What is traced of a video producer for its metrics: rare events only.
@@ -173,19 +166,22 @@ impl Inlet {
         self.newest.keys().copied()
     }
 
-    /// What all producers have brought so far.
-    pub(super) async fn brought(&self) -> Brought {
-        let mut brought = Brought::default();
-        for received in self.feeds.values() {
+    /// What comes by the pipe now, none where that isn't known, and what of each producer.
+    pub(super) async fn flow(&self) -> (Option<PipeFlow>, HashMap<ProducerId, ProducerFlow>) {
+        let asked = self.feeds.values();
+        let asked = asked.map(async |it| (it, it.producer.get_stats().await.unwrap_or_default()));
+        let (stat, brought) = tokio::join!(self.pipe.stats(), join_all(asked));
+        let (mut packets, mut lost, mut producers) = (0, 0, HashMap::<_, ProducerFlow>::new());
+        for (received, stats) in brought {
             let mut bytes = 0;
-            for stat in received.producer.get_stats().await.unwrap_or_default() {
+            for stat in stats {
                 bytes += stat.byte_count;
-                brought.packets += stat.packet_count;
+                packets += stat.packet_count;
                 // Duplicates may make it negative.
-                brought.lost += u64::try_from(stat.packets_lost).unwrap_or(0);
+                lost += u64::try_from(stat.packets_lost).unwrap_or(0);
             }
             // What lingers comes of the same producer, which isn't silent while its successor waits for a key frame.
-            let flow = brought.producers.entry(received.of).or_default();
+            let flow = producers.entry(received.of).or_default();
             let bytes = flow.bytes + bytes;
             *flow = if received.replaced.is_none() {
                 received.flow(bytes)
@@ -193,7 +189,14 @@ impl Inlet {
                 ProducerFlow { bytes, ..*flow }
             };
         }
-        brought
+        let flow = stat.map(|stat| PipeFlow {
+            bytes_received: stat.rtp_bytes_received,
+            bitrate: stat.rtp_recv_bitrate,
+            packets,
+            lost,
+            ..PipeFlow::default()
+        });
+        (flow, producers)
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use mediasoup::prelude::{ConsumeError, Consumer, ConsumerOptions, RtpCapabilities, Transport};
 
 use super::pipe::Pipe;
-use super::{FeedId, LINGER, MediaError, Piped, native};
+use super::{FeedId, LINGER, MediaError, PipeFlow, Piped, native};
 use crate::protocol::ids::ProducerId;
 
 /// A pipe and what it sends. Dropping it closes both.
@@ -28,6 +28,17 @@ struct Sent {
 impl Outlet {
     pub(super) fn new(pipe: Pipe) -> Self {
         Self { sends: HashMap::new(), leaving: Vec::new(), pipe }
+    }
+
+    /// What passes now.
+    pub(super) async fn flow(&self) -> Option<PipeFlow> {
+        let stat = self.pipe.stats().await?;
+        Some(PipeFlow {
+            bytes_received: stat.bytes_received,
+            bytes_sent: stat.rtp_bytes_sent,
+            bitrate: stat.rtp_send_bitrate,
+            ..PipeFlow::default()
+        })
     }
 
     /// Starts sending what comes of a producer. Again is no error; another feed is sent beside the former for a

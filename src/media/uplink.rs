@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use mediasoup::prelude::{
     ProduceError, Producer, ProducerOptions, Router, Transport, TransportGeneric, WebRtcTransport,
 };
@@ -26,7 +27,17 @@ pub(super) struct Uplink {
     producers: HashMap<ProducerId, Producer>,
     /// What is counted of its videos.
     watched: HashMap<ProducerId, Arc<Watched>>,
+    /// What each producer had brought when it was last asked, and all of them together.
+    brought: HashMap<ProducerId, Brought>,
+    bytes: Option<u64>,
     pub(super) transport: WebRtcTransport,
+}
+
+/// What a producer has brought.
+#[derive(Debug, Clone, Copy, Default)]
+struct Brought {
+    bytes: u64,
+    packets: u64,
 }
 
 impl Uplink {
@@ -41,7 +52,13 @@ impl Uplink {
     ) -> Result<Self, MediaError> {
         let transport = session::open(router, worker, engine, session, true, events).await?;
         session::connect(&transport, dtls).await?;
-        let mut uplink = Self { producers: HashMap::new(), watched: HashMap::new(), transport };
+        let mut uplink = Self {
+            producers: HashMap::new(),
+            watched: HashMap::new(),
+            brought: HashMap::new(),
+            bytes: None,
+            transport,
+        };
         for medium in offered {
             uplink.produce(medium, engine, events).await?;
         }
@@ -94,17 +111,22 @@ impl Uplink {
     }
 
     /// What comes from the publisher now: all of it, over its connection, and of each producer.
-    pub(super) async fn flow(&self) -> Option<(UplinkFlow, SessionFlow, Vec<(ProducerId, ProducerFlow)>)> {
-        let (mut packets, mut producers) = (0, Vec::with_capacity(self.producers.len()));
-        for (id, producer) in &self.producers {
-            let stats = producer.get_stats().await.unwrap_or_default();
-            packets += stats.iter().map(|stat| stat.packet_count).sum::<u64>();
-            let bytes = stats.iter().map(|stat| stat.byte_count).sum();
-            let watched = self.watched.get(id);
-            let flow = watched.map_or(ProducerFlow { bytes, ..ProducerFlow::default() }, |it| it.flow(bytes));
-            producers.push((*id, ProducerFlow { described: is_described(producer), ..flow }));
-        }
+    pub(super) async fn flow(
+        &mut self,
+    ) -> Option<(UplinkFlow, SessionFlow, Vec<(ProducerId, ProducerFlow)>)> {
         let stat = self.transport.get_stats().await.ok()?.pop()?;
+        // Where the connection has brought no more media, no producer has.
+        if self.bytes.replace(stat.rtp_bytes_received) != Some(stat.rtp_bytes_received) {
+            let asked = self.producers.iter().map(async |(id, producer)| {
+                let stats = producer.get_stats().await.unwrap_or_default();
+                let bytes = stats.iter().map(|stat| stat.byte_count).sum();
+                (*id, Brought { bytes, packets: stats.iter().map(|stat| stat.packet_count).sum() })
+            });
+            self.brought = join_all(asked).await.into_iter().collect();
+        }
+        let producers: Vec<_> =
+            self.producers.iter().map(|(id, own)| (*id, self.flow_of(*id, own))).collect();
+        let packets: u64 = self.brought.values().map(|brought| brought.packets).sum();
         let media = stat.rtp_bytes_received + stat.rtx_bytes_received + packets * SRTP_TAG;
         let flow = UplinkFlow {
             bytes: stat.rtp_bytes_received,
@@ -114,6 +136,13 @@ impl Uplink {
         };
         let session = SessionFlow { received: stat.bytes_received, sent: stat.rtp_bytes_sent };
         Some((flow, session, producers))
+    }
+
+    fn flow_of(&self, id: ProducerId, producer: &Producer) -> ProducerFlow {
+        let bytes = self.brought.get(&id).copied().unwrap_or_default().bytes;
+        let watched = self.watched.get(&id);
+        let flow = watched.map_or(ProducerFlow { bytes, ..ProducerFlow::default() }, |it| it.flow(bytes));
+        ProducerFlow { described: is_described(producer), ..flow }
     }
 }
 

@@ -21,7 +21,7 @@ use crate::config::{Config, ConfigError, Limits};
 use crate::drain::{DrainHandle, Duty, left};
 use crate::fleet::{Ended, Fleet, FleetConfig, Heartbeat, Profile, Rate, fleet};
 use crate::gate::Gate;
-use crate::http::{self, App, Callout, Certificate, TlsError, Verifier};
+use crate::http::{self, App, Callout, Certificate, Parts, TlsError, Verifier};
 use crate::media::{Engine, EngineError};
 use crate::protocol::claim::EndReason;
 use crate::protocol::drain::Left;
@@ -217,7 +217,7 @@ impl Node {
         let (listening, listeners) = http::Listeners::new(Arc::clone(&ctx), handle.clone());
         supervisor.must_run_on("the listeners of sessions", listening.run());
         let door = http::Door::new(&ctx.config, ctx.limits.clone(), &ctx.metrics);
-        let app = App {
+        let app = App::from(Parts {
             ctx: Arc::clone(&ctx),
             rooms: handle.clone(),
             verifier: Arc::new(verifier),
@@ -226,7 +226,7 @@ impl Node {
             drain: drain_handle,
             listeners,
             door: door.clone(),
-        };
+        });
         supervisor.must_run_on("the answers of sessions", http::answer_others(app.clone(), sessions_asked));
         let (routes, beside) = (http::public(app.clone()), door.another());
         let served = certificate.as_ref().map(Certificate::served);

@@ -1,18 +1,18 @@
 //! The room's task: one input at a time into the core, and its effects carried out in their order.
 
 use std::collections::{HashMap, VecDeque};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
 use super::carry::Carrier;
 use super::context::Context;
-use super::core::{Core, Input, Mint, Moment};
+use super::core::{Core, Input, Mint, Moment, Rhythm};
 use super::error::RoomError;
 use super::message::Message;
 use super::replies::Replies;
@@ -23,13 +23,6 @@ use crate::protocol::claim::EndReason;
 use crate::protocol::event::{About, What};
 use crate::protocol::ids::{RoomId, RouterId};
 
-/// How often a room looks at itself.
-const LOOK: Duration = Duration::from_millis(250);
-/// Media is measured with every second look, and sessions whose event was lost are looked for with every eighth.
-const MEASURE: u32 = 2;
-/// Viewers of the room try higher layers with every eighth.
-const TRY: u32 = 8;
-const SESSIONS: u32 = 8;
 /// Of how many viewers an operator is told what they are sent: each costs a question to a worker.
 const INSPECTED: usize = 100;
 /// Events of media that may wait; a lost one is found by the looks.
@@ -66,9 +59,16 @@ pub(super) async fn run(
     tracing::info!("room opened");
     let mut room = deciding.open(media, seats, sender);
     room.hear(first).await;
-    let mut look = tokio::time::interval(LOOK);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while !room.core.is_over(Instant::now()) {
+    let mut look = pin!(tokio::time::sleep(Duration::ZERO));
+    loop {
+        let now = Instant::now();
+        if room.core.is_over(now) {
+            break;
+        }
+        let next = room.rhythm.next(&room.core, now).into();
+        if look.deadline() != next {
+            look.as_mut().reset(next);
+        }
         // Handlers run after the selection: no request to a worker is ever abandoned half-way.
         tokio::select! {
             Some(message) = inbox.recv() => room.hear(message).await,
@@ -80,7 +80,7 @@ pub(super) async fn run(
                 let now = *limits.borrow_and_update();
                 room.handle(Input::Limits(now)).await;
             }
-            _ = look.tick() => room.look().await,
+            () = &mut look => room.look().await,
         }
     }
     ctx.directory.unfollow(id.clone());
@@ -124,7 +124,7 @@ struct Room {
     mint: Mint,
     replies: Replies,
     carrier: Carrier,
-    looks: u32,
+    rhythm: Rhythm,
 }
 
 impl Deciding {
@@ -168,7 +168,7 @@ impl Deciding {
         let Self { id, ctx, mut core, mint } = self;
         core.has_router(media.router_id());
         let carrier = Carrier::new(id, Arc::clone(&ctx), media, seats, sender);
-        Room { core, ctx, mint, replies: Replies::default(), carrier, looks: 0 }
+        Room { core, ctx, mint, replies: Replies::default(), carrier, rhythm: Rhythm::default() }
     }
 }
 
@@ -229,13 +229,13 @@ impl Room {
     }
 
     async fn look(&mut self) {
-        self.looks = self.looks.wrapping_add(1);
+        let look = self.rhythm.look(&self.core, Instant::now());
         self.carrier.media.look().await;
-        self.carrier.media.adapt(self.looks.is_multiple_of(TRY)).await;
+        self.carrier.media.adapt(look.tries).await;
         for ticket in self.replies.hung_up() {
             self.handle(Input::HungUp(ticket)).await;
         }
-        if self.looks.is_multiple_of(SESSIONS) {
+        if look.sessions {
             let changed = |(session, up): &(_, bool)| *up != self.core.is_connected(*session);
             let connections = self.carrier.media.connections();
             for (session, up) in connections.into_iter().filter(changed).collect::<Vec<_>>() {
@@ -243,7 +243,7 @@ impl Room {
                 self.handle(input).await;
             }
         }
-        let measured = match self.looks.is_multiple_of(MEASURE) {
+        let measured = match look.measures {
             true => Some(self.carrier.media.measure().await),
             false => None,
         };

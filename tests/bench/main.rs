@@ -21,6 +21,7 @@ mod copies;
 mod cuts;
 mod far;
 mod hops;
+mod idle;
 mod janus;
 mod joins;
 mod kills;
@@ -63,6 +64,7 @@ async fn main() {
     if chosen.names("janus") {
         run.measure("janus", janus::run()).await;
     }
+    run.measure("idle", idle::run()).await;
     run.measure("monitor", monitor::run()).await;
     run.measure("copies", copies::run(chosen.trials)).await;
     run.measure("kills", kills::run(chosen.trials)).await;

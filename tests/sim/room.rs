@@ -12,7 +12,7 @@ use headwater::protocol::origin::{OriginReply, OriginRequest};
 use headwater::protocol::refusal::{Code, Refusal};
 use headwater::room::RoomError;
 use headwater::room::core::{
-    Answer, Core, Done, Effect, Input, Mint, Moment, PublishRequest, Ticket, WatchRequest,
+    Answer, Core, Done, Effect, Input, Mint, Moment, PublishRequest, Rhythm, Ticket, WatchRequest,
 };
 use headwater::telemetry::Trace;
 use uuid::Uuid;
@@ -24,10 +24,6 @@ use crate::telling;
 use crate::users::{ClientId, Epoch};
 use crate::world::{At, Event, Pid, World};
 
-/// As `room/task.rs` has them.
-const LOOK: Duration = Duration::from_millis(250);
-const MEASURE: u32 = 2;
-const SESSIONS: u32 = 8;
 /// Nobody waits longer than this for an answer: a viewer for the join's patience, another node for its call's.
 const WAITS: Duration = Duration::from_secs(20);
 
@@ -40,7 +36,9 @@ pub struct Room {
     mint: Mint,
     waiting: BTreeMap<Ticket, (At, Waiting)>,
     last_ticket: u64,
-    looks: u32,
+    rhythm: Rhythm,
+    /// When it is looked at next.
+    looks_at: At,
 }
 
 /// Who waits for an answer.
@@ -162,7 +160,16 @@ impl World {
         node.lives += 1;
         let life = node.lives;
         let (media, waiting) = (RoomMedia::default(), BTreeMap::new());
-        let room = Room { core, life, media, mint, waiting, last_ticket: 0, looks: 0 };
+        let room = Room {
+            core,
+            life,
+            media,
+            mint,
+            waiting,
+            last_ticket: 0,
+            rhythm: Rhythm::default(),
+            looks_at: self.now,
+        };
         node.rooms.insert(id.clone(), Some(Box::new(room)));
         self.tell(|| format!("{} opens room {id}", self.nodes[pid].name()));
         self.later(Duration::ZERO, Event::Look(pid, id.clone(), life));
@@ -213,8 +220,21 @@ impl World {
             }
         }
         self.inputs = inputs;
+        let life = room.life;
         if let Some(place) = self.nodes[pid].rooms.get_mut(id) {
             *place = Some(room);
+        }
+        self.looks_soon(pid, id, life);
+    }
+
+    /// What has come into a room may bring its next look forward.
+    fn looks_soon(&mut self, pid: Pid, id: &RoomId, life: u64) {
+        let (at, now) = (self.now, self.instant());
+        let Some(Some(room)) = self.nodes[pid].rooms.get_mut(id) else { return };
+        let next = at + room.rhythm.next(&room.core, now).saturating_duration_since(now);
+        if next < room.looks_at {
+            room.looks_at = next;
+            self.later(next - at, Event::Look(pid, id.clone(), life));
         }
     }
 
@@ -226,12 +246,14 @@ impl World {
     }
 
     pub fn look(&mut self, pid: Pid, id: &RoomId, life: u64) {
+        let (at, now) = (self.now, self.instant());
         let Some(Some(room)) = self.nodes[pid].rooms.get_mut(id) else { return };
-        if room.life != life {
+        // One that was brought forward takes the place of the one after it.
+        if room.life != life || at < room.looks_at {
             return;
         }
-        room.looks = room.looks.wrapping_add(1);
-        let looks = room.looks;
+        room.looks_at = At::MAX;
+        let look = room.rhythm.look(&room.core, now);
         let mut gone = Vec::new();
         for (ticket, (_, waiting)) in &room.waiting {
             if let Waiting::Client(client, epoch, _) = waiting
@@ -242,13 +264,13 @@ impl World {
         }
         gone.iter().for_each(|ticket| _ = room.waiting.remove(ticket));
         let mut inputs: Vec<Input> = gone.into_iter().map(Input::HungUp).collect();
-        if looks % SESSIONS == 0 {
+        if look.sessions {
             let up =
                 |(session, up)| if up { Input::Connected(session) } else { Input::Disconnected(session) };
             let changed = |(session, up): &(_, bool)| *up != room.core.is_connected(*session);
             inputs.extend(room.media.connections().into_iter().filter(changed).map(up));
         }
-        inputs.push(Input::Look((looks % MEASURE == 0).then(|| room.media.measure())));
+        inputs.push(Input::Look(look.measures.then(|| room.media.measure())));
         for input in inputs {
             self.input(pid, id, Some(life), input);
         }
@@ -257,7 +279,7 @@ impl World {
         if room.core.is_over(now) {
             return self.close(pid, id);
         }
-        self.later(LOOK, Event::Look(pid, id.clone(), life));
+        self.looks_soon(pid, id, life);
     }
 
     fn close(&mut self, pid: Pid, id: &RoomId) {

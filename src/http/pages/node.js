@@ -3,8 +3,6 @@
 import { here } from './place.js';
 import { request } from './problem.js';
 
-const POLL_MS = 2_000;
-
 /** `{ name, region, version }` of the node that serves this page, or null. */
 export async function node() {
   try {
@@ -19,8 +17,11 @@ export async function status({ room, stream }, signal) {
   return (await request(here(`api/status/${room}/${stream}`), { signal })).json();
 }
 
-/** Calls `seen(status or null)` every 2 s while the page is visible; null when the node does not answer. */
-export function follow(where, seen) {
+/**
+ * Calls `seen(status or null)` every so many milliseconds while the page is visible; null when the node does not answer.
+ * Returns what asks at once.
+ */
+export function follow(where, every, seen) {
   let timer;
   let asking = false;
   const ask = async () => {
@@ -29,8 +30,9 @@ export function follow(where, seen) {
     asking = true;
     seen(await status(where, AbortSignal.timeout(5_000)).catch(() => null));
     asking = false;
-    timer = setTimeout(ask, POLL_MS);
+    timer = setTimeout(ask, every);
   };
   document.addEventListener('visibilitychange', ask);
   ask();
+  return ask;
 }

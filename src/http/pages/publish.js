@@ -14,6 +14,7 @@ import { PublishMeter } from './stats.js';
 import { askForRoom, copy, countdown, el, header, numbers, set, state } from './ui.js';
 
 const MUSIC_BITRATE = 256_000;
+const STATUS_MS = 5_000;
 
 const where = place();
 const form = el('settings');
@@ -22,6 +23,7 @@ const spark = new Sparkline(el('spark'));
 let source = null;
 /** The `Publisher` at work, or null. */
 let run = null;
+let ask = () => {};
 let quiet = () => {};
 /** Counts beginnings and ends, so that a slow one knows that it has been overtaken. */
 let turn = 0;
@@ -64,7 +66,7 @@ function prepare() {
   form.addEventListener('change', changed);
   navigator.mediaDevices?.addEventListener('devicechange', fillDevices);
   fillDevices();
-  follow(where, showStatus);
+  ask = follow(where, STATUS_MS, showStatus);
   showSource();
 }
 
@@ -267,6 +269,7 @@ function moved({ state: name, problem, retryIn }) {
     live: 'Viewers can watch now.',
     reconnecting: problem ? explain(problem) : 'The connection was interrupted. Looking for a new path to the node.',
   };
+  if (name === 'live') ask();
   state(name, words[name] ?? '');
 }
 

@@ -11,12 +11,15 @@ import { WatchMeter } from './stats.js';
 import { askForRoom, countdown, el, header, numbers, set, state } from './ui.js';
 
 const SETTLE_MS = 2_500;
+/** Many watch; what changes the picture is known without asking. */
+const STATUS_MS = 10_000;
 
 const where = place();
 const screen = el('player');
 const meter = new WatchMeter();
 const spark = new Sparkline(el('spark'));
 let quiet = () => {};
+let ask = () => {};
 let firstFrame = null;
 let liveAt = 0;
 
@@ -25,7 +28,7 @@ if (where.objection) {
   askForRoom(where, 'watch');
 } else {
   state('idle', 'Press Watch to start.');
-  follow(where, showRoute);
+  ask = follow(where, STATUS_MS, showRoute);
   screen.addEventListener('statechange', ({ detail }) => changed(detail));
   screen.addEventListener('firstframe', ({ detail }) => { firstFrame ??= detail.elapsedMs; });
   screen.addEventListener('stats', ({ detail }) => sample(detail));
@@ -46,6 +49,7 @@ function changed({ state: name, message, problem, retryIn }) {
   quiet = retryIn === null ? () => {} : countdown(retryIn);
   if (name === 'connecting') firstFrame = null;
   if (name === 'live') liveAt = performance.now();
+  if (['live', 'waiting'].includes(name)) ask();
   state(name, explain(name, message, problem));
   showSession();
 }

@@ -9,7 +9,7 @@ use super::RoomMedia;
 use crate::media::inlet::Inlet;
 use crate::media::spread::Spread;
 use crate::media::viewer::Viewer;
-use crate::media::{Counts, FeedId, Measured, PipeFlow, ViewerFlow, adapt, session};
+use crate::media::{Counts, FeedId, Measured, ViewerFlow, adapt, session};
 use crate::protocol::ids::{PipeId, ProducerId, SessionId};
 
 impl RoomMedia {
@@ -121,49 +121,31 @@ impl RoomMedia {
         }
     }
 
-    /// What flows now through publishers and pipes.
+    /// What flows now through publishers and pipes. All are asked at once: each answer is a worker's.
     pub async fn measure(&mut self) -> Measured {
+        let turns = self.turns.take(|session| self.viewers.contains_key(session));
+        let viewers = turns.iter().filter_map(|session| self.viewers.get_key_value(session));
+        let (uplinks, viewers, outlets, inlets) = tokio::join!(
+            join_all(self.uplinks.iter_mut().map(async |(id, uplink)| (*id, uplink.flow().await))),
+            join_all(viewers.map(async |(id, viewer)| (*id, session::flow(&viewer.transport).await))),
+            join_all(self.outlets.iter().map(async |(id, outlet)| (*id, outlet.flow().await))),
+            join_all(self.inlets.iter().map(async |(id, inlet)| (*id, inlet.flow().await))),
+        );
         let mut measured = Measured::default();
-        for (session, uplink) in &self.uplinks {
-            if let Some((flow, passing, producers)) = uplink.flow().await {
-                measured.uplinks.insert(*session, flow);
-                measured.sessions.insert(*session, passing);
-                measured.producers.extend(producers);
-            }
+        let given = |(id, flow): (_, Option<_>)| Some((id, flow?));
+        for (session, (flow, passing, producers)) in uplinks.into_iter().filter_map(given) {
+            measured.uplinks.insert(session, flow);
+            measured.sessions.insert(session, passing);
+            measured.producers.extend(producers);
         }
-        for session in self.turns.take(|session| self.viewers.contains_key(session)) {
-            let Some(viewer) = self.viewers.get(&session) else { continue };
-            if let Some(flow) = session::flow(&viewer.transport).await {
-                measured.sessions.insert(session, flow);
-            }
-        }
-        for (pipe, outlet) in &self.outlets {
-            if let Some(stat) = outlet.pipe.stats().await {
-                let flow = PipeFlow {
-                    bytes_received: stat.bytes_received,
-                    bytes_sent: stat.rtp_bytes_sent,
-                    bitrate: stat.rtp_send_bitrate,
-                    ..PipeFlow::default()
-                };
-                measured.outlets.insert(*pipe, flow);
-            }
-        }
-        for (pipe, inlet) in &self.inlets {
-            let brought = inlet.brought().await;
-            if let Some(stat) = inlet.pipe.stats().await {
-                let flow = PipeFlow {
-                    bytes_received: stat.rtp_bytes_received,
-                    bitrate: stat.rtp_recv_bitrate,
-                    packets: brought.packets,
-                    lost: brought.lost,
-                    ..PipeFlow::default()
-                };
-                measured.inlets.insert(*pipe, flow);
-            }
-            for (id, flow) in brought.producers {
-                match self.comes_by.get(&id) == Some(pipe) {
+        measured.sessions.extend(viewers.into_iter().filter_map(|(id, flow)| Some((id, flow?))));
+        measured.outlets.extend(outlets.into_iter().filter_map(|(id, flow)| Some((id, flow?))));
+        for (pipe, (flow, producers)) in inlets {
+            measured.inlets.extend(flow.map(|flow| (pipe, flow)));
+            for (id, flow) in producers {
+                match self.comes_by.get(&id) == Some(&pipe) {
                     true => _ = measured.producers.insert(id, flow),
-                    false => _ = measured.coming.insert((*pipe, id), flow),
+                    false => _ = measured.coming.insert((pipe, id), flow),
                 }
             }
         }

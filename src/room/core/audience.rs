@@ -87,6 +87,15 @@ impl Audience {
         self.viewers.is_empty() && self.waiting.is_empty() && self.opening.is_empty()
     }
 
+    /// Whether there are no more than so many viewers, all of them connected and here for so long.
+    pub(super) fn rests(&self, most: usize, lasting: Duration, now: Instant) -> bool {
+        let is_old = |viewer: &Viewer| now.saturating_duration_since(viewer.since) > lasting;
+        self.waiting.is_empty()
+            && self.opening.is_empty()
+            && self.viewers.len() <= most
+            && self.viewers.values().all(|viewer| viewer.connected && is_old(viewer))
+    }
+
     pub(super) fn waiting(&self) -> usize {
         self.waiting.values().map(BTreeMap::len).sum()
     }

@@ -41,6 +41,11 @@ impl Known {
         self.claims(stream).iter().find(heard)
     }
 
+    /// Whether any stream is claimed by another process than `me`, heard or not.
+    pub(super) fn has_others(&self, me: &Peer) -> bool {
+        self.notices.values().flat_map(|notice| &notice.claims).any(|claim| claim.origin != *me)
+    }
+
     /// Whether the stream is claimed, but by nobody who is heard now.
     pub(super) fn is_unheard(&self, stream: &StreamName, m: &Moment<'_>) -> bool {
         !self.claims(stream).is_empty() && self.holds(stream, m).is_none()

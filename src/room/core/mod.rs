@@ -24,6 +24,7 @@ mod outlet;
 mod passes;
 mod publications;
 mod record;
+mod rhythm;
 mod sessions;
 mod sources;
 mod summary;
@@ -61,6 +62,7 @@ pub use effect::{Answer, Change, Effect, Figure, Offer, Tell};
 pub use input::{Answered, Done, Failure, Input, Patch, PublishRequest, Ticket, ToldOf, WatchRequest};
 pub use moment::{Mint, Moment};
 pub use passes::Pass;
+pub use rhythm::{Look, Rhythm};
 pub use view::{
     ChildView, ParentView, ProducerView, Proof, RoomView, StreamHereView, StreamView, ViewerView,
 };
@@ -137,7 +139,7 @@ impl Core {
             told_log: 0,
             planned: Planned::default(),
             opened: now,
-            empty_since: None,
+            empty_since: Some(now),
             stop_by: None,
             out: Vec::new(),
         }
@@ -226,6 +228,7 @@ impl Core {
             self.plan_streams(m);
         }
         self.plan_children(m);
+        self.empty_since = self.is_empty().then(|| self.empty_since.unwrap_or(m.now));
         std::mem::take(&mut self.out)
     }
 
@@ -374,17 +377,12 @@ impl Core {
     }
 
     /// Whether the room has nothing left to do, and has had nothing for long enough.
-    pub fn is_over(&mut self, now: Instant) -> bool {
-        let empty = self.is_empty();
-        if let Some(stop_by) = self.stop_by {
-            return empty || now >= stop_by;
+    pub fn is_over(&self, now: Instant) -> bool {
+        match (self.stop_by, self.empty_since) {
+            (Some(stop_by), since) => since.is_some() || now >= stop_by,
+            (None, Some(since)) => now.saturating_duration_since(since) >= self.config.timeouts.room_idle,
+            (None, None) => false,
         }
-        if !empty {
-            self.empty_since = None;
-            return false;
-        }
-        let since = *self.empty_since.get_or_insert(now);
-        now.saturating_duration_since(since) >= self.config.timeouts.room_idle
     }
 
     /// Whether nothing is here: no publisher, viewer, parent or child.

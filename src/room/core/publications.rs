@@ -103,6 +103,12 @@ impl Publications {
         self.live.is_empty() && self.connecting.is_empty()
     }
 
+    /// Whether nobody is about to publish, and nothing has come of anyone for so long.
+    pub(super) fn are_silent(&self, lasting: Duration, now: Instant) -> bool {
+        let is_silent = |own: &Publication| now.saturating_duration_since(own.heard) > lasting;
+        self.connecting.is_empty() && self.live.values().all(is_silent)
+    }
+
     /// The sessions of whoever publishes a stream, or is about to.
     pub(super) fn sessions_of(&self, stream: &StreamName) -> Vec<SessionId> {
         let live = self.live.get(stream).map(|publication| publication.session);
