@@ -33,7 +33,8 @@ pub(crate) async fn post(http: &Client, url: &str, offer: &str) -> (Duration, Re
 
 /// The address of the session that a POST made.
 pub(crate) fn session(made: &Response) -> String {
-    made.headers()[LOCATION].to_str().expect("an address").to_owned()
+    let location = made.headers()[LOCATION].to_str().expect("an address");
+    made.url().join(location).expect("an address").into()
 }
 
 /// Ends a session.
