@@ -13,7 +13,7 @@ use crate::support::fleet::{SOON, http};
 use crate::support::nats::NatsServer;
 use crate::support::process::Process;
 use crate::support::wait::eventually;
-use crate::table;
+use crate::{table, threads};
 
 const ROOMS: usize = 1_000;
 /// How long rooms take to come to rest once nothing is sent to them.
@@ -26,8 +26,6 @@ const ASKS: Duration = Duration::from_secs(10);
 const PAGES_PERCENT: f64 = 1.0;
 /// What 10,000 rooms may take of a core.
 const ROOMS_PERCENT: f64 = 5.0;
-/// Ticks of `/proc/<pid>/stat`, each second.
-const HERTZ: f64 = 100.0;
 
 pub(crate) async fn run() {
     let nats = NatsServer::start().await;
@@ -120,24 +118,9 @@ fn open_pages(url: &str) -> JoinSet<()> {
 
 /// What a process uses of a core for a while, and its media workers' part of that, in percent.
 async fn used(pid: u32, span: Duration) -> (f64, f64) {
-    let before = ticks(pid);
+    let before = threads::used(pid);
     sleep(span).await;
-    let after = ticks(pid);
-    let percent = |ticks: f64| 100.0 * ticks / HERTZ / span.as_secs_f64();
-    (percent(after.0 - before.0), percent(after.1 - before.1))
-}
-
-fn ticks(pid: u32) -> (f64, f64) {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("the process runs");
-    let mut sums = (0.0, 0.0);
-    for thread in threads.flatten() {
-        // A thread may end meanwhile.
-        let Ok(stat) = fs::read_to_string(thread.path().join("stat")) else { continue };
-        let (name, fields) = stat.rsplit_once(')').expect("its name");
-        let fields: Vec<&str> = fields.split_whitespace().collect();
-        let ticks: f64 = fields[11..=12].iter().map(|field| field.parse::<f64>().expect("ticks")).sum();
-        sums.0 += ticks;
-        sums.1 += if name.contains("mediasoup") { ticks } else { 0.0 };
-    }
-    sums
+    let after = threads::used(pid);
+    let percent = |seconds: f64| 100.0 * seconds / span.as_secs_f64();
+    (percent(after.all - before.all), percent(after.media - before.media))
 }

@@ -3,7 +3,6 @@
 //! What is compared runs in turns, as what else the machine does changes with time. A run that the tool or the machine
 //! limited says so beside its figure.
 
-use std::fs;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use crate::support::nats::NatsServer;
 use crate::support::process::Process;
 use crate::support::station::Station;
 use crate::support::wait::eventually;
-use crate::table;
+use crate::{table, threads};
 
 /// What the program is called with that is the router alone.
 pub(crate) const ROUTER: &str = "router";
@@ -205,19 +204,11 @@ async fn watched(server: &Server, arguments: &[&str]) -> (Run, f64) {
     let run = loop {
         tokio::select! {
             run = &mut run => break run,
-            _ = tick.tick() => used.push(control_time(server.pid)),
+            _ = tick.tick() => {
+                let now = threads::used(server.pid);
+                used.push(now.all - now.media);
+            }
         }
     };
     (run, used.windows(21).map(|five| (five[20] - five[0]) / 5.0).fold(0.0, f64::max))
-}
-
-/// The processor time in seconds that a process has used beside its media workers, as proc(5) counts it: in ticks of 10 ms.
-fn control_time(pid: u32) -> f64 {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("its threads");
-    let stats = tasks.flatten().filter_map(|task| fs::read_to_string(task.path().join("stat")).ok());
-    let ticks = stats.filter(|stat| !stat.contains("(mediasoup")).map(|stat| {
-        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-        fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum::<f64>()
-    });
-    ticks.sum::<f64>() / 100.0
 }

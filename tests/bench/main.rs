@@ -36,6 +36,7 @@ mod report;
 mod sequence;
 mod soak;
 mod table;
+mod threads;
 
 use std::sync::mpsc::Receiver;
 use std::time::Duration;

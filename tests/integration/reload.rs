@@ -100,7 +100,7 @@ async fn a_parent_that_may_feed_fewer_sends_the_surplus_to_others_and_no_viewer_
     plays_on(&near).await;
 }
 
-/// A node that feeds two others takes up what it may carry no more than half of; no viewer notices.
+/// A node that feeds two others may carry half as much now: one of them goes to the other, and no viewer notices.
 async fn half_of_the_children_go(lower: &str, named: &str) {
     let nats = NatsServer::start().await;
     let folder = tempfile::tempdir().unwrap();
