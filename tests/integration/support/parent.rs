@@ -34,7 +34,7 @@ impl Parent {
     /// Claims a stream and returns when a viewer at `edge` has made that ask for it.
     pub(crate) async fn of(edge: &Node, nats: &str, room: &str) -> Self {
         let mut rogue = Rogue::connect(nats, "parent", "west").await;
-        let mut joins = rogue.asked_as_origin().await;
+        let mut joins = rogue.asked_as_origin(room).await;
         rogue.live().await;
         let claim = rogue.claim_of(room, 1, &[(ProducerId(Uuid::new_v4()), MediaKind::Audio)]);
         rogue.claim(claim.clone()).await;

@@ -177,9 +177,9 @@ impl Rogue {
         ask(&self.client, subject, codec::encode(request).expect("bytes")).await
     }
 
-    /// What nodes ask of it as an origin from now on.
-    pub(crate) async fn asked_as_origin(&self) -> Joins {
-        let subject = format!("room.*.origin.{}", self.peer.node);
+    /// What nodes ask of it as an origin of this room from now on.
+    pub(crate) async fn asked_as_origin(&self, room: &str) -> Joins {
+        let subject = format!("room.{room}.origin.{}", self.peer.node);
         let asked = self.client.subscribe(subject).await.expect("a subscription");
         self.client.flush().await.expect("the server knows of it");
         Joins { client: self.client.clone(), asked }
