@@ -27,15 +27,17 @@ pub(super) enum Endpoint {
     Gate,
     Drain,
     Session,
+    Rtc,
 }
 
-const ENDPOINTS: [Endpoint; 6] = [
+const ENDPOINTS: [Endpoint; 7] = [
     Endpoint::Edge,
     Endpoint::Origin,
     Endpoint::Directory,
     Endpoint::Gate,
     Endpoint::Drain,
     Endpoint::Session,
+    Endpoint::Rtc,
 ];
 
 /// What was served so far, and since when.
@@ -48,6 +50,7 @@ pub(super) struct Served {
     gate: Count,
     drain: Count,
     session: Count,
+    rtc: Count,
 }
 
 #[derive(Debug, Default)]
@@ -67,6 +70,7 @@ impl Served {
             gate: Count::default(),
             drain: Count::default(),
             session: Count::default(),
+            rtc: Count::default(),
         }
     }
 
@@ -86,6 +90,7 @@ impl Served {
             Endpoint::Gate => &self.gate,
             Endpoint::Drain => &self.drain,
             Endpoint::Session => &self.session,
+            Endpoint::Rtc => &self.rtc,
         }
     }
 }
@@ -157,6 +162,7 @@ impl Broker {
             Endpoint::Gate => ("gate", subjects.gate(me)),
             Endpoint::Drain => ("drain", subjects.drain(me)),
             Endpoint::Session => ("session", subjects.session(me)),
+            Endpoint::Rtc => ("rtc", subjects.rtc_of(me)),
         };
         endpoint::Info { name: name.to_owned(), subject, ..endpoint::Info::default() }
     }

@@ -18,6 +18,7 @@ pub mod events;
 mod gate;
 mod hear;
 mod presence;
+mod rtc;
 mod serve;
 mod session;
 
@@ -39,6 +40,7 @@ pub use connect::ConnectError;
 pub use drain::DrainAsked;
 pub use gate::{GateHearing, GateNews};
 pub use hear::Hearing;
+pub use rtc::RtcInbound;
 pub use serve::{Inboxes, Requests};
 pub use session::SessionAsked;
 

@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use super::asked::{Asked, Inbound};
 use super::discovery::{Discovery, Endpoint};
 use super::drain::{DrainAsked, pass_wish};
+use super::rtc::RtcInbound;
 use super::session::SessionAsked;
 use super::{Broker, ConnectError, SUBSCRIBE_AGAIN, TRACE_HEADER};
 use crate::fleet::FleetNews;
@@ -36,6 +37,7 @@ pub struct Requests {
     origin: Subscriber,
     directory: Subscriber,
     session: Subscriber,
+    rtc: Subscriber,
     drain: Subscriber,
     discovery: Discovery,
 }
@@ -49,6 +51,8 @@ pub struct Inboxes {
     pub news: mpsc::Sender<FleetNews>,
     /// About sessions of this node, for clients that reached another.
     pub sessions: mpsc::Sender<SessionAsked>,
+    /// Of application servers about sessions of this node.
+    pub rtc: mpsc::Sender<RtcInbound>,
     /// Operators' wishes for this node.
     pub wishes: mpsc::Sender<DrainAsked>,
 }
@@ -66,6 +70,7 @@ impl Broker {
             origin: client.subscribe(subjects.origins_of(me)).await?,
             directory: client.subscribe(subjects.directory(me)).await?,
             session: client.subscribe(subjects.session(me)).await?,
+            rtc: client.subscribe(subjects.rtc_of(me)).await?,
             drain: client.subscribe(subjects.drain(me)).await?,
             discovery: self.discoverable().await?,
         })
@@ -91,7 +96,7 @@ impl Requests {
     }
 
     async fn read_once(&mut self, inboxes: &Inboxes, tracker: &TaskTracker) {
-        let Inboxes { rooms, news, sessions, wishes } = inboxes;
+        let Inboxes { rooms, news, sessions, rtc, wishes } = inboxes;
         loop {
             let broker = &self.broker;
             tokio::select! {
@@ -108,6 +113,7 @@ impl Requests {
                     let deliver = |message: &_, request| broker.pass_session(message, request, sessions);
                     broker.take(request, Endpoint::Session, SessionRequest::name, tracker, deliver);
                 }
+                Some(request) = self.rtc.next() => broker.take_rtc(request, rtc, tracker),
                 Some(request) = self.drain.next() => {
                     let deliver = |_: &_, request| pass_wish(request, wishes);
                     broker.take(request, Endpoint::Drain, DrainRequest::name, tracker, deliver);

@@ -98,6 +98,9 @@ impl Limits {
         within("limits.viewers", self.viewers, 0..=MANY)?;
         within("limits.streams", self.streams, 0..=MANY)?;
         within("limits.streams_per_room", self.streams_per_room, 0..=MANY)?;
+        within("limits.participants_per_room", self.participants_per_room, 0..=MANY)?;
+        within("limits.producers_per_participant", self.producers_per_participant, 0..=64)?;
+        within("limits.consumers_per_participant", self.consumers_per_participant, 0..=MANY)?;
         within("limits.connecting", self.connecting, 1..=MANY)?;
         within("limits.waiting", self.waiting, 1..=MANY)?;
         within("limits.children", self.children, 0..=MANY)?;

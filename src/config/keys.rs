@@ -103,6 +103,6 @@ mod tests {
     fn keys_that_are_not_taken_over_are_keys() {
         let all = read("");
         assert!(Limits::FIXED.iter().all(|key| all.0.contains_key(&format!("limits.{key}"))));
-        assert_eq!(all.0.keys().filter(|key| is_taken_over(key)).count(), 15 + 1, "{all:?}");
+        assert_eq!(all.0.keys().filter(|key| is_taken_over(key)).count(), 18 + 1, "{all:?}");
     }
 }

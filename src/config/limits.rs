@@ -18,6 +18,12 @@ pub struct Limits {
     pub streams: usize,
     /// Streams of one room published here at once.
     pub streams_per_room: usize,
+    /// Participants of one room that are here by the session API at once.
+    pub participants_per_room: usize,
+    /// What one of them may send at once.
+    pub producers_per_participant: usize,
+    /// What one of them may be sent at once.
+    pub consumers_per_participant: usize,
     /// Publishers that may have an answer and not be connected yet. They are no streams.
     pub connecting: usize,
     /// Viewers of one room that may wait for streams to arrive.
@@ -128,6 +134,9 @@ impl Default for Limits {
             viewers: 5_000,
             streams: 1_000,
             streams_per_room: 64,
+            participants_per_room: 200,
+            producers_per_participant: 16,
+            consumers_per_participant: 500,
             connecting: 256,
             waiting: 500,
             children: 200,

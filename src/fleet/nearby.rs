@@ -57,7 +57,7 @@ pub fn nearby(wanted: Wanted<'_>, fleet: &Fleet, now: Instant) -> Vec<Place> {
     let here = fleet.process(wanted.near).map(|presence| presence.public_url.as_str());
     let fits = |node: &&Arc<Presence>| match wanted.action {
         Action::Publish => node.has_room_for_streams(),
-        Action::Watch => {
+        Action::Watch | Action::Moderate => {
             // What a node has that is no origin isn't known: one that can get nothing more is not named.
             let has_it = wanted.origin.is_some_and(|origin| *origin == node.peer);
             node.has_room_for_viewers() && (has_it || node.has_room_for_inlets())

@@ -65,6 +65,8 @@ pub(crate) fn claim(room: &str, stream: &str, node: &str, term: u64, revision: u
         mime_type: mime_type.to_owned(),
         paused: false,
         encodings: 1,
+        label: Box::default(),
+        app_data: Default::default(),
     };
     Claim {
         room_id: room.parse().unwrap(),
@@ -82,5 +84,8 @@ pub(crate) fn claim(room: &str, stream: &str, node: &str, term: u64, revision: u
         ],
         path: Vec::new(),
         started_at: DateTime::UNIX_EPOCH,
+        participant: false,
+        locks: false,
+        app_data: Default::default(),
     }
 }

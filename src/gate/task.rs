@@ -103,6 +103,11 @@ impl Gate {
                     let _ = reply.send(Ok(GateReply::Kicked(Kicked { ended })));
                 }
             }),
+            GateRequest::Mute(mute) => self.aside(async move {
+                let muted = rooms.mute(mute.room_id, mute.stream, mute.producer).await;
+                let _ =
+                    reply.send(muted.map(|()| GateReply::Kicked(Kicked::default())).map_err(Refusal::from));
+            }),
             GateRequest::SetBars(SetBars { bars }) => {
                 let out = self.take_all(bars.into_iter().take(PAGE));
                 self.aside(async move {

@@ -90,7 +90,7 @@ fn places(
 fn endpoint(place: &Place, action: Action, room: &RoomId, stream: &StreamName) -> String {
     let kind = match action {
         Action::Publish => "whip",
-        Action::Watch => "whep",
+        Action::Watch | Action::Moderate => "whep",
     };
     format!("{}/{kind}/{room}/{stream}", place.url)
 }

@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use ring::hmac;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::config::{IceCredentials, IceServer};
@@ -26,6 +27,21 @@ pub(super) fn add_links(headers: &mut HeaderMap, servers: &[IceServer], now: Dat
             }
         }
     }
+}
+
+/// The servers as a browser's `RTCPeerConnection` takes them.
+pub(super) fn servers(servers: &[IceServer], now: DateTime<Utc>) -> Vec<Value> {
+    let told = |server: &IceServer| {
+        let urls: Vec<_> = server.urls.iter().map(|url| url.as_str().to_owned()).collect();
+        match &server.credentials {
+            Some(credentials) => {
+                let (username, credential) = known_as(credentials, now);
+                json!({ "urls": urls, "username": username, "credential": credential })
+            }
+            None => json!({ "urls": urls }),
+        }
+    };
+    servers.iter().map(told).collect()
 }
 
 /// User and password.

@@ -15,6 +15,7 @@ mod operators;
 mod pages;
 mod problem;
 mod request;
+mod rtc;
 pub mod sdp;
 mod serve;
 mod session;
@@ -49,6 +50,7 @@ pub(crate) use operators::OPEN_METRICS;
 pub(crate) use pages::file;
 pub(crate) use problem::{Problem, not_found};
 pub(crate) use request::Asked;
+pub use rtc::answer_servers;
 pub use serve::serve;
 pub use session::{Listeners, ListenersHandle, answer_others};
 pub use tls::{Certificate, TlsError};
@@ -124,6 +126,7 @@ pub fn public(app: App) -> Router {
         .merge(whip)
         .merge(whep)
         .merge(session::events_routes())
+        .merge(rtc::routes())
         .merge(discover::routes())
         .merge(elsewhere::routes())
         .merge(pages::routes())

@@ -12,8 +12,8 @@ use tokio::sync::mpsc;
 
 use super::feed;
 use super::order::Order;
-use crate::protocol::ids::SessionId;
-use crate::protocol::media::{MediaEvent, ProducerFlow};
+use crate::protocol::ids::{ConsumerId, SessionId};
+use crate::protocol::media::{Layers, MediaEvent, ProducerFlow};
 use crate::telemetry::Metrics;
 
 /// Tells the room when a publisher or viewer connects and when its connection fails.
@@ -105,6 +105,31 @@ pub(super) fn watch_producer(
         })
         .detach();
     watched
+}
+
+/// Tells the room which layers a participant is sent, and how well it comes: hints both.
+pub(super) fn watch_receiver(
+    consumer: &Consumer,
+    by: SessionId,
+    id: ConsumerId,
+    events: &mpsc::Sender<MediaEvent>,
+) {
+    let layers = events.clone();
+    consumer
+        .on_layers_change(move |now| {
+            let now = now.as_ref().map(|now| Layers {
+                spatial: now.spatial_layer,
+                temporal: now.temporal_layer.unwrap_or_default(),
+            });
+            let _ = layers.try_send(MediaEvent::Layers(by, id, now));
+        })
+        .detach();
+    let scores = events.clone();
+    consumer
+        .on_score(move |score| {
+            let _ = scores.try_send(MediaEvent::Score(by, id, score.score));
+        })
+        .detach();
 }
 
 /// Tells when the first packet is sent to a viewer, where packets are traced, and tells the room: a hint too.

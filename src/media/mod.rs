@@ -15,6 +15,7 @@ mod layout;
 mod order;
 mod outlet;
 mod pipe;
+mod receiver;
 mod room;
 mod section;
 mod session;

@@ -19,6 +19,7 @@ use super::{
     session,
 };
 use crate::protocol::ids::{ProducerId, SessionId};
+use crate::protocol::rtc::Produce;
 use crate::protocol::rtp::{DtlsParameters, MediaKind};
 
 /// A publisher's connection and what it sends. Dropping it closes both.
@@ -50,41 +51,74 @@ impl Uplink {
         dtls: DtlsParameters,
         events: &mpsc::Sender<MediaEvent>,
     ) -> Result<Self, MediaError> {
+        let mut uplink = Self::opened(router, worker, engine, session, events).await?;
+        session::connect(&uplink.transport, dtls).await?;
+        for medium in offered {
+            let options = ProducerOptions::new(medium.kind, for_worker(medium.agreed));
+            uplink.produce(options, engine, events).await?;
+        }
+        Ok(uplink)
+    }
+
+    /// One that nobody may connect to yet, and nothing is sent on.
+    pub(super) async fn opened(
+        router: &Router,
+        worker: WorkerId,
+        engine: &Engine,
+        session: SessionId,
+        events: &mpsc::Sender<MediaEvent>,
+    ) -> Result<Self, MediaError> {
         let transport = session::open(router, worker, engine, session, true, events).await?;
-        session::connect(&transport, dtls).await?;
-        let mut uplink = Self {
+        Ok(Self {
             producers: HashMap::new(),
             watched: HashMap::new(),
             brought: HashMap::new(),
             bytes: None,
             transport,
-        };
-        for medium in offered {
-            uplink.produce(medium, engine, events).await?;
-        }
-        Ok(uplink)
+        })
+    }
+
+    /// Takes a further producer.
+    pub(super) async fn add(
+        &mut self,
+        produce: &Produce,
+        engine: &Engine,
+        events: &mpsc::Sender<MediaEvent>,
+    ) -> Result<ProducerInfo, MediaError> {
+        let mut options = ProducerOptions::new(produce.kind, for_worker(produce.rtp_parameters.clone()));
+        options.paused = produce.paused;
+        let id = self.produce(options, engine, events).await?;
+        let producer = self.producers.get(&id).ok_or(MediaError::UnknownProducer)?;
+        Ok(describe(id, producer))
+    }
+
+    /// Closes a producer; answers whether there was one.
+    pub(super) fn remove(&mut self, id: ProducerId) -> bool {
+        self.watched.remove(&id);
+        self.brought.remove(&id);
+        self.producers.remove(&id).is_some()
     }
 
     async fn produce(
         &mut self,
-        medium: Medium,
+        mut options: ProducerOptions,
         engine: &Engine,
         events: &mpsc::Sender<MediaEvent>,
-    ) -> Result<(), MediaError> {
-        let mut options = ProducerOptions::new(medium.kind, for_worker(medium.agreed));
+    ) -> Result<ProducerId, MediaError> {
         options.key_frame_request_delay = engine.key_frame_delay_ms;
+        let kind = options.kind;
         let producer = self.transport.produce(options).await.map_err(|error| match error {
             ProduceError::Request(error) => worker_error(error),
             other => MediaError::Unsupported(other.to_string()),
         })?;
         let id = ProducerId(Uuid::from(producer.id()));
-        if medium.kind == MediaKind::Video {
+        if kind == MediaKind::Video {
             let watched = watch_producer(&producer, "publisher", events, &engine.metrics);
             self.watched.insert(id, watched);
             producer.enable_trace_event(TRACED.to_vec()).await.map_err(worker_error)?;
         }
         self.producers.insert(id, producer);
-        Ok(())
+        Ok(id)
     }
 
     pub(super) fn info(&self, engine: &Engine) -> TransportInfo {
@@ -173,6 +207,8 @@ pub(super) fn describe(id: ProducerId, producer: &Producer) -> ProducerInfo {
         mime_type: parameters.codecs.first().map(mime_type).unwrap_or_default(),
         encodings: u8::try_from(parameters.encodings.len()).unwrap_or(u8::MAX),
         paused: producer.paused(),
+        label: String::new(),
+        app_data: serde_json::Map::new(),
     }
 }
 

@@ -189,8 +189,9 @@ impl Node {
         supervisor.must_run_on("the rooms", rooms.run(commands, remote_inbox));
         supervisor.must_run_on("the rooms that are pushed here", handle.clone().carry(carried));
         let (sessions, sessions_asked) = mpsc::channel(INBOX);
+        let (rtc, rtc_asked) = mpsc::channel(INBOX);
         let (wishes, wished) = mpsc::channel(INBOX);
-        let inboxes = Inboxes { rooms: remote, news: news.clone(), sessions, wishes };
+        let inboxes = Inboxes { rooms: remote, news: news.clone(), sessions, rtc, wishes };
         supervisor.must_run_on("the requests of other nodes", requests.read(inboxes, tracker.clone()));
         let (gate, gate_handle) = Gate::new(Arc::clone(&ctx), handle.clone());
         let (gate_news, gate_inbox) = mpsc::channel(INBOX);
@@ -228,6 +229,7 @@ impl Node {
             door: door.clone(),
         });
         supervisor.must_run_on("the answers of sessions", http::answer_others(app.clone(), sessions_asked));
+        supervisor.must_run_on("the session API", http::answer_servers(app.clone(), rtc_asked));
         let (routes, beside) = (http::public(app.clone()), door.another());
         let served = certificate.as_ref().map(Certificate::served);
         let serving = http::serve(public_listener, routes, served, door, stop.clone());

@@ -17,6 +17,8 @@ pub enum Action {
     Publish,
     /// To watch one.
     Watch,
+    /// To mute and remove participants, and to lock the room.
+    Moderate,
 }
 
 /// A secret on its way to who may read it: never shown in logs.
@@ -74,6 +76,7 @@ impl Action {
         match self {
             Self::Publish => "publish",
             Self::Watch => "watch",
+            Self::Moderate => "moderate",
         }
     }
 }

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{NodeName, Peer, ProducerId, PublicationId, RoomId, StreamName};
-use super::rtp::MediaKind;
+use super::rtp::{AppData, AppDataJson, MediaKind};
 use super::schema;
 
 /// A node's word that it has a stream's publisher, or has it no more: the only truth about streams.
@@ -39,6 +39,15 @@ pub struct Claim {
     pub path: Vec<NodeName>,
     /// When the publication started, by the clock of its origin: for people.
     pub started_at: DateTime<Utc>,
+    /// Whether it is a participant that came by the session API: one stays without sending anything.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub participant: bool,
+    /// Whether it is a moderator's that lets nobody new into the room for as long as it is there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub locks: bool,
+    /// Free for the application: what the participant said of itself.
+    #[serde(default, skip_serializing_if = "AppData::is_empty")]
+    pub app_data: AppData,
 }
 
 /// What decides between two claims to one stream: causal order, never a clock.
@@ -97,12 +106,22 @@ pub struct ClaimedProducer {
     pub paused: bool,
     /// How many layers it sends (simulcast encodings).
     pub encodings: u8,
+    /// What it is, in the words of whoever made it: `camera`, `screen`; empty where nobody said.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub label: Box<str>,
+    /// Free for the application.
+    #[serde(default, skip_serializing_if = "AppData::is_empty")]
+    pub app_data: AppData,
 }
 
 /// The most producers that a claim may have.
 const MAX_PRODUCERS: usize = 64;
 /// The longest codec name, in bytes.
 const MAX_MIME_TYPE: usize = 64;
+/// The longest label of a producer, in bytes.
+pub const MAX_LABEL: usize = 64;
+/// The most that an application may attach to a participant or a producer, in bytes of JSON.
+pub const MAX_APP_DATA: usize = 4 * 1024;
 /// The longest path: a stream that passed more nodes than this is going round in circles.
 pub const MAX_PATH: usize = 16;
 
@@ -121,14 +140,34 @@ impl Claim {
     pub fn is_sound(&self) -> bool {
         self.producers.len() <= MAX_PRODUCERS
             && self.path.len() <= MAX_PATH
-            && self.producers.iter().all(|producer| producer.mime_type.len() <= MAX_MIME_TYPE)
+            && self.app_data.get().is_none_or(is_small)
+            && self.producers.iter().all(ClaimedProducer::is_sound)
     }
 
     /// The same publication, over.
     #[must_use]
     pub fn ended(&self, reason: EndReason) -> Self {
-        Self { state: StreamState::Ended(reason), flowing: false, producers: Vec::new(), ..self.clone() }
+        Self {
+            state: StreamState::Ended(reason),
+            flowing: false,
+            locks: false,
+            producers: Vec::new(),
+            ..self.clone()
+        }
     }
+}
+
+impl ClaimedProducer {
+    fn is_sound(&self) -> bool {
+        self.mime_type.len() <= MAX_MIME_TYPE
+            && self.label.len() <= MAX_LABEL
+            && self.app_data.get().is_none_or(is_small)
+    }
+}
+
+/// Whether what an application attaches is no larger than it may be ([`MAX_APP_DATA`]).
+pub fn is_small(app_data: &AppDataJson) -> bool {
+    app_data.is_empty() || serde_json::to_vec(app_data).is_ok_and(|bytes| bytes.len() <= MAX_APP_DATA)
 }
 
 impl EndReason {

@@ -48,6 +48,9 @@ pub enum DecodeError {
     /// The bytes are not the MessagePack of this message.
     #[error("malformed message: {0}")]
     Malformed(#[from] rmp_serde::decode::Error),
+    /// The text is not the JSON of this message.
+    #[error("malformed message: {0}")]
+    Json(#[from] serde_json::Error),
     /// Bytes follow the message.
     #[error("malformed message: {0} bytes follow it")]
     Trailing(usize),
@@ -67,7 +70,7 @@ pub enum DecodeError {
 impl From<&DecodeError> for Refusal {
     fn from(error: &DecodeError) -> Self {
         let code = match error {
-            DecodeError::Malformed(_) | DecodeError::Trailing(_) => Code::Malformed,
+            DecodeError::Malformed(_) | DecodeError::Json(_) | DecodeError::Trailing(_) => Code::Malformed,
             DecodeError::Version(_) => Code::WrongVersion,
             DecodeError::TooLarge { .. } => Code::TooLarge,
         };
@@ -101,6 +104,34 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, Deco
     }
     let message: Message<T> = read(bytes)?;
     Ok(message.message)
+}
+
+/// Whether a message is JSON: MessagePack begins an object otherwise.
+pub fn is_json(bytes: &[u8]) -> bool {
+    bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{')
+}
+
+/// A message as JSON, for who speaks that.
+///
+/// # Errors
+/// Those of the message's own serialisation.
+pub fn encode_json<T: Serialize>(message: &T) -> Result<Vec<u8>, serde_json::Error> {
+    serde_json::to_vec(&Message { version: VERSION, message })
+}
+
+/// The message in JSON; at most `limit` bytes are read.
+///
+/// # Errors
+/// [`DecodeError`].
+pub fn decode_json<T: DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, DecodeError> {
+    if bytes.len() > limit {
+        return Err(DecodeError::TooLarge { size: bytes.len(), limit });
+    }
+    let header: Message<IgnoredAny> = serde_json::from_slice(bytes)?;
+    if header.version != VERSION {
+        return Err(DecodeError::Version(header.version));
+    }
+    Ok(serde_json::from_slice::<Message<T>>(bytes)?.message)
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {

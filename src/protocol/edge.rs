@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::claim::MAX_PATH;
+use super::claim::{MAX_LABEL, MAX_PATH, is_small};
 use super::ids::{NodeName, Peer, PipeId, ProducerId, PublicationId, RoomId, RouterId, StreamName, Token};
 use super::rtp::{AppDataJson, MediaKind, RtpParameters, SrtpParameters};
 use super::schema;
@@ -128,7 +128,7 @@ pub struct CreatePipeProducer {
     pub publication: PublicationId,
     /// The nodes from the origin to the asking node: its length is the edge's distance in hops.
     pub path: Vec<NodeName>,
-    /// How many producers the stream has: the edge serves it when it has them all.
+    /// How many of the stream's producers the edge is sent: it has what it asked for when it has them all.
     pub of: u8,
     /// The producer.
     pub id: ProducerId,
@@ -140,6 +140,9 @@ pub struct CreatePipeProducer {
     pub rtp_parameters: RtpParameters,
     /// Whether it starts paused.
     pub paused: bool,
+    /// What it is, in the words of whoever made it; empty where nobody said.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub label: String,
     /// Free for the application.
     #[serde(default)]
     pub app_data: AppDataJson,
@@ -196,6 +199,9 @@ pub struct ClosePipeProducer {
     pub revision: u64,
     /// The producer.
     pub id: ProducerId,
+    /// How many of the stream's producers the edge is still sent; none where the stream is no longer here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<u8>,
 }
 
 /// Tells the edge that the pipe ended; the sending side is closed already.
@@ -313,6 +319,7 @@ impl CreatePipeProducer {
             && (1..=MAX_LISTED).contains(&rtp.codecs.len())
             && (1..=MAX_LISTED).contains(&rtp.encodings.len())
             && rtp.header_extensions.len() <= MAX_LISTED
-            && self.app_data.len() <= MAX_LISTED
+            && self.label.len() <= MAX_LABEL
+            && is_small(&self.app_data)
     }
 }

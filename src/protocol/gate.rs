@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::event::ViewerId;
-use super::ids::{NodeName, Peer, RoomId, StreamName};
+use super::ids::{NodeName, Peer, ProducerId, RoomId, StreamName};
 
 /// The longest value of a [`TokenKey`], in bytes.
 pub const MAX_KEY: usize = 256;
@@ -63,6 +63,18 @@ pub struct Kick {
     pub whom: Whom,
 }
 
+/// Asks a node to pause a producer of a stream that it has, for everybody, as a moderator wants it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Mute {
+    /// The room.
+    pub room_id: RoomId,
+    /// The stream.
+    pub stream: StreamName,
+    /// The producer.
+    pub producer: ProducerId,
+}
+
 /// Tells a node of bars, which end what has come with these tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -86,13 +98,15 @@ pub struct GetBars {
 pub enum GateRequest {
     /// See [`Kick`].
     Kick(Kick),
+    /// See [`Mute`].
+    Mute(Mute),
     /// See [`SetBars`].
     SetBars(SetBars),
     /// See [`GetBars`].
     GetBars(GetBars),
 }
 
-/// Answers [`Kick`] and [`SetBars`]: what was ended.
+/// Answers [`Kick`], [`Mute`] and [`SetBars`]: what was ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Kicked {
@@ -201,6 +215,7 @@ impl GateRequest {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Kick(_) => "kick",
+            Self::Mute(_) => "mute",
             Self::SetBars(_) => "setBars",
             Self::GetBars(_) => "getBars",
         }
@@ -210,7 +225,7 @@ impl GateRequest {
     pub fn is_sound(&self) -> bool {
         match self {
             Self::Kick(Kick { whom: Whom::Token(token), .. }) => token.is_sound(),
-            Self::Kick(_) => true,
+            Self::Kick(_) | Self::Mute(_) => true,
             Self::SetBars(SetBars { bars }) => bars.iter().all(|bar| bar.token.is_sound()),
             Self::GetBars(GetBars { after }) => after.as_ref().is_none_or(TokenKey::is_sound),
         }

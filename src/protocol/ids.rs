@@ -163,7 +163,8 @@ id!(
     Token
 );
 id!(
-    /// One WHIP or WHEP session (uuid v4): unguessable, part of its address.
+    /// One session (uuid v4): unguessable. Of WHIP and WHEP it is part of the address; of the session API whoever knows it
+    /// acts for it. Each of its connections has one, too.
     SessionId
 );
 id!(
@@ -173,6 +174,10 @@ id!(
 id!(
     /// A mediasoup producer; a pipe producer keeps the id of the original.
     ProducerId
+);
+id!(
+    /// What a participant is sent of a producer.
+    ConsumerId
 );
 
 impl StreamName {

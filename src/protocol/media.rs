@@ -6,9 +6,10 @@ use std::net::IpAddr;
 use uuid::Uuid;
 
 use super::claim::ClaimedProducer;
-use super::ids::{PipeId, ProducerId, SessionId};
+use super::ids::{ConsumerId, PipeId, ProducerId, SessionId};
 use super::rtp::{
-    DtlsParameters, IceCandidate, IceParameters, MediaKind, RtpCapabilities, RtpParameters, SrtpParameters,
+    AppDataJson, DtlsParameters, IceCandidate, IceParameters, MediaKind, RtpCapabilities, RtpParameters,
+    SrtpParameters,
 };
 
 /// Why media was not set up. What was begun is closed again.
@@ -30,6 +31,9 @@ pub enum MediaError {
     /// The pipe is unknown: closed meanwhile.
     #[error("the pipe has ended")]
     UnknownPipe,
+    /// The consumer is unknown: closed meanwhile.
+    #[error("the consumer has ended")]
+    UnknownConsumer,
     /// The producer is unknown: closed meanwhile.
     #[error("the producer has ended")]
     UnknownProducer,
@@ -107,6 +111,10 @@ pub struct ProducerInfo {
     pub encodings: u8,
     /// Whether it is paused.
     pub paused: bool,
+    /// What it is, in the words of whoever made it; empty where nobody said.
+    pub label: String,
+    /// Free for the application.
+    pub app_data: AppDataJson,
 }
 
 impl From<&ProducerInfo> for ClaimedProducer {
@@ -117,6 +125,8 @@ impl From<&ProducerInfo> for ClaimedProducer {
             mime_type: producer.mime_type.clone(),
             paused: producer.paused,
             encodings: producer.encodings,
+            label: producer.label.as_str().into(),
+            app_data: producer.app_data.clone().into(),
         }
     }
 }
@@ -278,6 +288,42 @@ pub struct ViewerFlow {
     pub adapted: Option<Adapted>,
 }
 
+/// Something of another that a participant is to be sent.
+#[derive(Debug, Clone)]
+pub struct Receive {
+    /// On which connection.
+    pub by: SessionId,
+    /// As which consumer.
+    pub consumer: ConsumerId,
+    /// What is sent.
+    pub producer: ProducerInfo,
+    /// What the participant can take.
+    pub takes: RtpCapabilities,
+    /// The m-line that it is for.
+    pub mid: String,
+    /// Whether it starts paused.
+    pub paused: bool,
+    /// The highest layers, where it was said.
+    pub layers: Option<Layers>,
+    /// Its weight, where it was said.
+    pub priority: Option<u8>,
+}
+
+/// How a participant is to be sent something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tuning {
+    /// Not, until it goes on.
+    Pause,
+    /// Again.
+    Resume,
+    /// With a key frame now.
+    KeyFrame,
+    /// With these layers at most.
+    Layers(Layers),
+    /// With this weight, from 1, where its connection can't take all.
+    Priority(u8),
+}
+
 /// What media tells its room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MediaEvent {
@@ -289,6 +335,10 @@ pub enum MediaEvent {
     FirstPacket(FeedId),
     /// A viewer was sent the first packet of what replaces something: that can go.
     Moved(SessionId),
+    /// A participant is sent other layers on this connection; none where nothing is sent.
+    Layers(SessionId, ConsumerId, Option<Layers>),
+    /// How well what a participant is sent on this connection comes, from 0 to 10.
+    Score(SessionId, ConsumerId, u8),
 }
 
 /// What a room holds.

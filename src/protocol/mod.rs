@@ -18,6 +18,7 @@ pub mod origin;
 pub mod presence;
 pub mod refusal;
 pub mod rights;
+pub mod rtc;
 pub mod rtp;
 pub mod schema;
 pub mod session;

@@ -35,6 +35,9 @@ pub struct Join {
     pub number: u64,
     /// The streams it wants, all of them each time.
     pub streams: BTreeSet<StreamName>,
+    /// Of which of them it wants these producers alone; of the others all.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub only: BTreeMap<StreamName, BTreeSet<ProducerId>>,
     /// How many watch each of them at the edge and at the nodes that pull from it; absent is 0.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub viewers: BTreeMap<StreamName, u32>,

@@ -48,6 +48,24 @@ pub enum Code {
     Insecure,
     /// The edge knows another publication of the stream as the one that holds.
     Superseded,
+    /// It may not do that.
+    Forbidden,
+    /// What it needs isn't there yet: the reason names what comes first.
+    WrongOrder,
+    /// There is no such session (any more): begin another.
+    UnknownSession,
+    /// The session has no such connection.
+    UnknownTransport,
+    /// The session has no such consumer.
+    UnknownConsumer,
+    /// Nobody of that name is in the room.
+    UnknownParticipant,
+    /// Somebody else has that name, and it may not be taken over.
+    NameTaken,
+    /// A moderator lets nobody new in.
+    Locked,
+    /// What was asked for didn't come in time.
+    Timeout,
     /// A code of a newer node.
     #[serde(other)]
     Unknown,
@@ -81,6 +99,15 @@ impl Code {
             Self::Unsupported => "unsupported",
             Self::Insecure => "insecure",
             Self::Superseded => "superseded",
+            Self::Forbidden => "forbidden",
+            Self::WrongOrder => "wrongOrder",
+            Self::UnknownSession => "unknownSession",
+            Self::UnknownTransport => "unknownTransport",
+            Self::UnknownConsumer => "unknownConsumer",
+            Self::UnknownParticipant => "unknownParticipant",
+            Self::NameTaken => "nameTaken",
+            Self::Locked => "locked",
+            Self::Timeout => "timeout",
             Self::Unknown => "unknown",
         }
     }

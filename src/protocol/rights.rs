@@ -38,9 +38,14 @@ impl Subjects {
         asks.extend(ASKED.map(|asked| self.pattern(&format!("node.*.{asked}"))));
         let mut says = SAID.map(|said| self.pattern(&format!("node.{node}.{said}"))).to_vec();
         says.extend(
-            [format!("room.*.stream.*.{node}"), format!("room.*.event.{node}")].map(|it| self.pattern(&it)),
+            [
+                format!("room.*.stream.*.{node}"),
+                format!("room.*.event.{node}"),
+                format!("room.*.session.{node}.*"),
+            ]
+            .map(|it| self.pattern(&it)),
         );
-        let mut hears = vec![self.edges_of(node), self.origins_of(node)];
+        let mut hears = vec![self.edges_of(node), self.origins_of(node), self.rtc_of(node)];
         hears.extend(ASKED.map(|asked| self.pattern(&format!("node.{node}.{asked}"))));
         hears.extend([self.presences(), self.all_bars(), self.claims()]);
         hears.extend([format!("{}.>", inbox(node)), "$SRV.>".to_owned()]);
@@ -127,7 +132,7 @@ impl Subjects {
     /// Where services are asked whether a session may start.
     fn questions(&self) -> Vec<String> {
         use super::admission::Action;
-        [Action::Publish, Action::Watch].map(|action| self.authorize(action)).to_vec()
+        [Action::Publish, Action::Watch, Action::Moderate].map(|action| self.authorize(action)).to_vec()
     }
 }
 
@@ -171,6 +176,8 @@ mod tests {
         Said,
         /// That node alone says it, for the log.
         Logged,
+        /// Application servers ask, that node alone hears.
+        Served,
     }
 
     /// A new subject has to be given a kind here, and with it its rights.
@@ -184,6 +191,7 @@ mod tests {
             | Subject::Drain(_) => Kind::Asked,
             Subject::Claim(..) | Subject::Presence(_) | Subject::Bars(_) => Kind::Said,
             Subject::RoomEvent(..) | Subject::NodeEvent(_) => Kind::Logged,
+            Subject::Rtc(..) => Kind::Served,
         }
     }
 
@@ -193,6 +201,7 @@ mod tests {
             subjects.edge(&room, node),
             subjects.origin(&room, node),
             subjects.claim(&room, &"main".parse().unwrap(), node),
+            subjects.rtc(&room, node),
             subjects.event(&About::Room(room), node),
             subjects.event(&About::Node(node.clone()), node),
         ];
@@ -215,6 +224,7 @@ mod tests {
                         Kind::Asked => (true, mine),
                         Kind::Said => (mine, true),
                         Kind::Logged => (mine, false),
+                        Kind::Served => (false, mine),
                     };
                     assert_eq!((says, hears), expected, "{subject}: {kind:?}");
                 }

@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
-use super::{admission, claim, directory, drain, edge, event, gate, origin, presence, refusal, session};
+use super::{admission, claim, directory, drain, edge, event, gate, origin, presence, refusal, rtc, session};
 
 /// Every message's file name and schema.
 pub fn all() -> Vec<(&'static str, Value)> {
@@ -29,6 +29,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("authorize.reply", of::<admission::Verdict>()),
         ("kick", of::<gate::Kick>()),
         ("kick.reply", of::<gate::Kicked>()),
+        ("mute", of::<gate::Mute>()),
         ("setBars", of::<gate::SetBars>()),
         ("getBars", of::<gate::GetBars>()),
         ("getBars.reply", of::<gate::BarsPage>()),
@@ -47,6 +48,9 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("stopListening", of::<session::StopListening>()),
         ("presence", of::<presence::Presence>()),
         ("event", of::<event::Event>()),
+        ("rtc", of::<rtc::RtcAsked>()),
+        ("rtc.reply", of::<rtc::RtcReply>()),
+        ("rtc.event", of::<rtc::RtcEvent>()),
         ("refusal", of::<refusal::Refusal>()),
     ]
 }
@@ -120,4 +124,48 @@ pub(super) fn rtp_parameters(_: &mut SchemaGenerator) -> Schema {
         },
         "required": ["codecs", "encodings"]
     })
+}
+
+pub(super) fn rtp_capabilities(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "description": "mediasoup RtpCapabilities.",
+        "type": ["object", "null"],
+        "properties": {
+            "codecs": {"type": "array", "items": {"type": "object", "required": ["kind", "mimeType", "clockRate"]}},
+            "headerExtensions": {"type": "array", "items": {"type": "object", "required": ["uri", "preferredId"]}}
+        }
+    })
+}
+
+pub(super) fn dtls_parameters(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "description": "mediasoup DtlsParameters.",
+        "type": "object",
+        "properties": {
+            "role": {"enum": ["auto", "client", "server"]},
+            "fingerprints": {"type": "array", "items": {
+                "type": "object",
+                "properties": {"algorithm": {"type": "string"}, "value": {"type": "string"}},
+                "required": ["algorithm", "value"]
+            }}
+        },
+        "required": ["fingerprints"]
+    })
+}
+
+pub(super) fn ice_parameters(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "description": "mediasoup IceParameters.",
+        "type": "object",
+        "properties": {
+            "usernameFragment": {"type": "string"},
+            "password": {"type": "string"},
+            "iceLite": {"type": "boolean"}
+        },
+        "required": ["usernameFragment", "password"]
+    })
+}
+
+pub(super) fn any_list(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"description": "mediasoup IceCandidate.", "type": "array", "items": {"type": "object"}})
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::admission::Action;
 use super::event::About;
-use super::ids::{NodeName, RoomId, StreamName};
+use super::ids::{NodeName, RoomId, SessionId, StreamName};
 
 /// The subjects of one fleet, under its prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub enum Subject {
     Origin(RoomId, NodeName),
     /// `room.<room>.stream.<stream>.<node>`
     Claim(RoomId, StreamName, NodeName),
+    /// `room.<room>.session.<node>`
+    Rtc(RoomId, NodeName),
     /// `node.<node>.presence`
     Presence(NodeName),
     /// `node.<node>.directory`
@@ -89,6 +91,21 @@ impl Subjects {
     /// Where all nodes claim all streams.
     pub fn claims(&self) -> String {
         self.under(format_args!("room.*.stream.*.*"))
+    }
+
+    /// All that application servers ask of a node's sessions.
+    pub fn rtc_of(&self, node: &NodeName) -> String {
+        self.under(format_args!("room.*.session.{node}"))
+    }
+
+    /// Where application servers ask about sessions of a room.
+    pub fn rtc(&self, room: &RoomId, node: &NodeName) -> String {
+        self.under(format_args!("room.{room}.session.{node}"))
+    }
+
+    /// Where a session's application server is told what happens.
+    pub fn rtc_event(&self, room: &RoomId, node: &NodeName, session: SessionId) -> String {
+        self.under(format_args!("room.{room}.session.{node}.{session}"))
     }
 
     /// Where a node is asked for claims.
@@ -194,6 +211,7 @@ impl Subjects {
             ("room", room, "stream") => {
                 Subject::Claim(room.parse().ok()?, tokens.next()?.parse().ok()?, tokens.next()?.parse().ok()?)
             }
+            ("room", room, "session") => Subject::Rtc(room.parse().ok()?, tokens.next()?.parse().ok()?),
             ("room", room, "event") => Subject::RoomEvent(room.parse().ok()?, tokens.next()?.parse().ok()?),
             ("node", node, "presence") => Subject::Presence(node.parse().ok()?),
             ("node", node, "directory") => Subject::Directory(node.parse().ok()?),
@@ -265,6 +283,9 @@ mod tests {
                 Some(Subject::Presence(node.clone()))
             );
             prop_assert_eq!(subjects.parse(&subjects.gate(&node)), Some(Subject::Gate(node.clone())));
+            let (rtc, session) = (subjects.rtc(&room2, &node), SessionId(uuid::Uuid::nil()));
+            prop_assert_eq!(subjects.parse(&rtc), Some(Subject::Rtc(room2.clone(), node.clone())));
+            prop_assert_eq!(subjects.parse(&subjects.rtc_event(&room2, &node, session)), None);
             prop_assert_eq!(subjects.parse(&subjects.session(&node)), Some(Subject::Session(node.clone())));
             prop_assert_eq!(subjects.parse(&subjects.bars(&node)), Some(Subject::Bars(node.clone())));
             prop_assert_eq!(subjects.parse(&subjects.drain(&node)), Some(Subject::Drain(node.clone())));

@@ -9,7 +9,7 @@ use tracing::Instrument;
 
 use super::context::Context;
 use super::core::{Change, Done, Effect, Failure, Figure, Input, Offer, Tell, ToldOf};
-use super::message::Message;
+use super::message::{Listener, Message};
 use super::replies::Replies;
 use super::seats::{Seat, Seats};
 use crate::broker::CallError;
@@ -17,6 +17,7 @@ use crate::media::{Piped, RoomMedia};
 use crate::protocol::edge::{ClosePipeProducer, CreatePipeProducer, PausePipeProducer, ResumePipeProducer};
 use crate::protocol::event::{About, Quality, RoomSummary, What};
 use crate::protocol::ids::{RoomId, SessionId, StreamName};
+use crate::protocol::rtc::RtcEvent;
 use crate::telemetry::Trace;
 
 /// The hands of a room: its media, and the ways to everything else.
@@ -29,6 +30,8 @@ pub(super) struct Carrier {
     /// The node's places, and those that its sessions have.
     places: Seats,
     seats: HashMap<SessionId, Seat>,
+    /// Who is told what happens in participants' sessions.
+    listeners: HashMap<SessionId, Listener>,
 }
 
 impl Carrier {
@@ -39,12 +42,25 @@ impl Carrier {
         places: Seats,
         inbox: mpsc::Sender<Message>,
     ) -> Self {
-        Self { id, ctx, media, inbox, places, seats: HashMap::new() }
+        Self { id, ctx, media, inbox, places, seats: HashMap::new(), listeners: HashMap::new() }
     }
 
     pub(super) fn seat(&mut self, session: SessionId, seat: Option<Seat>) {
         if let Some(seat) = seat {
             self.seats.insert(session, seat);
+        }
+    }
+
+    pub(super) fn listen(&mut self, session: SessionId, listener: Listener) {
+        self.listeners.insert(session, listener);
+    }
+
+    /// Tells a session. A listener that can't keep up is let go: it may ask anew for all that holds.
+    fn notify(&mut self, session: SessionId, event: RtcEvent) {
+        let is_over = matches!(event, RtcEvent::SessionEnded(_));
+        let told = self.listeners.get(&session).map(|listener| listener.try_send(event));
+        if is_over || told.is_some_and(|told| told.is_err()) {
+            self.listeners.remove(&session);
         }
     }
 
@@ -78,6 +94,14 @@ impl Carrier {
             }
             Effect::Claim(claim) => self.ctx.directory.claim(*claim).await,
             Effect::Answer(ticket, answer) => return replies.answer(ticket, answer, &self.media),
+            Effect::Notify(session, event) => self.notify(session, *event),
+            Effect::Gate(ticket, to, request) => {
+                let broker = self.ctx.broker.clone();
+                self.job(async move {
+                    let result = broker.call_gate(&to, request).await;
+                    Done::Gated(ticket, result.map(drop).map_err(Failure::from))
+                });
+            }
             Effect::Seat(session) => {
                 let seat = self.seats.get_mut(&session);
                 let seated = seat.is_none_or(|seat| self.places.connected(seat));
@@ -105,6 +129,9 @@ impl Carrier {
             Effect::StopReceiving(pipe, id) => media.stop_receiving(pipe, id),
             Effect::CloseInlet(pipe) => media.close_inlet(pipe),
             Effect::Switch(pipe, ids) => media.switch(pipe, &ids),
+            Effect::CloseReceiving(id) => media.close_receiving(id),
+            Effect::CloseProducer(session, id) => media.close_producer(session, id),
+            Effect::CloseConsumer(by, id) => media.close_consumer(by, id),
             other => return Self::answered(media, other).await,
         }
         None
@@ -134,10 +161,29 @@ impl Carrier {
             }
             Effect::SetPaused(ticket, stream, ids, paused) => {
                 let mut result = Ok(());
-                for id in ids {
-                    result = result.and(media.set_paused(id, paused).await);
+                for id in &ids {
+                    result = result.and(media.set_paused(*id, paused).await);
                 }
-                Done::Paused(ticket, stream, paused, result)
+                Done::Paused(ticket, stream, ids, paused, result)
+            }
+            Effect::OpenSending(ticket, session) => {
+                Done::LinkOpened(ticket, session, session, media.open_sending(session).await)
+            }
+            Effect::OpenReceiving(ticket, session, id) => {
+                Done::LinkOpened(ticket, session, id, media.open_receiving(id).await)
+            }
+            Effect::ConnectLink(ticket, id, dtls) => Done::Acted(ticket, media.connect_link(id, dtls).await),
+            Effect::RestartLink(ticket, id) => Done::LinkRestarted(ticket, media.restart_ice(id).await),
+            Effect::Produce(ticket, session, produce) => {
+                let result = media.produce(session, &produce).await;
+                Done::Produced(ticket, session, produce, result)
+            }
+            Effect::Consume(session, receive) => {
+                Done::Consumed(session, receive.by, receive.consumer, media.consume(&receive).await)
+            }
+            Effect::Tune(ticket, by, id, tuning) => Done::Acted(ticket, media.tune(by, id, tuning).await),
+            Effect::Stats(ticket, session, by, of) => {
+                Done::Counted(ticket, media.stats(session, by, &of).await)
             }
             Effect::OpenOutlet(token, pipe) => Done::OutletOpened(token, pipe, media.open_outlet(pipe).await),
             Effect::Send(token, pipe, to, producers) => {
@@ -197,8 +243,8 @@ impl Carrier {
                     Change::Create(create) => {
                         (ToldOf::Create(create.id), broker.call_edge(to, *create, trace).await)
                     }
-                    Change::Close(id) => {
-                        let close = ClosePipeProducer { room_id, token, pipe_id, revision, id };
+                    Change::Close(id, of) => {
+                        let close = ClosePipeProducer { room_id, token, pipe_id, revision, id, of };
                         (ToldOf::Close(id), broker.call_edge(to, close, trace).await)
                     }
                     Change::Pause(id) => {

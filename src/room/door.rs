@@ -144,11 +144,17 @@ impl Rooms {
         let is_starting = *self.ctx.phase.borrow() == Phase::Starting;
         let session = |id, stream: &StreamName| Session { id, room: room.clone(), stream: stream.clone() };
         match message {
-            Message::Publish(_, None, _) | Message::Watch(_, None, _) if is_starting => {
+            Message::Publish(_, None, _) | Message::Watch(_, None, _) | Message::Enter(_, None, ..)
+                if is_starting =>
+            {
                 return Err(RoomError::Starting);
             }
             Message::Publish(request, seat @ None, _) => {
                 let taken = self.seats.publisher(session(request.session, &request.stream));
+                *seat = Some(taken.map_err(RoomError::Limit)?);
+            }
+            Message::Enter(entrance, seat @ None, ..) => {
+                let taken = self.seats.viewer(session(entrance.session, &entrance.name));
                 *seat = Some(taken.map_err(RoomError::Limit)?);
             }
             Message::Watch(request, seat @ None, _) => {

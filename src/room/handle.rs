@@ -2,14 +2,16 @@
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::core::{Answered, Patch, PublishRequest, RoomView, StreamHereView, WatchRequest};
+use super::core::{Answered, Entrance, Patch, PublishRequest, RoomView, StreamHereView, WatchRequest};
 use super::door::{Command, INSPECTION};
 use super::error::RoomError;
-use super::message::{Message, Patched, Published, Watching};
+use super::message::{Listener, Message, Patched, Published, RtcAnswer, Watching};
 use crate::media::{Medium, WorkerId};
 use crate::protocol::claim::EndReason;
 use crate::protocol::gate::{EndedSession, TokenKey, Whom};
-use crate::protocol::ids::{RoomId, SessionId, StreamName};
+use crate::protocol::ids::{ProducerId, RoomId, SessionId, StreamName};
+use crate::protocol::refusal::Refusal;
+use crate::protocol::rtc::{RtcReply, RtcRequest};
 
 /// A handle to the rooms of a node.
 #[derive(Debug, Clone)]
@@ -43,6 +45,46 @@ impl RoomsHandle {
     /// [`RoomError`].
     pub async fn watch(&self, room: RoomId, request: WatchRequest) -> Result<Watching, RoomError> {
         self.ask(room, |answer| Message::Watch(request, None, answer)).await
+    }
+
+    /// Lets a participant in, and has `listener` told what happens in its session. Dropping that ends nothing.
+    ///
+    /// # Errors
+    /// [`Refusal`] that says what to do.
+    pub async fn enter(
+        &self,
+        room: RoomId,
+        entrance: Entrance,
+        listener: Listener,
+    ) -> Result<RtcReply, Refusal> {
+        self.ask_rtc(room, |answer| Message::Enter(entrance, None, listener, answer)).await
+    }
+
+    /// Does what a participant asks for.
+    ///
+    /// # Errors
+    /// [`Refusal`] that says what to do.
+    pub async fn rtc(
+        &self,
+        room: RoomId,
+        session: SessionId,
+        request: RtcRequest,
+    ) -> Result<RtcReply, Refusal> {
+        self.ask_rtc(room, |answer| Message::Rtc(session, Box::new(request), answer)).await
+    }
+
+    /// Has another listener told what happens in a participant's session from now on.
+    pub async fn listen(&self, room: RoomId, session: SessionId, listener: Listener) {
+        let message = Box::new(Message::Listen(session, listener));
+        let _ = self.commands.send(Command::To(room, message)).await;
+    }
+
+    /// Pauses a producer that is published on this node, as a moderator wants it.
+    ///
+    /// # Errors
+    /// [`RoomError::NoStream`].
+    pub async fn mute(&self, room: RoomId, stream: StreamName, id: ProducerId) -> Result<(), RoomError> {
+        self.ask(room, |answer| Message::Mute(stream, id, answer)).await
     }
 
     /// Ends a publisher's or viewer's session.
@@ -159,6 +201,17 @@ impl RoomsHandle {
         if self.commands.send(Command::Stop(reason, done)).await.is_ok() {
             let _ = stopped.await;
         }
+    }
+
+    async fn ask_rtc(
+        &self,
+        room: RoomId,
+        message: impl FnOnce(RtcAnswer) -> Message,
+    ) -> Result<RtcReply, Refusal> {
+        let (answer, result) = oneshot::channel();
+        let sent = self.commands.send(Command::To(room, Box::new(message(answer)))).await;
+        sent.map_err(|_| RoomError::Stopped)?;
+        result.await.unwrap_or_else(|_| Err(RoomError::Stopped.into()))
     }
 
     async fn ask<T>(

@@ -1,16 +1,24 @@
 //! What may be said to a room, and where the answers go.
 
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
-use super::core::{Answered, Done, Patch, PublishRequest, RoomView, StreamHereView, WatchRequest};
+use super::core::{Answered, Done, Entrance, Patch, PublishRequest, RoomView, StreamHereView, WatchRequest};
 use super::error::RoomError;
 use super::seats::Seat;
 use crate::broker::InboundBody;
 use crate::media::{Medium, TransportInfo, WorkerId};
 use crate::protocol::claim::EndReason;
 use crate::protocol::gate::{EndedSession, Whom};
-use crate::protocol::ids::{NodeName, SessionId, StreamName};
+use crate::protocol::ids::{NodeName, ProducerId, SessionId, StreamName};
+use crate::protocol::refusal::Refusal;
+use crate::protocol::rtc::{RtcEvent, RtcReply, RtcRequest};
 use crate::telemetry::Trace;
+
+/// Where it goes what happens in a participant's session.
+pub type Listener = mpsc::Sender<RtcEvent>;
+
+/// Where an answer to a participant goes.
+pub(super) type RtcAnswer = oneshot::Sender<Result<RtcReply, Refusal>>;
 
 /// Where an answer goes.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, RoomError>>;
@@ -49,6 +57,14 @@ pub(super) enum Message {
     Publish(PublishRequest, Option<Seat>, Reply<Published>),
     /// A viewer comes; the door gives it a seat.
     Watch(WatchRequest, Option<Seat>, Reply<Watching>),
+    /// A participant comes; the door gives it a seat.
+    Enter(Entrance, Option<Seat>, Listener, RtcAnswer),
+    /// A participant asks.
+    Rtc(SessionId, Box<RtcRequest>, RtcAnswer),
+    /// Somebody else is to be told what happens in a participant's session.
+    Listen(SessionId, Listener),
+    /// A moderator elsewhere mutes a producer.
+    Mute(StreamName, ProducerId, Reply<()>),
     /// A publisher or viewer goes.
     End(SessionId, StreamName, Reply<()>),
     /// A viewer answers our description.
@@ -82,13 +98,17 @@ impl Message {
     pub(super) fn opens_room(&self) -> bool {
         matches!(
             self,
-            Self::Publish(..) | Self::Watch(..) | Self::Carry | Self::Remote(InboundBody::Origin(..), _)
+            Self::Publish(..)
+                | Self::Watch(..)
+                | Self::Enter(..)
+                | Self::Carry
+                | Self::Remote(InboundBody::Origin(..), _)
         )
     }
 
     /// Answers a message that no room is there for.
     pub(super) fn refuse(self, error: RoomError) {
-        use crate::protocol::refusal::{Code, Refusal};
+        use crate::protocol::refusal::Code;
         let refusal = || match &error {
             RoomError::Busy => Refusal::new(Code::Busy, "the room's inbox is full; ask again shortly"),
             RoomError::Limit(key) => Refusal::new(Code::Limit, format!("limits.{key} is reached")),
@@ -101,15 +121,18 @@ impl Message {
             Self::Remote(InboundBody::Origin(_, reply), _) => drop(reply.send(Err(refusal()))),
             Self::Publish(_, _, reply) => drop(reply.send(Err(error))),
             Self::Watch(_, _, reply) => drop(reply.send(Err(error))),
+            Self::Enter(_, _, _, reply) | Self::Rtc(_, _, reply) => drop(reply.send(Err(error.into()))),
             Self::Patch(_, _, _, reply) => drop(reply.send(Err(error))),
             Self::Check(_, _, reply) => drop(reply.send(Err(error))),
-            Self::End(_, _, reply) | Self::Connect(_, _, _, reply) | Self::SetPaused(_, _, reply) => {
-                drop(reply.send(Err(error)))
-            }
+            Self::End(_, _, reply)
+            | Self::Connect(_, _, _, reply)
+            | Self::SetPaused(_, _, reply)
+            | Self::Mute(_, _, reply) => drop(reply.send(Err(error))),
             Self::Kick(_, reply) => drop(reply.send(Err(error))),
             Self::Inspect(_)
             | Self::Status(..)
             | Self::WorkerDied(_)
+            | Self::Listen(..)
             | Self::Stop(_)
             | Self::Carry
             | Self::Done(_) => {}

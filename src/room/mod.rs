@@ -18,10 +18,10 @@ mod task;
 
 pub use context::Context;
 pub use core::{
-    Answered, COUNTER_OFFER, ChildView, ParentView, Pass, Patch, ProducerView, Proof, PublishRequest,
-    RoomView, StreamHereView, StreamView, ViewerView, WatchRequest,
+    Answered, COUNTER_OFFER, ChildView, Entrance, ParentView, Pass, Patch, ProducerView, Proof,
+    PublishRequest, RoomView, StreamHereView, StreamView, ViewerView, WatchRequest,
 };
 pub use door::{Rooms, RoomsInbox};
 pub use error::RoomError;
 pub use handle::RoomsHandle;
-pub use message::{Patched, Published, Watching};
+pub use message::{Listener, Patched, Published, Watching};

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use tokio::sync::oneshot;
 
-use super::core::{Answer, Input, PublishRequest, Ticket, WatchRequest};
+use super::core::{Answer, Entrance, Input, PublishRequest, Ticket, WatchRequest};
 use super::error::RoomError;
-use super::message::{Message, Patched, Published, Reply, Watching};
+use super::message::{Message, Patched, Published, Reply, RtcAnswer, Watching};
 use crate::broker::InboundBody;
 use crate::media::{Medium, RoomMedia};
 use crate::protocol::edge::{Done, EdgeReply};
@@ -14,6 +14,7 @@ use crate::protocol::gate::EndedSession;
 use crate::protocol::ids::SessionId;
 use crate::protocol::origin::{OriginReply, OriginRequest};
 use crate::protocol::refusal::Refusal;
+use crate::protocol::rtc::{Nothing, RtcReply};
 
 /// Who waits, by ticket.
 #[derive(Debug, Default)]
@@ -30,6 +31,7 @@ enum Waiting {
     Check(Reply<Vec<Medium>>),
     Kick(Reply<Vec<EndedSession>>),
     Patch(Reply<Patched>),
+    Rtc(Option<SessionId>, RtcAnswer),
     Edge(oneshot::Sender<Result<EdgeReply, Refusal>>),
     Origin(oneshot::Sender<Result<OriginReply, Refusal>>),
 }
@@ -49,6 +51,10 @@ impl Replies {
         Input::Watch(self.ticket(Waiting::Watch(request.session, reply)), request)
     }
 
+    pub(super) fn enter(&mut self, entrance: Entrance, reply: RtcAnswer) -> Input {
+        Input::Enter(self.ticket(Waiting::Rtc(Some(entrance.session), reply)), entrance)
+    }
+
     /// A message as the core takes it; none for those that are not its matter.
     pub(super) fn input(&mut self, message: Message) -> Option<Input> {
         Some(match message {
@@ -64,6 +70,10 @@ impl Replies {
             Message::Check(session, stream, reply) => {
                 Input::Check(self.ticket(Waiting::Check(reply)), session, stream)
             }
+            Message::Rtc(session, request, reply) => {
+                Input::Rtc(self.ticket(Waiting::Rtc(None, reply)), session, request)
+            }
+            Message::Mute(stream, id, reply) => Input::Mute(self.ticket(Waiting::Done(reply)), stream, id),
             Message::SetPaused(stream, paused, reply) => {
                 Input::SetPaused(self.ticket(Waiting::Done(reply)), stream, paused)
             }
@@ -84,7 +94,10 @@ impl Replies {
             Message::Carry => Input::Look(None),
             Message::Publish(request, _, reply) => self.publish(request, reply),
             Message::Watch(request, _, reply) => self.watch(request, reply),
-            Message::Inspect(_) | Message::Status(..) | Message::WorkerDied(_) => return None,
+            Message::Enter(entrance, _, _, reply) => self.enter(entrance, reply),
+            Message::Listen(..) | Message::Inspect(_) | Message::Status(..) | Message::WorkerDied(_) => {
+                return None;
+            }
         })
     }
 
@@ -120,6 +133,19 @@ impl Replies {
             (Waiting::Done(reply), Answer::Refused(error)) => refused(reply, error),
             (Waiting::Check(reply), Answer::Refused(error)) => refused(reply, error),
             (Waiting::Patch(reply), Answer::Refused(error)) => refused(reply, error),
+            (Waiting::Rtc(session, reply), Answer::Rtc(result)) => {
+                let entered = session.filter(|_| result.is_ok());
+                let gone = reply.send(result).is_err();
+                entered.filter(|_| gone).map(Input::Gone)
+            }
+            (Waiting::Rtc(_, reply), Answer::Done) => {
+                let _ = reply.send(Ok(RtcReply::Nothing(Nothing {})));
+                None
+            }
+            (Waiting::Rtc(_, reply), Answer::Refused(error)) => {
+                let _ = reply.send(Err(error.into()));
+                None
+            }
             (Waiting::Kick(reply), Answer::Kicked(ended)) => done(reply, ended),
             (Waiting::Done(reply), Answer::Done) => done(reply, ()),
             (Waiting::Check(reply), Answer::Here(session)) => done(reply, media.agreed_with(session)),

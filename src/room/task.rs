@@ -151,7 +151,7 @@ impl Deciding {
                     let room = RoomError::NoStream;
                     (!self.core.may_be_asked(request, &m)).then_some(room)
                 }
-                Message::Publish(..) | Message::Carry => None,
+                Message::Publish(..) | Message::Enter(..) | Message::Carry => None,
                 _ => Some(RoomError::NoSession),
             };
             let Some(error) = refused else { return Some(message) };
@@ -211,6 +211,13 @@ impl Room {
                 let input = self.replies.watch(request, reply);
                 self.handle(input).await;
             }
+            Message::Enter(entrance, seat, listener, reply) => {
+                self.carrier.seat(entrance.session, seat);
+                self.carrier.listen(entrance.session, listener);
+                let input = self.replies.enter(entrance, reply);
+                self.handle(input).await;
+            }
+            Message::Listen(session, listener) => self.carrier.listen(session, listener),
             other => {
                 if let Some(input) = self.replies.input(other) {
                     self.handle(input).await;
@@ -224,6 +231,8 @@ impl Room {
             MediaEvent::Connected(session) => self.handle(Input::Connected(session)).await,
             MediaEvent::Disconnected(session) => self.handle(Input::Disconnected(session)).await,
             MediaEvent::FirstPacket(feed) => self.carrier.media.first_packet(feed).await,
+            MediaEvent::Layers(by, id, layers) => self.handle(Input::Layers(by, id, layers)).await,
+            MediaEvent::Score(by, id, score) => self.handle(Input::Score(by, id, score)).await,
             MediaEvent::Moved(session) => self.carrier.media.moved(session).await,
         }
     }

@@ -49,6 +49,7 @@ mod reload;
 mod roaming;
 mod rogue;
 mod rolling;
+mod rtc;
 mod slow;
 mod solo;
 mod takeover;

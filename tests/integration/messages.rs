@@ -73,6 +73,7 @@ async fn late_and_unknown_messages_change_nothing() {
         pipe_id: PipeId(Uuid::now_v7()),
         revision: 1,
         id: ProducerId(Uuid::now_v7()),
+        of: None,
     };
     let unknown = stranger.ask_edge(edge.peer(), close(unknown_token())).await;
     assert_eq!(unknown, Err(Code::UnknownRoom));
@@ -82,6 +83,7 @@ async fn late_and_unknown_messages_change_nothing() {
         token: unknown_token(),
         number: 1,
         streams: ["main".parse().unwrap()].into(),
+        only: [].into(),
         viewers: [].into(),
         pipe: None,
     };

@@ -190,6 +190,7 @@ async fn leaves_for_nobody_else(rogue: &Rogue, edge: &Node, origin: &Node) {
         token: Token(Uuid::new_v4()),
         number: 1,
         streams: ["main".parse().unwrap()].into(),
+        only: [].into(),
         viewers: [].into(),
         pipe: None,
     };

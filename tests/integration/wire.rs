@@ -15,7 +15,7 @@ use headwater::protocol::edge::{
 };
 use headwater::protocol::event::{About, Event, ViewerId};
 use headwater::protocol::gate::{
-    Bar, BarsDigest, BarsPage, EndedSession, GateReply, GateRequest, GetBars, Kick, Kicked, SetBars,
+    Bar, BarsDigest, BarsPage, EndedSession, GateReply, GateRequest, GetBars, Kick, Kicked, Mute, SetBars,
     TokenKey, Whom,
 };
 use headwater::protocol::ids::{
@@ -26,6 +26,7 @@ use headwater::protocol::origin::{
 };
 use headwater::protocol::presence::{Beat, Limits, Load, Phase, Presence, Role};
 use headwater::protocol::refusal::{Code, Refusal};
+use headwater::protocol::rtc::{Consume, Produced, ProducerClosed, RtcAsked, RtcEvent, RtcReply, RtcRequest};
 use headwater::protocol::rtp::{MediaKind, RtpParameters, SrtpParameters};
 use headwater::protocol::schema;
 use headwater::protocol::session::{
@@ -153,9 +154,14 @@ fn messages() -> BTreeMap<&'static str, String> {
             mime_type: "video/VP8".to_owned(),
             paused: false,
             encodings: 3,
+            label: Box::default(),
+            app_data: Default::default(),
         }],
         path: Vec::new(),
         started_at: "2026-01-02T03:04:05Z".parse().unwrap(),
+        participant: false,
+        locks: false,
+        app_data: Default::default(),
     };
     let bar = Bar {
         token: TokenKey::Id("t-42".to_owned()),
@@ -226,6 +232,7 @@ fn messages() -> BTreeMap<&'static str, String> {
                 kind: MediaKind::Video,
                 rtp_parameters: rtp_parameters(),
                 paused: false,
+                label: "camera".to_owned(),
                 app_data: serde_json::Map::new(),
             }),
         ),
@@ -239,7 +246,7 @@ fn messages() -> BTreeMap<&'static str, String> {
         ),
         (
             "closePipeProducer",
-            edge(ClosePipeProducer { room_id: room(), token, pipe_id: pipe, revision: 6, id }),
+            edge(ClosePipeProducer { room_id: room(), token, pipe_id: pipe, revision: 6, id, of: Some(1) }),
         ),
         (
             "closePipe",
@@ -254,6 +261,7 @@ fn messages() -> BTreeMap<&'static str, String> {
                 token,
                 number: 1,
                 streams: ["main".parse().unwrap()].into(),
+                only: [("main".parse().unwrap(), [id].into())].into(),
                 viewers: [("main".parse().unwrap(), 40)].into(),
                 pipe: Some(PipeHeld {
                     pipe_id: pipe,
@@ -324,6 +332,29 @@ fn messages() -> BTreeMap<&'static str, String> {
         ),
         ("kick", gate(GateRequest::Kick(Kick { room_id: room(), whom: Whom::Viewer(ViewerId(uuid(9))) }))),
         ("kick.reply", reply(GateReply::Kicked(Kicked { ended: vec![ended] }))),
+        (
+            "mute",
+            gate(GateRequest::Mute(Mute { room_id: room(), stream: "main".parse().unwrap(), producer: id })),
+        ),
+        (
+            "rtc",
+            hex(&RtcAsked {
+                session: Some(SessionId(uuid(10))),
+                request: RtcRequest::Consume(Consume {
+                    producer_id: id,
+                    rtp_capabilities: None,
+                    paused: true,
+                }),
+            }),
+        ),
+        ("rtc.reply", reply(RtcReply::Produced(Produced { id }))),
+        (
+            "rtc.event",
+            hex(&RtcEvent::ProducerClosed(ProducerClosed {
+                participant: "main".parse().unwrap(),
+                producer_id: id,
+            })),
+        ),
         ("setBars", gate(GateRequest::SetBars(SetBars { bars: vec![bar.clone()] }))),
         ("getBars", gate(GateRequest::GetBars(GetBars { after: Some(bar.token.clone()) }))),
         (

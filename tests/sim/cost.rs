@@ -140,7 +140,7 @@ impl Origin {
             Effect::Tell(tell) => {
                 let told = tell.changes.iter().map(|(_, change)| match change {
                     Change::Create(create) => ToldOf::Create(create.id),
-                    Change::Close(id) => ToldOf::Close(*id),
+                    Change::Close(id, _) => ToldOf::Close(*id),
                     Change::Pause(id) => ToldOf::Pause(*id),
                     Change::Resume(id) => ToldOf::Resume(*id),
                 });
@@ -218,6 +218,7 @@ impl Origin {
             number: fed.joins,
             viewers: wanted.iter().map(|stream| (stream.clone(), viewers)).collect::<BTreeMap<_, _>>(),
             streams: wanted,
+            only: BTreeMap::new(),
             pipe: (fed.joins > 1).then_some(held),
         };
         let ticket = self.ticket();

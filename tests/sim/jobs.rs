@@ -66,9 +66,10 @@ impl World {
             let (room_id, pipe_id) = (room.0.clone(), pipe);
             let (told, request): (_, EdgeRequest) = match change {
                 Change::Create(create) => (ToldOf::Create(create.id), (*create).into()),
-                Change::Close(id) => {
-                    (ToldOf::Close(id), ClosePipeProducer { room_id, token, pipe_id, revision, id }.into())
-                }
+                Change::Close(id, of) => (
+                    ToldOf::Close(id),
+                    ClosePipeProducer { room_id, token, pipe_id, revision, id, of }.into(),
+                ),
                 Change::Pause(id) => {
                     (ToldOf::Pause(id), PausePipeProducer { room_id, token, pipe_id, revision, id }.into())
                 }

@@ -218,7 +218,15 @@ impl Produced {
 }
 
 fn info(id: ProducerId, codec: Codec, paused: bool) -> ProducerInfo {
-    ProducerInfo { id, kind: codec.kind(), mime_type: codec.name(), encodings: 1, paused }
+    ProducerInfo {
+        id,
+        kind: codec.kind(),
+        mime_type: codec.name(),
+        encodings: 1,
+        paused,
+        label: String::new(),
+        app_data: Default::default(),
+    }
 }
 
 fn worker() -> MediaError {

@@ -418,10 +418,10 @@ impl World {
             }
             Effect::SetPaused(ticket, stream, ids, paused) => {
                 let mut result = Ok(());
-                for producer in ids {
-                    result = result.and(room.media.set_paused(producer, paused));
+                for producer in &ids {
+                    result = result.and(room.media.set_paused(*producer, paused));
                 }
-                Done::Paused(ticket, stream, paused, result)
+                Done::Paused(ticket, stream, ids, paused, result)
             }
             Effect::OpenOutlet(token, pipe) => {
                 let end = self.pipe_end(mid, pid, id, room, pipe);

@@ -107,9 +107,14 @@ fn claim_all(world: &mut World) {
                 mime_type: "video/VP8".to_owned(),
                 paused: false,
                 encodings: 3,
+                label: Box::default(),
+                app_data: Default::default(),
             }],
             path: Vec::new(),
             started_at: DateTime::UNIX_EPOCH,
+            participant: false,
+            locks: false,
+            app_data: Default::default(),
         };
         world.member(pid, fleet::Input::Own(claim));
     }

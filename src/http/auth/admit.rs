@@ -1,5 +1,6 @@
 //! Before a WHIP or WHEP request is read: whether it may start a session at all.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use axum::extract::{RawPathParams, Request, State};
@@ -45,7 +46,8 @@ pub(in crate::http) async fn admit(
         return problem.into_response();
     }
     let (mut parts, body) = request.into_parts();
-    let pass = match may(&app, action, &room, &stream, &parts).await {
+    let asker = Asker::of(&parts, bearer(&parts.headers));
+    let pass = match may(&app, action, &room, &stream, &asker).await {
         Ok(pass) => pass,
         Err(error) => return refuse(&app, action, room, stream, error),
     };
@@ -61,21 +63,43 @@ pub(in crate::http) async fn admit(
     }
 }
 
-async fn may(
+/// Who asks.
+#[derive(Debug, Clone, Default)]
+pub(in crate::http) struct Asker {
+    /// Its bearer token.
+    token: Option<String>,
+    address: Option<IpAddr>,
+    user_agent: Option<String>,
+}
+
+impl Asker {
+    /// Who sent a request, with its token.
+    pub(in crate::http) fn of(request: &Parts, token: Option<&str>) -> Self {
+        Self {
+            token: token.map(str::to_owned),
+            address: request.extensions.get::<Reached>().and_then(|reached| reached.client),
+            user_agent: text(&request.headers, &header::USER_AGENT),
+        }
+    }
+}
+
+/// What whoever asks may be let in with.
+///
+/// # Errors
+/// [`AuthError`].
+pub(in crate::http) async fn may(
     app: &App,
     action: Action,
     room: &RoomId,
     stream: &StreamName,
-    request: &Parts,
+    asker: &Asker,
 ) -> Result<Pass, AuthError> {
-    let token = bearer(&request.headers);
+    let token = asker.token.as_deref();
     let Found { tokens, mut until, claims, name } = app.verifier.check(token, action, room, stream).await?;
     if let Some(until) = app.gate.barred(&tokens) {
         return Err(AuthError::Barred(until));
     }
     if let Some(callout) = &app.callout {
-        let reached = request.extensions.get::<Reached>();
-        let headers = &request.headers;
         let question = Authorize {
             node: app.ctx.me.node.clone(),
             action,
@@ -84,8 +108,8 @@ async fn may(
             claims,
             token_name: name,
             token: token.filter(|_| !app.verifier.checks()).map(|token| Opaque(token.to_owned())),
-            address: reached.and_then(|reached| reached.client),
-            user_agent: text(headers, &header::USER_AGENT),
+            address: asker.address,
+            user_agent: asker.user_agent.clone(),
         };
         let verdict = callout.ask(&question).await?;
         until = verdict.expires_at.or(until);
@@ -109,7 +133,7 @@ fn refuse(app: &App, action: Action, room: RoomId, stream: StreamName, error: Au
     let turned = Turned { room: Some(room), stream, reason: reason.to_owned(), detail, times: 1 };
     let what = match action {
         Action::Publish => What::PublisherRejected(turned),
-        Action::Watch => What::ViewerRejected(turned),
+        Action::Watch | Action::Moderate => What::ViewerRejected(turned),
     };
     app.ctx.events.record_often(About::Node(app.ctx.me.node.clone()), reason, what);
     Problem::from(error).into_response()

@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 
 use super::RoomMedia;
 use crate::media::inlet::Inlet;
+use crate::media::receiver::Receiver;
 use crate::media::spread::Spread;
 use crate::media::viewer::Viewer;
 use crate::media::{Counts, FeedId, Measured, ViewerFlow, adapt, session};
@@ -37,9 +38,13 @@ impl RoomMedia {
         for (index, spread) in self.spreads.iter_mut().enumerate() {
             let Some(spread) = spread else { continue };
             let viewers = || self.viewers.values().filter(|viewer| viewer.spread == Some(index));
+            let receivers = || self.receivers.values().filter(|receiver| receiver.spread == Some(index));
             let unused = |feed: &FeedId| {
                 let published = self.uplinks.values().any(|it| it.producer(ProducerId(feed.0)).is_some());
-                !published && !meant.contains(feed) && !viewers().any(|viewer| viewer.is_sent(*feed))
+                !published
+                    && !meant.contains(feed)
+                    && !viewers().any(|viewer| viewer.is_sent(*feed))
+                    && !receivers().any(|receiver| receiver.is_sent(*feed))
             };
             let unused: Vec<_> = spread.homes().filter(unused).collect();
             unused.into_iter().for_each(|feed| spread.stop(feed));
@@ -61,6 +66,7 @@ impl RoomMedia {
     /// Whether anyone is sent a feed.
     fn is_sent(&self, feed: FeedId) -> bool {
         self.viewers.values().any(|viewer| viewer.is_sent(feed))
+            || self.receivers.values().any(|receiver| receiver.is_sent(feed))
             || self.outlets.values().any(|outlet| outlet.is_sent(feed))
     }
 
@@ -78,6 +84,9 @@ impl RoomMedia {
             if spread.first_packet_seen(feed).await {
                 for viewer in self.viewers.values().filter(|viewer| viewer.spread == Some(index)) {
                     viewer.request_key_frame(home).await;
+                }
+                for receiver in self.receivers.values().filter(|receiver| receiver.spread == Some(index)) {
+                    receiver.request_key_frame(home).await;
                 }
             }
         }
@@ -118,6 +127,9 @@ impl RoomMedia {
         }
         for viewer in self.viewers.values().filter(|viewer| viewer.spread.is_none()) {
             viewer.request_key_frame(feed).await;
+        }
+        for receiver in self.receivers.values().filter(|receiver| receiver.spread.is_none()) {
+            receiver.request_key_frame(feed).await;
         }
     }
 
@@ -175,10 +187,15 @@ impl RoomMedia {
     pub fn counts(&self) -> Counts {
         Counts {
             routers: 1 + self.spreads.iter().flatten().count(),
-            transports: self.uplinks.len() + self.viewers.len() + self.inlets.len() + self.outlets.len(),
+            transports: self.uplinks.len()
+                + self.viewers.len()
+                + self.receivers.len()
+                + self.inlets.len()
+                + self.outlets.len(),
             producers: self.uplinks.values().map(|uplink| uplink.producers().len()).sum::<usize>()
                 + self.inlets.values().map(|inlet| inlet.feeds().count()).sum::<usize>(),
-            consumers: self.viewers.values().map(Viewer::consumer_count).sum(),
+            consumers: self.viewers.values().map(Viewer::consumer_count).sum::<usize>()
+                + self.receivers.values().map(Receiver::consumer_count).sum::<usize>(),
         }
     }
 }

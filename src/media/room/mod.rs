@@ -1,6 +1,7 @@
 //! All that a room has in the workers of this node.
 
 mod looks;
+mod participants;
 mod pipes;
 
 use std::collections::{HashMap, HashSet};
@@ -16,6 +17,7 @@ use super::adapt::{self, Adaptation};
 use super::engine::{Engine, WorkerId};
 use super::inlet::{Inlet, set_paused};
 use super::outlet::Outlet;
+use super::receiver::Receiver;
 use super::spread::Spread;
 use super::uplink::Uplink;
 use super::viewer::Viewer;
@@ -28,6 +30,7 @@ use crate::protocol::rtp::DtlsParameters;
 #[derive(Debug)]
 pub struct RoomMedia {
     viewers: HashMap<SessionId, Viewer>,
+    receivers: HashMap<SessionId, Receiver>,
     outlets: HashMap<PipeId, Outlet>,
     /// Never reordered while viewers refer to them by index; unused ones are set to none.
     spreads: Vec<Option<Spread>>,
@@ -55,6 +58,7 @@ impl RoomMedia {
         let home = engine.home_router(worker).await?;
         Ok(Self {
             viewers: HashMap::new(),
+            receivers: HashMap::new(),
             outlets: HashMap::new(),
             spreads: Vec::new(),
             uplinks: HashMap::new(),
@@ -238,6 +242,28 @@ impl RoomMedia {
         };
         let spread = Spread::open(&self.home, &self.engine, worker, codecs).await?;
         let agreed = layout::agree(wanted, sources, &spread.router.rtp_capabilities());
+        Ok((Some(self.keep(spread)), agreed))
+    }
+
+    /// A router on a worker that numbers its codecs as the home router does: that one, or a further one (an index of the
+    /// spreads).
+    async fn spread_like_home(&mut self, worker: WorkerId) -> Result<Option<usize>, MediaError> {
+        if worker == self.worker {
+            return Ok(None);
+        }
+        let home = self.engine.capabilities();
+        let like = |spread: &Spread| {
+            spread.worker == worker && spread.router.rtp_capabilities().codecs == home.codecs
+        };
+        if let Some(index) = self.spreads.iter().position(|spread| spread.as_ref().is_some_and(like)) {
+            return Ok(Some(index));
+        }
+        let spread = Spread::open(&self.home, &self.engine, worker, self.engine.codecs()).await?;
+        Ok(Some(self.keep(spread)))
+    }
+
+    /// Keeps a further router, in the first place that is free.
+    fn keep(&mut self, spread: Spread) -> usize {
         let free = self.spreads.iter().position(Option::is_none).unwrap_or(self.spreads.len());
         if free == self.spreads.len() {
             self.spreads.push(None);
@@ -245,7 +271,7 @@ impl RoomMedia {
         if let Some(place) = self.spreads.get_mut(free) {
             *place = Some(spread);
         }
-        Ok((Some(free), agreed))
+        free
     }
 
     fn router(&self, spread: Option<usize>) -> &Router {
@@ -292,12 +318,19 @@ impl RoomMedia {
     pub fn connections(&self) -> Vec<(SessionId, bool)> {
         let uplinks = self.uplinks.iter().map(|(session, uplink)| (*session, &uplink.transport));
         let viewers = self.viewers.iter().map(|(session, viewer)| (*session, &viewer.transport));
-        uplinks.chain(viewers).filter_map(|(id, transport)| Some((id, session::is_up(transport)?))).collect()
+        let receivers = self.receivers.iter().map(|(id, receiver)| (*id, &receiver.transport));
+        uplinks
+            .chain(viewers)
+            .chain(receivers)
+            .filter_map(|(id, transport)| Some((id, session::is_up(transport)?)))
+            .collect()
     }
 
     fn connection(&self, session: SessionId) -> Option<&WebRtcTransport> {
         let uplink = self.uplinks.get(&session).map(|uplink| &uplink.transport);
-        uplink.or_else(|| self.viewers.get(&session).map(|viewer| &viewer.transport))
+        let viewer = || self.viewers.get(&session).map(|viewer| &viewer.transport);
+        let receiver = || self.receivers.get(&session).map(|receiver| &receiver.transport);
+        uplink.or_else(viewer).or_else(receiver)
     }
 
     /// Closes a publisher's connection.
@@ -324,6 +357,7 @@ impl RoomMedia {
     fn close_if_unused(&mut self, spread: Option<usize>) {
         let Some(index) = spread else { return };
         if self.viewers.values().all(|viewer| viewer.spread != spread)
+            && self.receivers.values().all(|receiver| receiver.spread != spread)
             && let Some(place) = self.spreads.get_mut(index)
         {
             *place = None;
@@ -371,6 +405,9 @@ impl RoomMedia {
     fn forget(&mut self, feed: FeedId) {
         for viewer in self.viewers.values_mut() {
             viewer.stop(feed);
+        }
+        for receiver in self.receivers.values_mut() {
+            receiver.stop(feed);
         }
         for outlet in self.outlets.values_mut() {
             outlet.stop(feed);

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use super::effect::{Answer, Effect, Figure};
 use super::input::{Ticket, WatchRequest};
 use super::sessions::Life;
-use super::sources::Source;
+use super::sources::{Source, Via};
+use super::wishes::{Part, Wishes};
 use super::{Core, Moment};
 use crate::protocol::event::{LeaveReason, ViewerId, What};
 use crate::protocol::gate::TokenKey;
@@ -30,12 +31,11 @@ pub(super) struct Audience {
     opening: BTreeMap<SessionId, Opening>,
     /// How many viewers each stream has.
     counts: BTreeMap<StreamName, u32>,
-    /// When a stream was last wanted here.
-    wanted_at: BTreeMap<StreamName, Instant>,
+    /// What of the streams is wanted here.
+    pub(super) wishes: Wishes,
     /// Since when streams are gone that viewers wait for.
     gone_since: BTreeMap<StreamName, Instant>,
-    /// Raised whenever a stream is wanted that wasn't, and whenever other ones are watched than before.
-    wants: u64,
+    /// Raised whenever other streams are watched than before.
     watches: u64,
 }
 
@@ -100,11 +100,6 @@ impl Audience {
         self.waiting.values().map(BTreeMap::len).sum()
     }
 
-    /// Raised whenever a stream is wanted that wasn't.
-    pub(super) fn wants(&self) -> u64 {
-        self.wants
-    }
-
     /// Raised whenever other streams are watched than before.
     pub(super) fn watches(&self) -> u64 {
         self.watches
@@ -120,47 +115,21 @@ impl Audience {
         self.counts.keys()
     }
 
-    /// The streams that are wanted, or were until not long ago (`timeouts.pipe_idle`).
-    pub(super) fn recently_wanted(&self) -> impl Iterator<Item = &StreamName> {
-        self.wanted_at.keys()
-    }
-
-    pub(super) fn is_recently_wanted(&self, stream: &StreamName) -> bool {
-        self.wanted_at.contains_key(stream)
-    }
-
-    /// Notes that a stream is wanted now.
-    pub(super) fn note_wanted(&mut self, stream: &StreamName, now: Instant) {
-        match self.wanted_at.get_mut(stream) {
-            Some(at) => *at = now,
-            None => {
-                self.wanted_at.insert(stream.clone(), now);
-                self.wants += 1;
-            }
-        }
-    }
-
     /// Notes that the streams that someone watches or waits for are wanted still, and `others` with them; and forgets
     /// those that have not been for `idle`.
     pub(super) fn want<'a>(
         &mut self,
-        others: impl Iterator<Item = &'a StreamName>,
+        others: impl Iterator<Item = (&'a StreamName, Part)>,
         idle: Duration,
         now: Instant,
     ) {
-        let wanted_at = &mut self.wanted_at;
-        let mut note = |stream: &StreamName| match wanted_at.get_mut(stream) {
-            Some(at) => *at = now,
-            None => drop(wanted_at.insert(stream.clone(), now)),
-        };
-        self.counts.keys().for_each(&mut note);
-        self.waiting.keys().for_each(&mut note);
-        others.for_each(note);
-        self.wanted_at.retain(|_, at| now.saturating_duration_since(*at) < idle);
-    }
-
-    pub(super) fn want_nothing(&mut self) {
-        self.wanted_at.clear();
+        for stream in self.counts.keys().chain(self.waiting.keys()) {
+            self.wishes.note(stream, Part::Whole, now);
+        }
+        for (stream, part) in others {
+            self.wishes.note(stream, part, now);
+        }
+        self.wishes.forget(idle, now);
     }
 
     /// The trace of a viewer that waits for one of these streams.
@@ -246,7 +215,7 @@ impl Core {
         if let Err(error) = self.may_watch(&request.stream, m) {
             return self.turn_away(ticket, request.session, &request.stream, error);
         }
-        self.audience.note_wanted(&request.stream, m.now);
+        self.audience.wishes.note(&request.stream, Part::Whole, m.now);
         let waiting = Waiting { ticket, request, since: m.now };
         if self.is_proved(&waiting.request.stream, m.now) {
             self.open_viewer(waiting, "warm");
@@ -258,8 +227,17 @@ impl Core {
     /// Whether a stream is here in full, and nothing speaks against its media coming: where it was said to be
     /// sent and didn't come, a viewer is not told that it is served before it does.
     fn is_proved(&self, stream: &StreamName, now: Instant) -> bool {
-        let complete = self.sources.get(stream).is_some_and(Source::is_complete);
-        complete && (!self.upstream.is_promised(stream, now) || self.sources.stream_flows(stream, now))
+        let whole = self.sources.get(stream).is_some_and(|source| self.is_whole(stream, source));
+        whole && (!self.upstream.is_promised(stream, now) || self.sources.stream_flows(stream, now))
+    }
+
+    /// Whether all of a stream is here that its origin says it has: parts of it may have been wanted before.
+    fn is_whole(&self, stream: &StreamName, source: &Source) -> bool {
+        let is_here = |id| source.has(id) || source.refused.contains(&id);
+        source.is_complete()
+            && !(source.producers.is_empty() && source.refused.is_empty())
+            && (source.via == Via::Publisher
+                || self.known.producers_of(stream, source.publication).all(is_here))
     }
 
     /// Serves who waited for media that now comes.
@@ -353,7 +331,7 @@ impl Core {
         let Waiting { ticket, request, since } = waiting;
         let (session, stream) = (request.session, request.stream.clone());
         let Some(source) = self.sources.get(&stream) else { return };
-        let producers = source.producers.clone();
+        let producers = source.shown();
         if producers.is_empty() {
             let why = "this node has none of the stream's codecs; use another node".to_owned();
             return self.turn_away(ticket, session, &stream, RoomError::Unsupported(why));
@@ -414,10 +392,11 @@ impl Core {
     fn show(&mut self, stream: &StreamName, session: SessionId) {
         let Some(source) = self.sources.get(stream).filter(|source| source.is_complete()) else { return };
         let Some(viewer) = self.audience.viewers.get_mut(&session) else { return };
-        let ids = || source.producers.iter().map(|producer| producer.id);
+        let shown = source.shown();
+        let ids = || shown.iter().map(|producer| producer.id);
         if !viewer.showing.iter().copied().eq(ids()) {
             viewer.showing = ids().collect();
-            self.out.push(Effect::ShowViewer(session, source.producers.clone()));
+            self.out.push(Effect::ShowViewer(session, shown));
         }
     }
 
@@ -515,7 +494,7 @@ impl Core {
         self.audience.connecting.remove(&session);
         self.forget_ice(session);
         self.audience.uncount(&viewer.stream);
-        self.audience.note_wanted(&viewer.stream, m.now);
+        self.audience.wishes.note(&viewer.stream, Part::Whole, m.now);
         self.leaving.insert(session, (viewer, reason, m.now));
         self.out.push(Effect::CloseViewer(session));
         self.out.push(Effect::Release(session));

@@ -25,8 +25,9 @@ pub(super) struct Downstream {
     /// The joins of each process, and those of each region.
     joins: BTreeMap<Incarnation, BTreeSet<Token>>,
     regions: BTreeMap<Region, BTreeSet<Token>>,
-    /// How many children want each stream.
+    /// How many children want each stream as a whole, and how many each single producer.
     wanted: Tally,
+    picked: BTreeMap<(StreamName, ProducerId), u64>,
     /// How many watch each stream at those whose pipe is open, and below them.
     viewers: Tally,
     /// How many pipes are open.
@@ -42,6 +43,8 @@ pub(super) struct Downstream {
 pub(super) struct Child {
     pub(super) peer: Peer,
     wanted: BTreeSet<StreamName>,
+    /// Of which of them it wants single producers.
+    only: BTreeMap<StreamName, BTreeSet<ProducerId>>,
     /// How many watch at it and below it, as it last said.
     viewers: BTreeMap<StreamName, u32>,
     outlet: Option<Outlet>,
@@ -74,6 +77,8 @@ pub(super) struct Outlet {
     pub(super) telling: bool,
     /// What the child was told of, and whether it was told that it is paused.
     pub(super) told: BTreeMap<ProducerId, bool>,
+    /// The streams of what it was told of.
+    pub(super) streams: BTreeMap<ProducerId, StreamName>,
     /// What our end sends, told or not.
     pub(super) sends: BTreeSet<ProducerId>,
     /// What the child has said that it takes.
@@ -100,6 +105,9 @@ pub(super) enum Setup {
     /// The child has taken it.
     Open,
 }
+
+/// The streams that a child wants, and the producers of those of which it wants single ones.
+type Wants = (BTreeSet<StreamName>, BTreeMap<StreamName, BTreeSet<ProducerId>>);
 
 /// How much there is of each stream; nothing is kept of one of which there is none.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -166,9 +174,14 @@ impl Downstream {
         self.open
     }
 
-    /// The streams that children want.
+    /// The streams that children want as a whole.
     pub(super) fn wanted(&self) -> impl Iterator<Item = &StreamName> {
         self.wanted.0.keys()
+    }
+
+    /// The single producers that children want.
+    pub(super) fn picked(&self) -> impl Iterator<Item = (&StreamName, ProducerId)> {
+        self.picked.keys().map(|(stream, id)| (stream, *id))
     }
 
     /// How many watch a stream at the nodes that pull it from this one, and below them.
@@ -230,7 +243,7 @@ impl Downstream {
     }
 
     pub(super) fn remove(&mut self, token: Token) -> Option<Child> {
-        self.renew(token, BTreeSet::new(), BTreeMap::new());
+        self.renew(token, BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
         self.take_outlet(token);
         let child = self.children.remove(&token)?;
         self.due.iter_mut().for_each(|due| _ = due.remove(&token));
@@ -244,13 +257,38 @@ impl Downstream {
         &mut self,
         token: Token,
         wanted: BTreeSet<StreamName>,
+        only: BTreeMap<StreamName, BTreeSet<ProducerId>>,
         viewers: BTreeMap<StreamName, u32>,
     ) {
         let Some(child) = self.get_mut(token) else { return };
-        let former = std::mem::replace(&mut child.wanted, wanted.clone());
-        wanted.difference(&former).for_each(|stream| self.wanted.add(stream, 1));
-        former.difference(&wanted).for_each(|stream| self.wanted.take(stream, 1));
+        if (&child.wanted, &child.only) != (&wanted, &only) {
+            let former =
+                (std::mem::replace(&mut child.wanted, wanted), std::mem::replace(&mut child.only, only));
+            let now = (child.wanted.clone(), child.only.clone());
+            self.tally(&former, false);
+            self.tally(&now, true);
+        }
         self.recount(token, |child| child.viewers = viewers);
+    }
+
+    /// Counts what a child wants, or counts it no more.
+    fn tally(&mut self, (wanted, only): &Wants, more: bool) {
+        for stream in wanted {
+            match only.get(stream) {
+                None if more => self.wanted.add(stream, 1),
+                None => self.wanted.take(stream, 1),
+                Some(ids) => ids.iter().for_each(|id| self.pick(stream, *id, more)),
+            }
+        }
+    }
+
+    fn pick(&mut self, stream: &StreamName, id: ProducerId, more: bool) {
+        let key = (stream.clone(), id);
+        let count = self.picked.get(&key).copied().unwrap_or(0);
+        match if more { count + 1 } else { count.saturating_sub(1) } {
+            0 => _ = self.picked.remove(&key),
+            count => _ = self.picked.insert(key, count),
+        }
     }
 
     pub(super) fn set_outlet(&mut self, token: Token, outlet: Outlet) {
@@ -312,9 +350,9 @@ impl Downstream {
 
     /// Whether what is counted is what there is.
     pub(super) fn is_counted_right(&self) -> bool {
-        let (mut wanted, mut viewers, mut open) = (Tally::default(), Tally::default(), 0);
+        let (mut asked, mut viewers, mut open) = (Self::default(), Tally::default(), 0);
         for child in self.children.values() {
-            child.wanted.iter().for_each(|stream| wanted.add(stream, 1));
+            asked.tally(&(child.wanted.clone(), child.only.clone()), true);
             if child.is_open() {
                 open += 1;
                 child.viewers.iter().for_each(|(stream, count)| viewers.add(stream, (*count).into()));
@@ -327,7 +365,7 @@ impl Downstream {
                 (self.joins.get(&child.peer.incarnation), self.regions.get(&child.peer.region));
             joins.zip(there).is_some_and(|(joins, there)| joins.contains(token) && there.contains(token))
         };
-        wanted == self.wanted
+        (&asked.wanted, &asked.picked) == (&self.wanted, &self.picked)
             && viewers == self.viewers
             && (open, joins, there) == (self.open, self.children.len(), self.children.len())
             && self.children.iter().all(is_found)
@@ -348,6 +386,7 @@ impl Child {
         Self {
             peer,
             wanted: BTreeSet::new(),
+            only: BTreeMap::new(),
             viewers: BTreeMap::new(),
             outlet: None,
             failures: 0,
@@ -367,6 +406,16 @@ impl Child {
 
     pub(super) fn wants(&self, stream: &StreamName) -> bool {
         self.wanted.contains(stream)
+    }
+
+    /// Whether it wants all of a stream.
+    pub(super) fn wants_whole(&self, stream: &StreamName) -> bool {
+        self.wants(stream) && !self.only.contains_key(stream)
+    }
+
+    /// Whether it wants a producer of a stream.
+    pub(super) fn wants_one(&self, stream: &StreamName, id: ProducerId) -> bool {
+        self.wants(stream) && self.only.get(stream).is_none_or(|only| only.contains(&id))
     }
 
     pub(super) fn outlet(&self) -> Option<&Outlet> {
@@ -404,6 +453,7 @@ impl Outlet {
             answered: 0,
             telling: true,
             told: BTreeMap::new(),
+            streams: BTreeMap::new(),
             sends: BTreeSet::new(),
             taken: BTreeSet::new(),
             refused: BTreeSet::new(),
@@ -492,7 +542,12 @@ mod tests {
                         let wanted: BTreeSet<StreamName> =
                             names.map(|bit| format!("s{bit}").parse().unwrap()).collect();
                         let viewers = wanted.iter().map(|stream| (stream.clone(), viewers)).collect();
-                        all.renew(token, wanted, viewers);
+                        // Of every other stream single producers.
+                        let only = wanted.iter().step_by(2).map(|stream| {
+                            (stream.clone(), [ProducerId(Uuid::from_u128(n % 2))].into())
+                        });
+                        let only = only.collect();
+                        all.renew(token, wanted, only, viewers);
                     }
                     Step::Opens(anew) => {
                         if anew {
@@ -513,7 +568,7 @@ mod tests {
                 all.remove(token);
             }
             let nothing = all.joins.is_empty() && all.regions.is_empty() && all.open == 0;
-            prop_assert!(nothing && all.wanted.0.is_empty() && all.viewers.0.is_empty());
+            prop_assert!(nothing && all.wanted.0.is_empty() && all.picked.is_empty() && all.viewers.0.is_empty());
         }
     }
 }

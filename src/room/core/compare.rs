@@ -64,7 +64,7 @@ impl Core {
             }
         }
         for id in ended {
-            self.close_pipe_producer(pipe, id, m);
+            self.close_pipe_producer(pipe, id, None, m);
         }
         for (id, is_paused) in paused {
             self.set_producer_paused(pipe, id, is_paused, m.now);

@@ -4,6 +4,7 @@ use super::children::{Child, Outlet};
 use super::effect::{Answer, Effect, Figure};
 use super::input::{Failure, Ticket};
 use super::liveness::{Bus, OutletFacts};
+use super::wishes::Part;
 use super::{Core, Moment};
 use crate::fleet::placement::{self, MAX_HOPS};
 use crate::protocol::edge::ClosePipe;
@@ -45,8 +46,15 @@ impl Core {
         (child.joined, child.renewed) = (join.number, m.now);
         // An edge that lost its end needs a new pipe.
         let lost = join.pipe.is_none() && child.is_open();
-        join.streams.iter().for_each(|stream| self.audience.note_wanted(stream, m.now));
-        self.downstream.renew(token, join.streams, join.viewers);
+        for stream in &join.streams {
+            match join.only.get(stream) {
+                None => self.audience.wishes.note(stream, Part::Whole, m.now),
+                Some(ids) => {
+                    ids.iter().for_each(|id| self.audience.wishes.note(stream, Part::One(*id), m.now));
+                }
+            }
+        }
+        self.downstream.renew(token, join.streams, join.only, join.viewers);
         if lost {
             self.close_outlet(token, "the edge has lost its end", false, m);
         }
@@ -147,7 +155,7 @@ impl Core {
         let near = self.downstream.in_region(&child.peer.region);
         let there = near.filter_map(|(_, other)| Some((other, other.outlet()?)));
         let there = there.filter(|(other, outlet)| {
-            outlet.is_open() && other.wants(stream) && self.has_all(outlet, stream)
+            outlet.is_open() && other.wants(stream) && self.has_all(other, outlet, stream)
         });
         let may = there.filter(|(other, _)| placement::may_feed(&other.peer, m.fleet, m.now));
         let mut may: Vec<_> = may.map(|(other, outlet)| (outlet.opened, &other.peer)).collect();
@@ -156,10 +164,13 @@ impl Core {
         before.take(MOST_INSTEAD).cloned().collect()
     }
 
-    /// Whether a child has taken all that there is of a stream.
-    pub(super) fn has_all(&self, outlet: &Outlet, stream: &StreamName) -> bool {
+    /// Whether a child has taken all that there is of a stream, as far as it wants that.
+    pub(super) fn has_all(&self, child: &Child, outlet: &Outlet, stream: &StreamName) -> bool {
         let source = self.sources.get(stream).filter(|source| source.is_complete());
-        source.is_some_and(|source| source.producers.iter().all(|own| outlet.taken.contains(&own.id)))
+        source.is_some_and(|source| {
+            let mut wanted = source.producers.iter().filter(|own| child.wants_one(stream, own.id));
+            wanted.all(|own| outlet.taken.contains(&own.id))
+        })
     }
 
     /// A node that joins anew gives up its former attempt, if that was never confirmed.
@@ -229,6 +240,7 @@ impl Core {
                 producers: source
                     .producers
                     .iter()
+                    .filter(|producer| child.wants_one(stream, producer.id))
                     .map(|producer| CarriedProducer {
                         id: producer.id,
                         paused: producer.paused,
@@ -262,6 +274,16 @@ impl Core {
         }
     }
 
+    /// How many producers of a stream a child is sent, once all that it wants of it is here; none where nothing is.
+    pub(super) fn told_of(&self, child: &Child, stream: &StreamName) -> Option<u8> {
+        let source = self.sources.get(stream)?;
+        let of = match child.wants_whole(stream) {
+            true => source.of,
+            false => source.producers.iter().filter(|own| child.wants_one(stream, own.id)).count(),
+        };
+        Some(u8::try_from(of).unwrap_or(u8::MAX))
+    }
+
     /// What a child should have, and whether it is paused.
     pub(super) fn desired_of(&self, child: &Child) -> BTreeMap<ProducerId, bool> {
         self.producers_for(child).collect()
@@ -271,7 +293,9 @@ impl Core {
         let wanted = self.sources.iter().filter(move |(stream, source)| {
             child.wants(stream) && !source.path.contains(&child.peer.node) && source.path.len() < MAX_HOPS
         });
-        let producers = wanted.flat_map(|(_, source)| &source.producers);
+        let producers =
+            wanted.flat_map(|(stream, source)| source.producers.iter().map(move |own| (stream, own)));
+        let producers = producers.filter(|(stream, own)| child.wants_one(stream, own.id)).map(|(_, own)| own);
         let all = producers.map(|producer| (producer.id, producer.paused));
         all.take(self.limits.producers_per_pipe)
     }

@@ -10,11 +10,12 @@ use crate::protocol::edge::{
     GetRemoteRouterInfo,
 };
 use crate::protocol::event::{RoomSummary, WarningKind, What};
-use crate::protocol::gate::EndedSession;
-use crate::protocol::ids::{NodeName, Peer, PipeId, ProducerId, SessionId, StreamName, Token};
-use crate::protocol::media::{Medium, PipeEnd, ProducerInfo, TransportInfo};
+use crate::protocol::gate::{EndedSession, GateRequest};
+use crate::protocol::ids::{ConsumerId, NodeName, Peer, PipeId, ProducerId, SessionId, StreamName, Token};
+use crate::protocol::media::{Medium, PipeEnd, ProducerInfo, Receive, TransportInfo, Tuning};
 use crate::protocol::origin::{Join, Joined, Leave};
 use crate::protocol::refusal::Refusal;
+use crate::protocol::rtc::{GetStats, Produce, RtcEvent, RtcReply};
 use crate::protocol::rtp::DtlsParameters;
 use crate::room::RoomError;
 use crate::telemetry::Trace;
@@ -22,6 +23,34 @@ use crate::telemetry::Trace;
 /// What a core wants done.
 #[derive(Debug)]
 pub enum Effect {
+    // Participants by the session API.
+    /// Open a connection by which a participant sends → `LinkOpened`.
+    OpenSending(Ticket, SessionId),
+    /// Open a connection of that id by which a participant is sent → `LinkOpened`.
+    OpenReceiving(Ticket, SessionId, SessionId),
+    /// Tell a connection who may connect → `Acted`.
+    ConnectLink(Ticket, SessionId, DtlsParameters),
+    /// Restart a connection's ICE → `LinkRestarted`.
+    RestartLink(Ticket, SessionId),
+    /// Close a connection by which a participant is sent.
+    CloseReceiving(SessionId),
+    /// Take a producer of a participant → `Produced`.
+    Produce(Ticket, SessionId, Box<Produce>),
+    /// Close one.
+    CloseProducer(SessionId, ProducerId),
+    /// Send a participant something → `Consumed`.
+    Consume(SessionId, Box<Receive>),
+    /// Change how → `Acted`.
+    Tune(Ticket, SessionId, ConsumerId, Tuning),
+    /// Send it no more.
+    CloseConsumer(SessionId, ConsumerId),
+    /// Tell a worker's figures, of a session with this connection by which it is sent → `Counted`.
+    Stats(Ticket, SessionId, Option<SessionId>, GetStats),
+    /// Tell a session.
+    Notify(SessionId, Box<RtcEvent>),
+    /// Ask another node to mute or remove somebody → `Gated`.
+    Gate(Ticket, Peer, GateRequest),
+
     // The media of this node. Each leads to a `Done` where it says so.
     /// Take a publisher → `UplinkOpened`.
     OpenUplink(PublishRequest),
@@ -132,8 +161,8 @@ pub struct Tell {
 pub enum Change {
     /// Take this producer.
     Create(Box<CreatePipeProducer>),
-    /// It is over.
-    Close(ProducerId),
+    /// It is over, and so many of its stream's are still sent.
+    Close(ProducerId, Option<u8>),
     /// Its source paused.
     Pause(ProducerId),
     /// Its source goes on.
@@ -151,6 +180,8 @@ pub enum Answer {
     Done,
     /// An operator ended these.
     Kicked(Vec<EndedSession>),
+    /// To a request by the session API.
+    Rtc(Result<RtcReply, Refusal>),
     /// The session is there.
     Here(SessionId),
     /// A PATCH trickled candidates, or restarted ICE.

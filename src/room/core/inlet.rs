@@ -194,7 +194,7 @@ impl Core {
             EdgeRequest::ClosePipeProducer(r) if has(r.pipe_id) => {
                 let news = self.upstream.inlet_mut(r.pipe_id).is_some_and(|i| i.is_news(r.id, r.revision));
                 if news {
-                    self.close_pipe_producer(r.pipe_id, r.id, m);
+                    self.close_pipe_producer(r.pipe_id, r.id, r.of, m);
                 }
             }
             EdgeRequest::ClosePipe(r) => {
@@ -428,8 +428,11 @@ impl Core {
         let is_here = coming.is_none();
         let Some(source) = coming.or_else(|| self.sources.get_mut(&request.stream)) else { return };
         source.path.clone_from(&request.path);
+        source.of = usize::from(request.of);
         match result {
-            Ok(producer) => {
+            Ok(mut producer) => {
+                producer.label.clone_from(&request.label);
+                producer.app_data.clone_from(&request.app_data);
                 if is_here {
                     // Another pipe may still bring it, from before.
                     self.out.push(Effect::Switch(pipe, vec![producer.id]));
@@ -494,7 +497,14 @@ impl Core {
         self.out.push(Effect::SetPaused(None, stream, vec![id], paused));
     }
 
-    pub(super) fn close_pipe_producer(&mut self, pipe: PipeId, id: ProducerId, m: &mut Moment<'_>) {
+    /// A producer comes by a pipe no more; `of` its stream's so many are still sent, where that is known.
+    pub(super) fn close_pipe_producer(
+        &mut self,
+        pipe: PipeId,
+        id: ProducerId,
+        of: Option<u8>,
+        m: &mut Moment<'_>,
+    ) {
         let taken = self.upstream.inlet_mut(pipe).is_some_and(|inlet| {
             inlet.refused.remove(&id);
             inlet.ssrcs.remove(&id).is_some()
@@ -517,6 +527,7 @@ impl Core {
         let is_taken = source.has(id);
         source.producers.retain(|producer| producer.id != id);
         source.refused.remove(&id);
+        source.of = of.map_or(source.of, usize::from);
         let is_over = source.producers.is_empty() && source.refused.is_empty();
         if is_taken {
             self.out.push(Effect::StopReceiving(pipe, id));
@@ -525,7 +536,7 @@ impl Core {
         if is_over {
             self.drop_source(&stream, m);
         } else {
-            self.audience.lose_producer(&stream, id);
+            self.lose_producer(&stream, id);
         }
     }
 

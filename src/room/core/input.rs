@@ -8,11 +8,14 @@ use crate::fleet::Notice;
 use crate::protocol::claim::EndReason;
 use crate::protocol::edge::{CreatePipeProducer, EdgeRequest, RemotePipeTransport};
 use crate::protocol::gate::Whom;
-use crate::protocol::ids::{Incarnation, PipeId, ProducerId, SessionId, StreamName, Token};
-use crate::protocol::media::{Measured, MediaError, Medium, PipeEnd, Piped, ProducerInfo, TransportInfo};
+use crate::protocol::ids::{ConsumerId, Incarnation, PipeId, ProducerId, SessionId, StreamName, Token};
+use crate::protocol::media::{
+    Layers, Measured, MediaError, Medium, PipeEnd, Piped, ProducerInfo, TransportInfo,
+};
 use crate::protocol::origin::{Join, Joined, Leave};
 use crate::protocol::refusal::Refusal;
-use crate::protocol::rtp::DtlsParameters;
+use crate::protocol::rtc::{Consumed, May, Produce, RtcRequest};
+use crate::protocol::rtp::{AppDataJson, DtlsParameters};
 use crate::telemetry::Trace;
 
 /// Who waits for an answer: the room's task knows where it goes.
@@ -38,6 +41,14 @@ pub enum Input {
     SetPaused(Ticket, StreamName, bool),
     /// An operator ends sessions.
     Kick(Ticket, Whom),
+    /// A participant enters.
+    Enter(Ticket, Entrance),
+    /// A participant was let in and has not waited for that.
+    Gone(SessionId),
+    /// A participant asks for something.
+    Rtc(Ticket, SessionId, Box<RtcRequest>),
+    /// A moderator elsewhere mutes a producer.
+    Mute(Ticket, StreamName, ProducerId),
     /// Who waits with this ticket has gone.
     HungUp(Ticket),
     /// A parent asks.
@@ -54,6 +65,10 @@ pub enum Input {
     Connected(SessionId),
     /// A publisher's or viewer's connection is gone.
     Disconnected(SessionId),
+    /// A participant is sent other layers.
+    Layers(SessionId, ConsumerId, Option<Layers>),
+    /// How well what a participant is sent comes.
+    Score(SessionId, ConsumerId, u8),
     /// Time has passed; with what flows, now and then.
     Look(Option<Measured>),
     /// The room is to end.
@@ -73,8 +88,11 @@ impl Input {
             | Self::Patch(..)
             | Self::Check(..)
             | Self::HungUp(_)
+            | Self::Rtc(..)
             | Self::Join(..)
             | Self::Leave(..)
+            | Self::Layers(..)
+            | Self::Score(..)
             | Self::Connected(_)
             | Self::Disconnected(_) => true,
             Self::Done(done) => matches!(
@@ -84,6 +102,12 @@ impl Input {
                     | Done::ViewerClosed(..)
                     | Done::ViewerConnected(..)
                     | Done::IceRestarted(..)
+                    | Done::LinkOpened(..)
+                    | Done::LinkRestarted(..)
+                    | Done::Acted(..)
+                    | Done::Consumed(..)
+                    | Done::Counted(..)
+                    | Done::Gated(..)
                     | Done::OutletOpened(..)
                     | Done::Offered(..)
                     | Done::Sending(..)
@@ -112,7 +136,21 @@ pub enum Done {
     /// See [`Effect::RestartIce`](super::Effect::RestartIce).
     IceRestarted(Ticket, SessionId, String, Result<TransportInfo, MediaError>),
     /// See [`Effect::SetPaused`](super::Effect::SetPaused).
-    Paused(Option<Ticket>, StreamName, bool, Result<(), MediaError>),
+    Paused(Option<Ticket>, StreamName, Vec<ProducerId>, bool, Result<(), MediaError>),
+    /// See [`Effect::OpenSending`](super::Effect::OpenSending) and the like: the session, its connection.
+    LinkOpened(Ticket, SessionId, SessionId, Result<TransportInfo, MediaError>),
+    /// See [`Effect::RestartLink`](super::Effect::RestartLink).
+    LinkRestarted(Ticket, Result<TransportInfo, MediaError>),
+    /// What a worker was asked is done.
+    Acted(Ticket, Result<(), MediaError>),
+    /// See [`Effect::Produce`](super::Effect::Produce).
+    Produced(Ticket, SessionId, Box<Produce>, Result<ProducerInfo, MediaError>),
+    /// See [`Effect::Consume`](super::Effect::Consume): the session, its connection, the consumer.
+    Consumed(SessionId, SessionId, ConsumerId, Result<Consumed, MediaError>),
+    /// See [`Effect::Stats`](super::Effect::Stats).
+    Counted(Ticket, Result<Vec<serde_json::Value>, MediaError>),
+    /// See [`Effect::Gate`](super::Effect::Gate).
+    Gated(Ticket, Result<(), Failure>),
     /// See [`Effect::OpenOutlet`](super::Effect::OpenOutlet).
     OutletOpened(Token, PipeId, Result<PipeEnd, MediaError>),
     /// See [`Effect::Offer`](super::Effect::Offer).
@@ -192,6 +230,21 @@ pub struct PublishRequest {
     pub dtls: DtlsParameters,
     /// Its ICE user fragment: another one in a PATCH restarts ICE.
     pub ufrag: String,
+    /// What it was let in with.
+    pub pass: Pass,
+}
+
+/// A participant that asks to be let in.
+#[derive(Debug)]
+pub struct Entrance {
+    /// Its session, chosen by the caller.
+    pub session: SessionId,
+    /// Its name.
+    pub name: StreamName,
+    /// What it says of itself.
+    pub app_data: AppDataJson,
+    /// What it may do.
+    pub may: May,
     /// What it was let in with.
     pub pass: Pass,
 }

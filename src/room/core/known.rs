@@ -7,18 +7,25 @@ use std::time::{Duration, Instant};
 use super::Moment;
 use crate::fleet::Notice;
 use crate::protocol::claim::{Claim, Rank};
-use crate::protocol::ids::{Peer, PublicationId, StreamName};
+use crate::protocol::ids::{Peer, ProducerId, PublicationId, StreamName};
 
 /// The claims to this room's streams.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     notices: BTreeMap<StreamName, Notice>,
+    /// Raised with each notice.
+    changes: u64,
 }
 
 impl Known {
     pub(super) fn learn(&mut self, notice: Notice) {
         // The term of a stream that is over stays worth knowing for as long as the room lives.
         self.notices.insert(notice.stream.clone(), notice);
+        self.changes += 1;
+    }
+
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
     }
 
     fn claims(&self, stream: &StreamName) -> &[Arc<Claim>] {
@@ -55,6 +62,34 @@ impl Known {
     pub(super) fn rank(&self, stream: &StreamName, publication: PublicationId) -> Option<Rank> {
         let claim = self.claims(stream).iter().find(|claim| claim.publication == publication)?;
         Some(claim.rank())
+    }
+
+    /// What a publication has, as its origin says; nothing where that isn't known.
+    pub(super) fn producers_of(
+        &self,
+        stream: &StreamName,
+        publication: PublicationId,
+    ) -> impl Iterator<Item = ProducerId> {
+        let claim = self.claims(stream).iter().find(move |claim| claim.publication == publication);
+        claim.into_iter().flat_map(|claim| &claim.producers).map(|own| own.id)
+    }
+
+    /// The claim that holds of the stream that a producer belongs to.
+    pub(super) fn of_producer(&self, id: ProducerId, m: &Moment<'_>) -> Option<&Arc<Claim>> {
+        let mut holding = self.notices.keys().filter_map(|stream| self.holds(stream, m));
+        holding.find(|claim| claim.producers.iter().any(|own| own.id == id))
+    }
+
+    /// Whether anybody claims that a stream has a producer, heard or not.
+    pub(super) fn claims_producer(&self, stream: &StreamName, id: ProducerId) -> bool {
+        self.claims(stream).iter().any(|claim| claim.producers.iter().any(|own| own.id == id))
+    }
+
+    /// Whether another process than `me` that is heard lets nobody new in.
+    pub(super) fn locks(&self, me: &Peer, m: &Moment<'_>) -> bool {
+        let claims = self.notices.values().flat_map(|notice| &notice.claims);
+        let mut locking = claims.filter(|claim| claim.locks && claim.origin != *me);
+        locking.any(|claim| !m.fleet.is_absent(&claim.origin, m.now))
     }
 
     /// Whether a publication's origin says that media comes from its publisher.

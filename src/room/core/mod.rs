@@ -11,6 +11,7 @@ mod audience;
 mod candidates;
 mod children;
 mod compare;
+mod consumers;
 mod downstream;
 mod effect;
 mod health;
@@ -18,19 +19,24 @@ mod inlet;
 mod input;
 mod known;
 mod liveness;
+mod moderation;
 mod moment;
 mod moves;
 mod outlet;
+mod participants;
 mod passes;
 mod publications;
 mod record;
 mod rhythm;
+mod roster;
+mod sending;
 mod sessions;
 mod sources;
 mod summary;
 mod surplus;
 mod upstream;
 mod view;
+mod wishes;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,12 +45,15 @@ use std::time::{Duration, Instant};
 use audience::{Audience, Viewer};
 use children::Downstream;
 use known::Known;
+use participants::Participants;
 use passes::Passes;
 use publications::Publications;
+use roster::Roster;
 use sessions::{IceSession, Life};
 use sources::{Source, Sources, Via};
 use summary::Said;
 use upstream::Upstream;
+use wishes::Part;
 
 use crate::config::{Config, Limits};
 use crate::fleet::Notice;
@@ -59,7 +68,9 @@ use crate::room::RoomError;
 
 pub use audience::COUNTER_OFFER;
 pub use effect::{Answer, Change, Effect, Figure, Offer, Tell};
-pub use input::{Answered, Done, Failure, Input, Patch, PublishRequest, Ticket, ToldOf, WatchRequest};
+pub use input::{
+    Answered, Done, Entrance, Failure, Input, Patch, PublishRequest, Ticket, ToldOf, WatchRequest,
+};
 pub use moment::{Mint, Moment};
 pub use passes::Pass;
 pub use rhythm::{Look, Rhythm};
@@ -87,6 +98,8 @@ pub struct Core {
     upstream: Upstream,
     downstream: Downstream,
     audience: Audience,
+    participants: Participants,
+    roster: Roster,
     ice: BTreeMap<SessionId, IceSession>,
     /// What the sessions that are here were let in with.
     passes: Passes,
@@ -112,6 +125,8 @@ struct Planned {
     /// What is here and what is wanted, for the streams; and what is here, for the children.
     streams: [u64; 2],
     children: u64,
+    /// What is here, what participants ask for, and what is known of others.
+    participants: [u64; 3],
 }
 
 impl Core {
@@ -130,6 +145,8 @@ impl Core {
             upstream: Upstream::default(),
             downstream: Downstream::default(),
             audience: Audience::default(),
+            participants: Participants::default(),
+            roster: Roster::default(),
             ice: BTreeMap::new(),
             passes: Passes::default(),
             lives: BTreeMap::new(),
@@ -211,12 +228,18 @@ impl Core {
                 self.flow_changed(&notice, m.now);
                 self.known.learn(notice);
             }
+            Input::Enter(ticket, entrance) => self.enter(ticket, entrance, m),
+            Input::Gone(session) => _ = self.end_participant(session, EndReason::Disconnected, m),
+            Input::Rtc(ticket, session, request) => self.rtc(ticket, session, *request, m),
+            Input::Mute(ticket, stream, id) => self.mute(ticket, &stream, id),
             Input::Limits(limits) => {
                 self.limits = limits;
                 self.downstream.all_due();
             }
             Input::Connected(session) => self.connected(session, m),
             Input::Disconnected(session) => self.disconnected(session, m),
+            Input::Layers(by, id, layers) => self.layers_changed(by, id, layers),
+            Input::Score(by, id, score) => self.scored(by, id, score),
             Input::Look(measured) => self.look(measured, m),
             Input::Stop(reason) => self.stop(reason, m),
             Input::Done(done) => self.done(done, m),
@@ -227,6 +250,7 @@ impl Core {
         {
             self.plan_streams(m);
         }
+        self.plan_participants(m);
         self.plan_children(m);
         self.empty_since = self.is_empty().then(|| self.empty_since.unwrap_or(m.now));
         std::mem::take(&mut self.out)
@@ -245,7 +269,18 @@ impl Core {
             Done::IceRestarted(ticket, session, ufrag, result) => {
                 self.ice_restarted(ticket, session, ufrag, result);
             }
-            Done::Paused(ticket, stream, paused, result) => self.paused(ticket, &stream, paused, result, m),
+            Done::Paused(ticket, stream, ids, paused, result) => {
+                self.paused(ticket, (&stream, &ids, paused), result, m);
+            }
+            Done::LinkOpened(ticket, session, id, result) => self.link_opened(ticket, session, id, result),
+            Done::LinkRestarted(ticket, result) => self.link_restarted(ticket, result),
+            Done::Acted(ticket, result) => self.acted(ticket, result),
+            Done::Produced(ticket, session, produce, result) => {
+                self.produced(ticket, session, &produce, result, m);
+            }
+            Done::Consumed(session, by, id, result) => self.consumed(session, by, id, result, m),
+            Done::Counted(ticket, result) => self.counted(ticket, result),
+            Done::Gated(ticket, result) => self.gated(ticket, result),
             Done::OutletOpened(token, pipe, result) => self.outlet_opened(token, pipe, result, m),
             Done::Offered(token, pipe, result) => self.offered(token, pipe, result, m),
             Done::Sending(token, pipe, connected, sent) => self.sending(token, pipe, connected, sent, m),
@@ -261,7 +296,7 @@ impl Core {
     /// What changes where other streams are here or wanted: nothing else that viewers and children do concerns where
     /// streams come from.
     fn stirred(&self) -> [u64; 2] {
-        [self.sources.changes(), self.audience.wants()]
+        [self.sources.changes(), self.audience.wishes.raised()]
     }
 
     /// Compares what should be here with what is, and acts on the difference.
@@ -271,12 +306,23 @@ impl Core {
         self.plan_claims(m);
         self.refuse_waiting_in_vain(m);
         let pushed = self.is_pushed().then(|| self.known.live(m)).into_iter().flatten();
-        let elsewhere = self.downstream.wanted().chain(pushed);
+        let whole = self.downstream.wanted().chain(pushed).map(|stream| (stream, Part::Whole));
+        let picked = self.downstream.picked().chain(self.participants.picked());
+        let elsewhere = whole.chain(picked.map(|(stream, id)| (stream, Part::One(id))));
         self.audience.want(elsewhere, self.config.timeouts.pipe_idle, m.now);
         if self.stop_by.is_some() {
-            self.audience.want_nothing();
+            self.audience.wishes.clear();
         }
         self.plan_parents(m);
+    }
+
+    /// Tells participants what has changed of others, and sends them what they asked for.
+    fn plan_participants(&mut self, m: &mut Moment<'_>) {
+        let now = [self.sources.changes(), self.participants.changes, self.known.changes()];
+        if std::mem::replace(&mut self.planned.participants, now) != now {
+            self.plan_roster(m);
+            self.plan_consumers(m);
+        }
     }
 
     /// Whether the room's streams come here whether anyone watches or not.
@@ -316,6 +362,10 @@ impl Core {
         self.end_useless_publishers(m);
         self.end_late_viewers(m);
         self.end_expired(m);
+        self.end_lapsed(m);
+        self.refuse_late_consumers(m);
+        self.plan_roster(m);
+        self.plan_consumers(m);
         self.note_deliveries(m.now);
         self.end_idle_promises(m);
         self.end_lost_parents(m);
@@ -329,7 +379,7 @@ impl Core {
     /// A stream is no longer here. Its viewers stay connected and wait for it.
     fn drop_source(&mut self, stream: &StreamName, m: &Moment<'_>) -> Option<Source> {
         let source = self.sources.remove(stream)?;
-        self.audience.lose(stream, m.now);
+        self.lose_stream(stream, m.now);
         if let Via::Pipe(pipe) = source.via
             && let Some(inlet) = self.upstream.inlet_mut(pipe)
         {
@@ -388,6 +438,7 @@ impl Core {
     /// Whether nothing is here: no publisher, viewer, parent or child.
     pub fn is_empty(&self) -> bool {
         self.publications.is_empty()
+            && self.participants.is_empty()
             && self.audience.is_empty()
             && self.leaving.is_empty()
             && self.downstream.is_empty()
@@ -406,6 +457,8 @@ fn refusal(error: &MediaError) -> Refusal {
         MediaError::NoOutlets => Code::Full,
         MediaError::UnknownPipe => Code::UnknownPipe,
         MediaError::UnknownProducer => Code::UnknownProducer,
+        MediaError::UnknownConsumer => Code::UnknownConsumer,
+        MediaError::UnknownSession => Code::UnknownTransport,
         MediaError::Unsupported(_) => Code::Unsupported,
         _ => Code::Media,
     };

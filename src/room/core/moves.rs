@@ -104,7 +104,7 @@ impl Core {
             return;
         }
         let moves = &self.upstream.moves;
-        let wanted = self.audience.recently_wanted().filter(|stream| !moves.is_busy(stream));
+        let wanted = self.audience.wishes.streams().filter(|stream| !moves.is_busy(stream));
         let begun: Vec<_> =
             wanted.filter_map(|stream| Some((stream.clone(), self.nearer_source(stream, m)?))).collect();
         for (stream, to) in begun {
@@ -121,7 +121,7 @@ impl Core {
         self.stop_by.is_none()
             && from.is_some_and(|from| from.peer != *to)
             && source.is_some_and(|source| Some(source.publication) == holds)
-            && self.audience.is_recently_wanted(stream)
+            && self.audience.wishes.has(stream)
             && !self.upstream.candidates.is_aside(stream, to.incarnation, m.now)
             && !m.fleet.is_absent(to, m.now)
             && !self.comes_from_here(stream, to, m.now)
@@ -237,7 +237,7 @@ impl Core {
 
     /// A producer comes otherwise than before: viewers are shown that, and children sent it anew.
     pub(super) fn send_anew(&mut self, stream: &StreamName, id: ProducerId) {
-        self.audience.lose_producer(stream, id);
+        self.lose_producer(stream, id);
         for outlet in self.downstream.outlets_mut() {
             outlet.told.remove(&id);
             outlet.taken.remove(&id);

@@ -237,12 +237,15 @@ impl Core {
             let change = match change {
                 ToldOf::Create(id) => {
                     let Some(piped) = piped.remove(&id) else { continue };
-                    match self.create_message(token, pipe, revision + 1, piped) {
+                    match self.create_message(child, (token, pipe, revision + 1), piped) {
                         Some(create) => Change::Create(Box::new(create)),
                         None => continue,
                     }
                 }
-                ToldOf::Close(id) => Change::Close(id),
+                ToldOf::Close(id) => {
+                    let stream = outlet.streams.get(&id);
+                    Change::Close(id, stream.and_then(|stream| self.told_of(child, stream)))
+                }
                 ToldOf::Pause(id) => Change::Pause(id),
                 ToldOf::Resume(id) => Change::Resume(id),
             };
@@ -266,11 +269,13 @@ impl Core {
             match change {
                 Change::Create(create) => {
                     outlet.told.insert(create.id, create.paused);
+                    outlet.streams.insert(create.id, create.stream.clone());
                     outlet.sends.insert(create.id);
                     outlet.taken.remove(&create.id);
                 }
-                Change::Close(id) => {
+                Change::Close(id, _) => {
                     outlet.told.remove(id);
+                    outlet.streams.remove(id);
                     outlet.taken.remove(id);
                     outlet.refused.remove(id);
                     closed.push(*id);
@@ -288,15 +293,14 @@ impl Core {
 
     fn create_message(
         &self,
-        token: Token,
-        pipe: PipeId,
-        revision: u64,
+        child: &Child,
+        (token, pipe, revision): (Token, PipeId, u64),
         piped: Piped,
     ) -> Option<CreatePipeProducer> {
         let (stream, source) = self.sources.of_producer(piped.id)?;
         let mut path = source.path.clone();
         path.push(self.me.node.clone());
-        let paused = source.producers.iter().any(|producer| producer.id == piped.id && producer.paused);
+        let own = source.producers.iter().find(|producer| producer.id == piped.id)?;
         Some(CreatePipeProducer {
             room_id: self.id.clone(),
             token,
@@ -306,12 +310,13 @@ impl Core {
             stream: stream.clone(),
             publication: source.publication,
             path,
-            of: u8::try_from(source.of).unwrap_or(u8::MAX),
+            of: self.told_of(child, stream)?,
             id: piped.id,
             kind: piped.kind,
             rtp_parameters: piped.rtp_parameters,
-            paused: paused || piped.paused,
-            app_data: serde_json::Map::new(),
+            paused: own.paused || piped.paused,
+            label: own.label.clone(),
+            app_data: own.app_data.clone(),
         })
     }
 

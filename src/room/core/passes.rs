@@ -54,7 +54,9 @@ impl Core {
     /// Ends what may be here no longer.
     pub(super) fn end_expired(&mut self, m: &mut Moment<'_>) {
         for session in self.passes.over(m.now) {
-            if !self.end_viewer(session, LeaveReason::Expired, m) {
+            if !self.end_participant(session, EndReason::Expired, m)
+                && !self.end_viewer(session, LeaveReason::Expired, m)
+            {
                 self.end_publisher(session, EndReason::Expired, m);
             }
         }

@@ -13,9 +13,10 @@ use super::{Core, Moment};
 use crate::config::Takeover;
 use crate::protocol::claim::{Claim, ClaimedProducer, EndReason, StreamState};
 use crate::protocol::event::What;
-use crate::protocol::ids::{PublicationId, SessionId, StreamName};
+use crate::protocol::ids::{ProducerId, PublicationId, SessionId, StreamName};
 use crate::protocol::media::{Measured, MediaError, ProducerInfo, TransportInfo};
 use crate::protocol::presence::Role;
+use crate::protocol::rtp::AppDataJson;
 use crate::room::RoomError;
 
 /// A publisher from which nothing has come for this long does not flow.
@@ -55,6 +56,10 @@ pub(super) struct Publication {
     pub(super) term: u64,
     pub(super) health: Health,
     takeover: bool,
+    /// What a participant by the session API says of itself; none of a WHIP publisher.
+    pub(super) app_data: Option<AppDataJson>,
+    /// Whether it lets nobody new into the room.
+    pub(super) locks: bool,
     /// When media last arrived.
     heard: Instant,
     /// What was last claimed of it.
@@ -72,12 +77,24 @@ pub(super) struct KeyFrameWindow {
 #[derive(Debug, PartialEq)]
 struct Claimed {
     flowing: bool,
+    locks: bool,
     producers: Vec<ClaimedProducer>,
 }
 
 impl Publication {
     pub(super) fn claimed_producers(&self) -> Vec<ClaimedProducer> {
         self.producers.iter().map(ClaimedProducer::from).collect()
+    }
+
+    /// Bytes of JSON that the application has attached to it and to what it sends.
+    pub(super) fn attached(&self) -> usize {
+        self.app_data.as_ref().map_or(0, size)
+            + self.producers.iter().map(|own| size(&own.app_data)).sum::<usize>()
+    }
+
+    /// Media of it is on its way.
+    pub(super) fn hears(&mut self, now: Instant) {
+        self.heard = now;
     }
 
     /// Whether its media comes now; it may be muted.
@@ -89,6 +106,10 @@ impl Publication {
 impl Publications {
     pub(super) fn get(&self, stream: &StreamName) -> Option<&Publication> {
         self.live.get(stream)
+    }
+
+    pub(super) fn get_mut(&mut self, stream: &StreamName) -> Option<&mut Publication> {
+        self.live.get_mut(stream)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&StreamName, &Publication)> {
@@ -211,7 +232,7 @@ impl Core {
     }
 
     /// Who has the stream now, here or elsewhere.
-    fn holder(&self, stream: &StreamName, m: &Moment<'_>) -> Option<Holder> {
+    pub(super) fn holder(&self, stream: &StreamName, m: &Moment<'_>) -> Option<Holder> {
         if let Some(own) = self.publications.live.get(stream) {
             let age = m.now.saturating_duration_since(own.since);
             return Some(Holder { flowing: own.is_flowing(m.now), takeover: own.takeover, age });
@@ -299,18 +320,30 @@ impl Core {
     /// A publisher's stream is live from here on, in place of whoever had it.
     fn goes_live(&mut self, session: SessionId, m: &mut Moment<'_>) {
         let Some(connecting) = self.publications.connecting.remove(&session) else { return };
-        let stream = connecting.stream;
+        self.starts(connecting.stream, session, connecting.producers, None, m);
+    }
+
+    /// A stream is live from here on, in place of whoever had it: a publisher's, or a participant's.
+    pub(super) fn starts(
+        &mut self,
+        stream: StreamName,
+        session: SessionId,
+        producers: Vec<ProducerInfo>,
+        app_data: Option<AppDataJson>,
+        m: &mut Moment<'_>,
+    ) {
         let takeover = self.holder(&stream, m).is_some();
         if let Some(old) = self.publications.live.remove(&stream) {
             self.record_ended(&stream, &old, EndReason::Replaced, m);
             self.close_uplink(old.session);
+            self.participant_over(old.session, EndReason::Replaced);
         }
         // A pipe that brought the stream here until now is left by the plan.
         self.drop_source(&stream, m);
         let publication = Publication {
             id: PublicationId(m.mint.id()),
             session,
-            producers: connecting.producers,
+            producers,
             started_at: m.wall,
             since: m.now,
             bytes: 0,
@@ -319,6 +352,8 @@ impl Core {
             term: self.known.term(&stream).max(self.own_term(&stream)) + 1,
             health: Health::new(m.now),
             takeover,
+            app_data,
+            locks: false,
             heard: m.now,
             claimed: None,
         };
@@ -348,6 +383,7 @@ impl Core {
         for (stream, publication) in &mut self.publications.live {
             let claimed = Claimed {
                 flowing: publication.is_flowing(m.now),
+                locks: publication.locks,
                 producers: publication.claimed_producers(),
             };
             if publication.claimed.as_ref() != Some(&claimed) {
@@ -376,6 +412,9 @@ impl Core {
             producers: publication.claimed_producers(),
             path: Vec::new(),
             started_at: publication.started_at,
+            participant: publication.app_data.is_some(),
+            locks: publication.locks,
+            app_data: publication.app_data.clone().unwrap_or_default().into(),
         };
         let claim = match state {
             StreamState::Live => claim,
@@ -408,6 +447,7 @@ impl Core {
         self.record_ended(stream, &publication, reason, m);
         self.drop_source(stream, m);
         self.close_uplink(publication.session);
+        self.participant_over(publication.session, reason);
     }
 
     /// Ends whatever a publisher's session is. Answers whether there was one.
@@ -451,8 +491,7 @@ impl Core {
     pub(super) fn paused(
         &mut self,
         ticket: Option<Ticket>,
-        stream: &StreamName,
-        paused: bool,
+        (stream, ids, paused): (&StreamName, &[ProducerId], bool),
         result: Result<(), MediaError>,
         m: &Moment<'_>,
     ) {
@@ -463,7 +502,7 @@ impl Core {
             return;
         }
         let Some(publication) = self.publications.live.get_mut(stream) else { return };
-        for producer in &mut publication.producers {
+        for producer in publication.producers.iter_mut().filter(|own| ids.contains(&own.id)) {
             producer.paused = paused;
         }
         publication.heard = m.now;
@@ -534,8 +573,13 @@ impl Core {
 
 /// Who has a stream.
 #[derive(Debug, Clone, Copy)]
-struct Holder {
-    flowing: bool,
+pub(super) struct Holder {
+    pub(super) flowing: bool,
     takeover: bool,
     age: Duration,
+}
+
+/// What an application attaches, in bytes of JSON.
+pub(super) fn size(app_data: &AppDataJson) -> usize {
+    serde_json::to_vec(app_data).map_or(usize::MAX / 4, |bytes| bytes.len())
 }

@@ -162,6 +162,8 @@ mod tests {
                 mime_type: "audio/opus".to_owned(),
                 encodings: 1,
                 paused: false,
+                label: String::new(),
+                app_data: Default::default(),
             };
             let transport = TransportInfo { ice, candidates: Vec::new(), dtls: dtls.clone() };
             let request = PublishRequest {

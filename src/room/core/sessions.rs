@@ -168,7 +168,10 @@ impl Core {
     }
 
     pub(super) fn disconnected(&mut self, session: SessionId, m: &mut Moment<'_>) {
-        if !self.end_viewer(session, LeaveReason::Disconnected, m) {
+        if !self.link_gone(session)
+            && !self.is_participant(session)
+            && !self.end_viewer(session, LeaveReason::Disconnected, m)
+        {
             self.end_publisher(session, EndReason::Disconnected, m);
         }
     }

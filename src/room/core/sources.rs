@@ -66,8 +66,24 @@ impl Source {
         self.producers.iter().any(|own| own.id == producer)
     }
 
+    /// What a viewer is sent, which has one section for each kind: a camera rather than a screen.
+    pub(super) fn shown(&self) -> Vec<ProducerInfo> {
+        let mut shown: Vec<&ProducerInfo> = self.producers.iter().collect();
+        shown.sort_by_key(|own| (own.kind, rank(&own.label), own.id));
+        shown.dedup_by_key(|own| own.kind);
+        shown.into_iter().cloned().collect()
+    }
+
     pub(super) fn claimed(&self) -> Vec<ClaimedProducer> {
         self.producers.iter().map(ClaimedProducer::from).collect()
+    }
+}
+
+/// Which of several producers of a kind a viewer is sent: the lowest.
+fn rank(label: &str) -> u8 {
+    match label {
+        "camera" | "microphone" | "" => 0,
+        _ => 1,
     }
 }
 

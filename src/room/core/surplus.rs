@@ -35,7 +35,7 @@ impl Core {
         }
         let may_feed = |peer: &&Peer| placement::may_feed(peer, m.fleet, m.now);
         let stay = self.downstream.outlets().filter(|(other, outlet)| {
-            let has = outlet.is_open() && other.wants(stream) && self.has_all(outlet, stream);
+            let has = outlet.is_open() && other.wants(stream) && self.has_all(other, outlet, stream);
             has && !surplus.contains(&&other.peer)
         });
         let stay: Vec<&Peer> = stay.map(|(other, _)| &other.peer).filter(may_feed).collect();

@@ -10,9 +10,10 @@ use super::input::Failure;
 use super::liveness::Bus;
 use super::moves::Moves;
 use super::sources::Via;
+use super::wishes::Selection;
 use super::{Core, Moment, backoff};
 use crate::protocol::event::{PipeStarved, What};
-use crate::protocol::ids::{Incarnation, Peer, PipeId, StreamName, Token};
+use crate::protocol::ids::{Incarnation, Peer, PipeId, ProducerId, StreamName, Token};
 use crate::protocol::origin::{CarriedStream, Join, Joined, Leave};
 use crate::protocol::refusal::Code;
 
@@ -51,6 +52,8 @@ pub(super) struct Parent {
     pub(super) lease: Lease,
     /// What it was last asked for, and since when it has not delivered it.
     pub(super) asked: BTreeMap<StreamName, Instant>,
+    /// Of which of these it was asked for single producers.
+    only: BTreeMap<StreamName, BTreeSet<ProducerId>>,
     /// The pipe by which it sends; none until it has asked for our end.
     pub(super) inlet: Option<Inlet>,
     pub(super) failures: u32,
@@ -158,7 +161,7 @@ impl Core {
         let Some(inlet) = parent.inlet.as_ref().filter(|_| self.stop_by.is_none()) else {
             return Streams::new();
         };
-        let wanted = |stream: &StreamName| self.audience.is_recently_wanted(stream);
+        let wanted = |stream: &StreamName| self.audience.wishes.has(stream);
         let here = self.sources.via(inlet.id);
         here.filter(|(stream, source)| source.is_complete() && wanted(stream))
             .map(|(s, _)| s)
@@ -173,7 +176,7 @@ impl Core {
             let is_due = match parent.lease {
                 Lease::Asking | Lease::Leaving => false,
                 Lease::Joined { renew_at } => {
-                    m.now >= renew_at || streams.iter().any(|stream| !parent.asked.contains_key(stream))
+                    m.now >= renew_at || streams.iter().any(|stream| !self.has_asked(parent, stream))
                 }
                 Lease::Failed { until } => m.now >= until,
             };
@@ -184,15 +187,36 @@ impl Core {
         self.ask_to_join(peer, streams, m);
     }
 
+    /// Whether a parent was asked for all that is wanted of a stream.
+    fn has_asked(&self, parent: &Parent, stream: &StreamName) -> bool {
+        let asked = match parent.only.get(stream) {
+            Some(only) => Selection::Only(only.clone()),
+            None => Selection::All,
+        };
+        let wanted = self.audience.wishes.selection(stream);
+        parent.asked.contains_key(stream) && wanted.is_none_or(|wanted| asked.covers(&wanted))
+    }
+
+    /// Of which streams a parent is asked for single producers: what is wanted no longer stays as it was.
+    fn only(&self, parent: Incarnation, streams: &Streams) -> BTreeMap<StreamName, BTreeSet<ProducerId>> {
+        let former = |stream: &StreamName| self.upstream.parents.get(&parent)?.only.get(stream).cloned();
+        let of = |stream: &StreamName| match self.audience.wishes.selection(stream) {
+            Some(Selection::Only(ids)) => Some((stream.clone(), ids)),
+            Some(Selection::All) => None,
+            None => Some((stream.clone(), former(stream)?)),
+        };
+        streams.iter().filter_map(of).collect()
+    }
+
     /// Which node each wanted stream should come from.
     fn desired_parents(&mut self, m: &Moment<'_>) -> Vec<(Peer, Streams)> {
         let mut desired: BTreeMap<Incarnation, (Peer, Streams)> = BTreeMap::new();
         if self.stop_by.is_some() || self.is_allowed().is_err() {
             return Vec::new();
         }
-        let wanted: Vec<StreamName> = self.audience.recently_wanted().cloned().collect();
+        let wanted: Vec<StreamName> = self.audience.wishes.streams().cloned().collect();
         for stream in wanted {
-            if self.publications.get(&stream).is_some() {
+            if self.publications.get(&stream).is_some() || !self.has_wanted(&stream, m) {
                 continue;
             }
             let moves_to = self.upstream.moves.to(&stream).cloned();
@@ -204,17 +228,26 @@ impl Core {
         desired.into_values().collect()
     }
 
+    /// Whether a stream has anything of what is wanted of it: a participant may send nothing.
+    fn has_wanted(&self, stream: &StreamName, m: &Moment<'_>) -> bool {
+        let Some(claim) = self.known.holds(stream, m) else { return true };
+        let wanted = self.audience.wishes.selection(stream);
+        claim.producers.iter().any(|own| wanted.as_ref().is_none_or(|wanted| wanted.has(own.id)))
+    }
+
     /// One join at a time per parent, however many viewers wait.
     fn ask_to_join(&mut self, peer: &Peer, streams: &Streams, m: &mut Moment<'_>) {
         let trace = self.audience.trace_of(streams);
         let token = Token(m.mint.id());
         let viewers = streams.iter().map(|stream| (stream.clone(), self.viewers_below(stream)));
         let viewers: BTreeMap<_, _> = viewers.filter(|(_, viewers)| *viewers > 0).collect();
+        let only = self.only(peer.incarnation, streams);
         let parent = self.upstream.parents.entry(peer.incarnation).or_insert_with(|| Parent {
             peer: peer.clone(),
             token,
             lease: Lease::Asking,
             asked: BTreeMap::new(),
+            only: BTreeMap::new(),
             inlet: None,
             failures: 0,
             refused: false,
@@ -226,6 +259,7 @@ impl Core {
         });
         parent.joins += 1;
         parent.told.clone_from(&viewers);
+        parent.only.clone_from(&only);
         let number = parent.joins;
         parent.lease = Lease::Asking;
         parent.asked.retain(|stream, _| streams.contains(stream));
@@ -247,6 +281,7 @@ impl Core {
             token,
             number,
             streams: streams.clone(),
+            only,
             viewers,
             pipe: held,
         };

@@ -26,6 +26,8 @@ pub(crate) fn one_of_each(peer: &Peer, uuid: fn(u128) -> Uuid) -> Vec<What> {
         mime_type: "video/VP8".to_owned(),
         paused: false,
         encodings: 3,
+        label: Box::default(),
+        app_data: Default::default(),
     }];
     let at = "2026-01-02T03:04:05Z".parse().unwrap();
     let turned = || Turned {

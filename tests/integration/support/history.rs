@@ -173,6 +173,8 @@ impl Fleet {
                 mime_type: mime.into(),
                 paused,
                 encodings,
+                label: Box::default(),
+                app_data: Default::default(),
             })
             .into()
     }

@@ -34,6 +34,7 @@ pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod rogue;
 pub(crate) mod server;
+pub(crate) mod socket;
 pub(crate) mod station;
 pub(crate) mod tape;
 pub(crate) mod tokens;

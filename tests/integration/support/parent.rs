@@ -112,6 +112,7 @@ impl Parent {
             }))
             .unwrap(),
             paused: false,
+            label: String::new(),
             app_data: serde_json::Map::new(),
         }
     }

@@ -82,6 +82,8 @@ impl Rogue {
             mime_type: if *kind == MediaKind::Audio { "audio/opus" } else { "video/VP8" }.to_owned(),
             paused: false,
             encodings: 1,
+            label: Box::default(),
+            app_data: Default::default(),
         };
         Claim {
             room_id: room.parse().expect("a room"),
@@ -96,6 +98,9 @@ impl Rogue {
             producers: producers.iter().map(claimed).collect(),
             path: Vec::new(),
             started_at: chrono::Utc::now(),
+            participant: false,
+            locks: false,
+            app_data: Default::default(),
         }
     }
 

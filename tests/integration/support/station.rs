@@ -196,7 +196,7 @@ async fn run(mut room: Room, mut inbox: mpsc::Receiver<Work>, mut events: mpsc::
             Some(event) = events.recv() => match event {
                 MediaEvent::FirstPacket(feed) => room.media.first_packet(feed).await,
                 MediaEvent::Moved(session) => room.media.moved(session).await,
-                MediaEvent::Connected(_) | MediaEvent::Disconnected(_) => {}
+                _ => {}
             },
             _ = look.tick() => {
                 room.media.look().await;

@@ -26,6 +26,8 @@ impl Bench {
             mime_type: mime_type.to_owned(),
             encodings: 1,
             paused: false,
+            label: String::new(),
+            app_data: Default::default(),
         };
         let producers =
             vec![producer(MediaKind::Audio, 1, "audio/opus"), producer(MediaKind::Video, 2, codec)];

@@ -1,0 +1,58 @@
+//! The session API (see [`crate::protocol::rtc`]): for browsers over a WebSocket, for application servers over NATS.
+
+mod servers;
+mod socket;
+
+use chrono::Utc;
+use serde_json::{from_value, to_value};
+use uuid::Uuid;
+
+use super::{App, ice};
+use crate::protocol::ids::{RoomId, SessionId};
+use crate::protocol::refusal::{Code, Refusal};
+use crate::protocol::rtc::{Enter, May, RtcReply, RtcRequest};
+use crate::room::{Entrance, Listener, Pass};
+
+pub use servers::answer_servers;
+pub(super) use socket::routes;
+
+/// Begins a session, and has `listener` told what happens.
+async fn enter(
+    app: &App,
+    room: RoomId,
+    enter: Enter,
+    (may, pass): (May, Pass),
+    listener: Listener,
+) -> Result<RtcReply, Refusal> {
+    let Enter { name, app_data, .. } = enter;
+    let entrance = Entrance { session: SessionId(Uuid::new_v4()), name, app_data, may, pass };
+    app.rooms.enter(room, entrance, listener).await.map(|reply| complete(app, reply))
+}
+
+/// Asks a session's room.
+async fn ask(app: &App, room: RoomId, session: SessionId, request: RtcRequest) -> Result<RtcReply, Refusal> {
+    app.rooms.rtc(room, session, request).await.map(|reply| complete(app, reply))
+}
+
+/// What no room has to know to answer: what the node's routers carry, and its STUN and TURN servers.
+fn complete(app: &App, mut reply: RtcReply) -> RtcReply {
+    // The finalized capabilities differ in that everything is there: serde is the way across.
+    let carried = || to_value(app.engine().capabilities()).and_then(from_value).unwrap_or_default();
+    match &mut reply {
+        RtcReply::Entered(entered) => {
+            entered.router_rtp_capabilities = carried();
+            entered.ice_servers = ice::servers(&app.ctx.config.webrtc.ice_servers, Utc::now());
+        }
+        RtcReply::Capabilities(capabilities) => *capabilities = carried(),
+        _ => {}
+    }
+    reply
+}
+
+/// Whether a request is of a size that is taken.
+fn check(request: &RtcRequest) -> Result<(), Refusal> {
+    match request.excess() {
+        Some(what) => Err(Refusal::new(Code::TooLarge, what)),
+        None => Ok(()),
+    }
+}

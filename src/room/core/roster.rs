@@ -1,0 +1,132 @@
+//! Who is in the room, on all nodes: what the claims say, and what this node last told its participants of that.
+
+use std::collections::BTreeMap;
+
+use super::{Core, Moment};
+use crate::protocol::claim::ClaimedProducer;
+use crate::protocol::ids::{NodeName, PublicationId, StreamName};
+use crate::protocol::rtc::{
+    NewProducer, Participant, ParticipantJoined, ParticipantLeft, ProducerClosed, ProducerPaused,
+    ProducerResumed, RoomLocked, RtcEvent,
+};
+
+/// What this node's participants were told of everybody.
+#[derive(Debug, Default)]
+pub(super) struct Roster {
+    told: BTreeMap<StreamName, Told>,
+    locked: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Told {
+    publication: PublicationId,
+    node: NodeName,
+    producers: Vec<ClaimedProducer>,
+}
+
+impl Core {
+    /// Everybody in the room: who sends, and who entered by the session API.
+    pub(super) fn everybody(&self, m: &Moment<'_>) -> Vec<Participant> {
+        let own = self.publications.iter().map(|(stream, _)| stream);
+        let mut names: Vec<_> = own.chain(self.known.live(m)).collect();
+        names.sort();
+        names.dedup();
+        names.into_iter().filter_map(|name| Some(self.participant(name, m)?.1)).collect()
+    }
+
+    /// A participant, and its publication.
+    fn participant(&self, name: &StreamName, m: &Moment<'_>) -> Option<(PublicationId, Participant)> {
+        if let Some(own) = self.publications.get(name) {
+            let participant = Participant {
+                name: name.clone(),
+                node: self.me.node.clone(),
+                region: self.me.region.clone(),
+                app_data: own.app_data.clone().unwrap_or_default(),
+                producers: own.claimed_producers(),
+                joined_at: own.started_at,
+            };
+            return Some((own.id, participant));
+        }
+        let claim = self.known.of_others(name, &self.me, m)?;
+        Some((claim.publication, Participant::from(claim.as_ref())))
+    }
+
+    /// Whether somebody of that name is in the room, or was until a moment ago as far as this node told.
+    pub(super) fn known_participant(&self, name: &StreamName, m: &Moment<'_>) -> bool {
+        self.roster.told.contains_key(name) || self.participant(name, m).is_some()
+    }
+
+    /// Tells participants what has changed of everybody.
+    pub(super) fn plan_roster(&mut self, m: &Moment<'_>) {
+        if self.participants.is_empty() {
+            self.roster = Roster::default();
+            return;
+        }
+        let locked = self.is_locked(m);
+        if std::mem::replace(&mut self.roster.locked, locked) != locked {
+            self.notify_all(None, &RtcEvent::RoomLocked(RoomLocked { locked }));
+        }
+        let names: Vec<StreamName> = self.roster.told.keys().cloned().collect();
+        let now = self.everybody(m);
+        for name in names {
+            // Who isn't heard is there for as long as what it sends comes here.
+            let is_there = now.iter().any(|it| it.name == name) || self.sources.stream_flows(&name, m.now);
+            if !is_there {
+                self.roster.told.remove(&name);
+                let reason = if self.known.is_unheard(&name, m) { "lost" } else { "left" };
+                let left = ParticipantLeft { name: name.clone(), reason: reason.to_owned() };
+                self.notify_all(Some(&name), &RtcEvent::ParticipantLeft(left));
+            }
+        }
+        for participant in now {
+            self.tell_of(participant, m);
+        }
+    }
+
+    /// Tells participants what has changed of one.
+    fn tell_of(&mut self, participant: Participant, m: &Moment<'_>) {
+        let name = participant.name.clone();
+        let Some(publication) = self.participant(&name, m).map(|(publication, _)| publication) else {
+            return;
+        };
+        let producers = participant.producers.clone();
+        let told = Told { publication, node: participant.node.clone(), producers: producers.clone() };
+        let Some(former) = self.roster.told.insert(name.clone(), told.clone()) else {
+            let joined = ParticipantJoined { participant };
+            return self.notify_all(Some(&name), &RtcEvent::ParticipantJoined(Box::new(joined)));
+        };
+        if former == told {
+            return;
+        }
+        for event in changes(&name, &former.producers, &producers) {
+            self.notify_all(Some(&name), &event);
+        }
+    }
+}
+
+/// What has changed of what one sends.
+fn changes(name: &StreamName, former: &[ClaimedProducer], now: &[ClaimedProducer]) -> Vec<RtcEvent> {
+    let mut events = Vec::new();
+    for gone in former.iter().filter(|former| !now.iter().any(|own| own.id == former.id)) {
+        let closed = ProducerClosed { participant: name.clone(), producer_id: gone.id };
+        events.push(RtcEvent::ProducerClosed(closed));
+    }
+    for own in now {
+        let (participant, producer_id) = (name.clone(), own.id);
+        match former.iter().find(|former| former.id == own.id).map(|former| former.paused) {
+            None => {
+                let new = NewProducer { participant, producer: own.clone() };
+                events.push(RtcEvent::NewProducer(Box::new(new)));
+            }
+            Some(false) if own.paused => {
+                let paused = ProducerPaused { participant, producer_id, by: None };
+                events.push(RtcEvent::ProducerPaused(paused));
+            }
+            Some(true) if !own.paused => {
+                events.push(RtcEvent::ProducerResumed(ProducerResumed { participant, producer_id }));
+            }
+            Some(_) => {}
+        }
+    }
+    events
+}

@@ -1,0 +1,127 @@
+//! What participants of this node send: each producer has its own life within the participant's stream.
+
+use super::effect::Effect;
+use super::input::Ticket;
+use super::publications::{Publication, size};
+use super::{Core, Moment, refusal};
+use crate::protocol::ids::{ProducerId, SessionId, StreamName};
+use crate::protocol::media::{MediaError, ProducerInfo};
+use crate::protocol::refusal::{Code, Refusal};
+use crate::protocol::rtc::{Produce, Produced, RtcReply};
+
+/// The most that a participant may attach to itself and all that it sends, in bytes of JSON: all of it is in its claim.
+const MAX_ATTACHED: usize = 32 * 1024;
+
+impl Core {
+    /// A participant begins to send.
+    pub(super) fn produce(
+        &mut self,
+        ticket: Ticket,
+        session: SessionId,
+        produce: Box<Produce>,
+    ) -> Result<Option<RtcReply>, Refusal> {
+        let name = self.sends(session, produce.transport_id)?;
+        let many = self.publications.get(&name).map_or(0, |own| own.producers.len());
+        if many >= self.limits.producers_per_participant {
+            let why = "limits.producers_per_participant is reached: close another producer first";
+            return Err(Refusal::new(Code::Limit, why));
+        }
+        let attached = self.publications.get(&name).map_or(0, Publication::attached);
+        if attached + size(&produce.app_data) > MAX_ATTACHED {
+            let why = "what the participant attaches to all it sends is more than 32 KiB of JSON";
+            return Err(Refusal::new(Code::TooLarge, why));
+        }
+        self.out.push(Effect::Produce(ticket, session, produce));
+        Ok(None)
+    }
+
+    /// A producer of a participant is there, or its parameters don't fit.
+    pub(super) fn produced(
+        &mut self,
+        ticket: Ticket,
+        session: SessionId,
+        produce: &Produce,
+        result: Result<ProducerInfo, MediaError>,
+        m: &Moment<'_>,
+    ) {
+        let producer = match result {
+            Ok(producer) => producer,
+            Err(error) => return self.answer_rtc(ticket, Err(refusal(&error))),
+        };
+        let id = producer.id;
+        let name = self.participants.get(session).map(|attendant| attendant.name.clone());
+        let Some(own) = name.as_ref().and_then(|name| self.publications.get_mut(name)) else {
+            self.out.push(Effect::CloseProducer(session, id));
+            let over = Refusal::new(Code::UnknownSession, "the session has ended meanwhile");
+            return self.answer_rtc(ticket, Err(over));
+        };
+        let (label, app_data) = (produce.label.clone(), produce.app_data.clone());
+        own.producers.push(ProducerInfo { label, app_data, ..producer });
+        own.hears(m.now);
+        if let Some(name) = name {
+            self.producers_changed(&name);
+        }
+        self.answer_rtc(ticket, Ok(RtcReply::Produced(Produced { id })));
+    }
+
+    /// What is published of a stream here has changed: whoever carries it is told.
+    fn producers_changed(&mut self, stream: &StreamName) {
+        let Some(own) = self.publications.get(stream) else { return };
+        let producers = own.producers.clone();
+        if let Some(source) = self.sources.get_mut(stream) {
+            source.of = producers.len();
+            source.producers = producers;
+        }
+        self.show_again(stream);
+        self.record_changed(stream);
+    }
+
+    /// A producer of a session's own.
+    fn own(&self, session: SessionId, id: ProducerId) -> Result<StreamName, Refusal> {
+        let name = self.participants.get(session).map(|attendant| attendant.name.clone());
+        let has = |name: &StreamName| {
+            let own = self.publications.get(name);
+            own.is_some_and(|own| own.producers.iter().any(|producer| producer.id == id))
+        };
+        let unknown = || Refusal::new(Code::UnknownProducer, "the session has no such producer (any more)");
+        name.filter(has).ok_or_else(unknown)
+    }
+
+    pub(super) fn pause_own(
+        &mut self,
+        ticket: Ticket,
+        session: SessionId,
+        id: ProducerId,
+        paused: bool,
+    ) -> Result<Option<RtcReply>, Refusal> {
+        let stream = self.own(session, id)?;
+        self.out.push(Effect::SetPaused(Some(ticket), stream, vec![id], paused));
+        Ok(None)
+    }
+
+    pub(super) fn close_own(&mut self, session: SessionId, id: ProducerId) -> Result<(), Refusal> {
+        let stream = self.own(session, id)?;
+        if let Some(own) = self.publications.get_mut(&stream) {
+            own.producers.retain(|producer| producer.id != id);
+        }
+        self.stop_sending_to_all(id);
+        self.lose_producer(&stream, id);
+        self.out.push(Effect::CloseProducer(session, id));
+        self.producers_changed(&stream);
+        Ok(())
+    }
+
+    /// Whatever a participant sends is over.
+    pub(super) fn close_all_own(&mut self, stream: &StreamName) {
+        let Some(own) = self.publications.get_mut(stream) else { return };
+        let (session, producers) = (own.session, std::mem::take(&mut own.producers));
+        for producer in &producers {
+            self.stop_sending_to_all(producer.id);
+            self.lose_producer(stream, producer.id);
+            self.out.push(Effect::CloseProducer(session, producer.id));
+        }
+        if !producers.is_empty() {
+            self.producers_changed(stream);
+        }
+    }
+}
