@@ -17,6 +17,7 @@ mod drain;
 pub mod events;
 mod gate;
 mod hear;
+mod levels;
 mod presence;
 mod rtc;
 mod serve;

@@ -105,6 +105,14 @@ async fn others(app: &App, action: Action, room: &RoomId, stream: &StreamName, b
     places
 }
 
+/// Another node's WebSocket for participants of a room, where one has room.
+pub(super) async fn socket_elsewhere(app: &App, room: &RoomId) -> Option<String> {
+    let me = &app.ctx.me.node;
+    let places = others(app, Action::Publish, room, &StreamName::default(), me).await;
+    let url = places.first()?.url.strip_prefix("http")?;
+    Some(format!("ws{url}/rtc/{room}"))
+}
+
 /// The endpoints at which the client of a session that `node` has may go on, the best first.
 pub(super) async fn ways(
     app: &App,

@@ -12,6 +12,7 @@ mod codecs;
 mod engine;
 mod inlet;
 mod layout;
+mod levels;
 mod order;
 mod outlet;
 mod pipe;

@@ -135,6 +135,12 @@ impl Uplink {
         self.producers.get(&id)
     }
 
+    /// Its sounds, as the worker calls them.
+    pub(super) fn audios(&self) -> impl Iterator<Item = mediasoup::prelude::ProducerId> {
+        let audios = self.producers.values().filter(|producer| producer.kind() == MediaKind::Audio);
+        audios.map(Producer::id)
+    }
+
     /// Looks at each packet of its videos, or no more: every look costs.
     pub(super) async fn inspect(&self, on: bool) {
         let mut traced = TRACED.to_vec();

@@ -325,7 +325,7 @@ pub enum Tuning {
 }
 
 /// What media tells its room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MediaEvent {
     /// A publisher or viewer is connected.
     Connected(SessionId),
@@ -335,6 +335,8 @@ pub enum MediaEvent {
     FirstPacket(FeedId),
     /// A viewer was sent the first packet of what replaces something: that can go.
     Moved(SessionId),
+    /// How loud those are whose sound is taken here and that can be heard, in dBov.
+    Volumes(Vec<(ProducerId, i8)>),
     /// A participant is sent other layers on this connection; none where nothing is sent.
     Layers(SessionId, ConsumerId, Option<Layers>),
     /// How well what a participant is sent on this connection comes, from 0 to 10.

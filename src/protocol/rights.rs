@@ -41,13 +41,14 @@ impl Subjects {
             [
                 format!("room.*.stream.*.{node}"),
                 format!("room.*.event.{node}"),
+                format!("room.*.level.{node}"),
                 format!("room.*.session.{node}.*"),
             ]
             .map(|it| self.pattern(&it)),
         );
         let mut hears = vec![self.edges_of(node), self.origins_of(node), self.rtc_of(node)];
         hears.extend(ASKED.map(|asked| self.pattern(&format!("node.{node}.{asked}"))));
-        hears.extend([self.presences(), self.all_bars(), self.claims()]);
+        hears.extend([self.presences(), self.all_bars(), self.claims(), self.pattern("room.*.level.*")]);
         hears.extend([format!("{}.>", inbox(node)), "$SRV.>".to_owned()]);
         Rights {
             publish: vec![
@@ -129,6 +130,15 @@ impl Subjects {
         Rights { publish: Vec::new(), subscribe: self.questions(), answers: true }
     }
 
+    /// Of an application server: it acts for participants at any node, and hears what happens in their sessions.
+    pub fn rights_of_application(&self, application: &NodeName) -> Rights {
+        Rights {
+            publish: vec![("Acts for participants.", vec![self.pattern("room.*.session.*")])],
+            subscribe: vec![self.pattern("room.*.session.*.*"), format!("{}.>", inbox(application))],
+            answers: false,
+        }
+    }
+
     /// Where services are asked whether a session may start.
     fn questions(&self) -> Vec<String> {
         use super::admission::Action;
@@ -189,7 +199,7 @@ mod tests {
             | Subject::Gate(_)
             | Subject::Session(_)
             | Subject::Drain(_) => Kind::Asked,
-            Subject::Claim(..) | Subject::Presence(_) | Subject::Bars(_) => Kind::Said,
+            Subject::Claim(..) | Subject::Level(..) | Subject::Presence(_) | Subject::Bars(_) => Kind::Said,
             Subject::RoomEvent(..) | Subject::NodeEvent(_) => Kind::Logged,
             Subject::Rtc(..) => Kind::Served,
         }
@@ -202,6 +212,7 @@ mod tests {
             subjects.origin(&room, node),
             subjects.claim(&room, &"main".parse().unwrap(), node),
             subjects.rtc(&room, node),
+            subjects.level(&room, node),
             subjects.event(&About::Room(room), node),
             subjects.event(&About::Node(node.clone()), node),
         ];

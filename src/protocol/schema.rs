@@ -51,6 +51,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("rtc", of::<rtc::RtcAsked>()),
         ("rtc.reply", of::<rtc::RtcReply>()),
         ("rtc.event", of::<rtc::RtcEvent>()),
+        ("levels", of::<rtc::Levels>()),
         ("refusal", of::<refusal::Refusal>()),
     ]
 }

@@ -28,6 +28,8 @@ pub enum Subject {
     Claim(RoomId, StreamName, NodeName),
     /// `room.<room>.session.<node>`
     Rtc(RoomId, NodeName),
+    /// `room.<room>.level.<node>`
+    Level(RoomId, NodeName),
     /// `node.<node>.presence`
     Presence(NodeName),
     /// `node.<node>.directory`
@@ -106,6 +108,16 @@ impl Subjects {
     /// Where a session's application server is told what happens.
     pub fn rtc_event(&self, room: &RoomId, node: &NodeName, session: SessionId) -> String {
         self.under(format_args!("room.{room}.session.{node}.{session}"))
+    }
+
+    /// Where a node tells how loud its participants of a room are.
+    pub fn level(&self, room: &RoomId, node: &NodeName) -> String {
+        self.under(format_args!("room.{room}.level.{node}"))
+    }
+
+    /// Where all nodes tell how loud their participants of a room are.
+    pub fn levels_of(&self, room: &RoomId) -> String {
+        self.under(format_args!("room.{room}.level.*"))
     }
 
     /// Where a node is asked for claims.
@@ -211,6 +223,7 @@ impl Subjects {
             ("room", room, "stream") => {
                 Subject::Claim(room.parse().ok()?, tokens.next()?.parse().ok()?, tokens.next()?.parse().ok()?)
             }
+            ("room", room, "level") => Subject::Level(room.parse().ok()?, tokens.next()?.parse().ok()?),
             ("room", room, "session") => Subject::Rtc(room.parse().ok()?, tokens.next()?.parse().ok()?),
             ("room", room, "event") => Subject::RoomEvent(room.parse().ok()?, tokens.next()?.parse().ok()?),
             ("node", node, "presence") => Subject::Presence(node.parse().ok()?),
@@ -285,6 +298,8 @@ mod tests {
             prop_assert_eq!(subjects.parse(&subjects.gate(&node)), Some(Subject::Gate(node.clone())));
             let (rtc, session) = (subjects.rtc(&room2, &node), SessionId(uuid::Uuid::nil()));
             prop_assert_eq!(subjects.parse(&rtc), Some(Subject::Rtc(room2.clone(), node.clone())));
+            let level = subjects.level(&room2, &node);
+            prop_assert_eq!(subjects.parse(&level), Some(Subject::Level(room2.clone(), node.clone())));
             prop_assert_eq!(subjects.parse(&subjects.rtc_event(&room2, &node, session)), None);
             prop_assert_eq!(subjects.parse(&subjects.session(&node)), Some(Subject::Session(node.clone())));
             prop_assert_eq!(subjects.parse(&subjects.bars(&node)), Some(Subject::Bars(node.clone())));

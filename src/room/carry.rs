@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tracing::Instrument;
 
 use super::context::Context;
@@ -32,6 +33,8 @@ pub(super) struct Carrier {
     seats: HashMap<SessionId, Seat>,
     /// Who is told what happens in participants' sessions.
     listeners: HashMap<SessionId, Listener>,
+    /// Who hears how loud participants of other nodes are.
+    hearing: JoinSet<()>,
 }
 
 impl Carrier {
@@ -42,7 +45,16 @@ impl Carrier {
         places: Seats,
         inbox: mpsc::Sender<Message>,
     ) -> Self {
-        Self { id, ctx, media, inbox, places, seats: HashMap::new(), listeners: HashMap::new() }
+        Self {
+            id,
+            ctx,
+            media,
+            inbox,
+            places,
+            seats: HashMap::new(),
+            listeners: HashMap::new(),
+            hearing: JoinSet::new(),
+        }
     }
 
     pub(super) fn seat(&mut self, session: SessionId, seat: Option<Seat>) {
@@ -94,6 +106,9 @@ impl Carrier {
             }
             Effect::Claim(claim) => self.ctx.directory.claim(*claim).await,
             Effect::Answer(ticket, answer) => return replies.answer(ticket, answer, &self.media),
+            Effect::HearLevels(true) => self.hear_levels(),
+            Effect::HearLevels(false) => self.hearing.abort_all(),
+            Effect::SayLevels(levels) => self.ctx.broker.say_levels(&levels).await,
             Effect::Notify(session, event) => self.notify(session, *event),
             Effect::Gate(ticket, to, request) => {
                 let broker = self.ctx.broker.clone();
@@ -129,6 +144,7 @@ impl Carrier {
             Effect::StopReceiving(pipe, id) => media.stop_receiving(pipe, id),
             Effect::CloseInlet(pipe) => media.close_inlet(pipe),
             Effect::Switch(pipe, ids) => media.switch(pipe, &ids),
+            Effect::MeasureLevels(on) => media.measure_levels(on).await,
             Effect::CloseReceiving(id) => media.close_receiving(id),
             Effect::CloseProducer(session, id) => media.close_producer(session, id),
             Effect::CloseConsumer(by, id) => media.close_consumer(by, id),
@@ -212,6 +228,20 @@ impl Carrier {
                 return None;
             }
         })
+    }
+
+    /// Has the room told how loud participants of other nodes are.
+    fn hear_levels(&mut self) {
+        self.hearing.abort_all();
+        let (broker, room, inbox) = (self.ctx.broker.clone(), self.id.clone(), self.inbox.clone());
+        self.hearing.spawn(async move {
+            broker
+                .hear_levels(&room, |levels| {
+                    // A busy room hears the next ones.
+                    let _ = inbox.try_send(Message::Levels(levels));
+                })
+                .await;
+        });
     }
 
     fn offer(&self, offer: Offer) {

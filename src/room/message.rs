@@ -11,7 +11,7 @@ use crate::protocol::claim::EndReason;
 use crate::protocol::gate::{EndedSession, Whom};
 use crate::protocol::ids::{NodeName, ProducerId, SessionId, StreamName};
 use crate::protocol::refusal::Refusal;
-use crate::protocol::rtc::{RtcEvent, RtcReply, RtcRequest};
+use crate::protocol::rtc::{Levels, RtcEvent, RtcReply, RtcRequest};
 use crate::telemetry::Trace;
 
 /// Where it goes what happens in a participant's session.
@@ -61,6 +61,8 @@ pub(super) enum Message {
     Enter(Entrance, Option<Seat>, Listener, RtcAnswer),
     /// A participant asks.
     Rtc(SessionId, Box<RtcRequest>, RtcAnswer),
+    /// How loud participants of another node are.
+    Levels(Levels),
     /// Somebody else is to be told what happens in a participant's session.
     Listen(SessionId, Listener),
     /// A moderator elsewhere mutes a producer.
@@ -133,6 +135,7 @@ impl Message {
             | Self::Status(..)
             | Self::WorkerDied(_)
             | Self::Listen(..)
+            | Self::Levels(_)
             | Self::Stop(_)
             | Self::Carry
             | Self::Done(_) => {}

@@ -88,6 +88,7 @@ impl Replies {
                     OriginRequest::Leave(leave) => Input::Leave(ticket, leave),
                 }
             }
+            Message::Levels(levels) => Input::Levels(levels),
             Message::Stop(reason) => Input::Stop(reason),
             Message::Done(done) => Input::Done(done),
             // Its first look finds the streams that are pushed here.

@@ -231,6 +231,7 @@ impl Room {
             MediaEvent::Connected(session) => self.handle(Input::Connected(session)).await,
             MediaEvent::Disconnected(session) => self.handle(Input::Disconnected(session)).await,
             MediaEvent::FirstPacket(feed) => self.carrier.media.first_packet(feed).await,
+            MediaEvent::Volumes(heard) => self.handle(Input::Volumes(heard)).await,
             MediaEvent::Layers(by, id, layers) => self.handle(Input::Layers(by, id, layers)).await,
             MediaEvent::Score(by, id, score) => self.handle(Input::Score(by, id, score)).await,
             MediaEvent::Moved(session) => self.carrier.media.moved(session).await,

@@ -29,6 +29,9 @@ pub struct Fleet {
     /// Users for services that say whether a session may start.
     #[serde(default)]
     pub callouts: Vec<NodeName>,
+    /// Users for application servers, which act for participants (the session API).
+    #[serde(default)]
+    pub applications: Vec<NodeName>,
     /// Where servers keep what is stored.
     #[serde(default = "store")]
     pub store: String,
@@ -206,7 +209,8 @@ impl Fleet {
     /// All users of all sites.
     pub fn users(&self) -> Vec<String> {
         let nodes = self.sites.iter().flat_map(|site| &site.nodes);
-        let others = self.monitors.iter().chain(&self.operators).chain(&self.callouts);
+        let others =
+            self.monitors.iter().chain(&self.operators).chain(&self.callouts).chain(&self.applications);
         let leaves = self.sites.iter().filter(|site| site.leaf_of.is_some()).map(Site::leaf_user);
         nodes.chain(others).map(NodeName::to_string).chain(leaves).chain([SYSTEM.to_owned()]).collect()
     }

@@ -96,6 +96,10 @@ impl Fleet {
             let rights = subjects.rights_of_operator(&self.domains());
             user(text, &self.login(operator.as_str(), seeds)?, &rights);
         }
+        for application in &self.applications {
+            let rights = subjects.rights_of_application(application);
+            user(text, &self.login(application.as_str(), seeds)?, &rights);
+        }
         for callout in &self.callouts {
             user(text, &self.login(callout.as_str(), seeds)?, &subjects.rights_of_callout());
         }

@@ -26,7 +26,9 @@ use headwater::protocol::origin::{
 };
 use headwater::protocol::presence::{Beat, Limits, Load, Phase, Presence, Role};
 use headwater::protocol::refusal::{Code, Refusal};
-use headwater::protocol::rtc::{Consume, Produced, ProducerClosed, RtcAsked, RtcEvent, RtcReply, RtcRequest};
+use headwater::protocol::rtc::{
+    Consume, Level, Levels, Produced, ProducerClosed, RtcAsked, RtcEvent, RtcReply, RtcRequest,
+};
 use headwater::protocol::rtp::{MediaKind, RtpParameters, SrtpParameters};
 use headwater::protocol::schema;
 use headwater::protocol::session::{
@@ -345,6 +347,14 @@ fn messages() -> BTreeMap<&'static str, String> {
                     rtp_capabilities: None,
                     paused: true,
                 }),
+            }),
+        ),
+        (
+            "levels",
+            hex(&Levels {
+                room_id: room(),
+                from: peer(),
+                levels: vec![Level { producer_id: id, volume: -30, mean: -42 }],
             }),
         ),
         ("rtc.reply", reply(RtcReply::Produced(Produced { id }))),

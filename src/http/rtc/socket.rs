@@ -18,12 +18,14 @@ use tokio::sync::mpsc;
 use super::{ask, check, enter};
 use crate::config::Action;
 use crate::http::auth::{Asker, AuthError, may};
+use crate::http::elsewhere::socket_elsewhere;
 use crate::http::problem::Problem;
 use crate::http::request::{Asked, bearer};
 use crate::http::{App, door};
+use crate::protocol::claim::EndReason;
 use crate::protocol::ids::{RoomId, SessionId};
 use crate::protocol::refusal::{Code, Refusal};
-use crate::protocol::rtc::{Enter, May, Nothing, RtcEvent, RtcReply, RtcRequest};
+use crate::protocol::rtc::{Enter, May, Nothing, RtcEvent, RtcReply, RtcRequest, SessionEnded};
 use crate::room::Pass;
 
 /// Events that may wait for a slow socket; one that can't keep up is closed, and may go on anew.
@@ -124,7 +126,7 @@ async fn serve(app: App, guest: Guest, mut socket: WebSocket) {
             },
             Some(frame) = under_way.next(), if !under_way.is_empty() => frame,
             event = events.recv() => match event {
-                Some(event) => Frame { id: None, said: Said::Event(event) },
+                Some(event) => Frame { id: None, said: Said::Event(elsewhere(&app, &guest.room, event).await) },
                 // The session is over, or somebody else listens to it, or this socket was too slow.
                 None => return close(socket, close_code::AGAIN, "go on with a new socket").await,
             },
@@ -214,6 +216,17 @@ async fn join_as(
     let pass: Result<Pass, AuthError> = publishes.or(watches);
     let pass = pass.map_err(|error| Refusal::new(Code::Forbidden, error.to_string()))?;
     enter(app, guest.room.clone(), join, (may, pass), listener).await
+}
+
+/// Whoever has to leave a node that is on its way out is told where to go on.
+async fn elsewhere(app: &App, room: &RoomId, event: RtcEvent) -> RtcEvent {
+    match event {
+        RtcEvent::SessionEnded(ended) if ended.reason == EndReason::Drained.as_str() => {
+            let url = socket_elsewhere(app, room).await;
+            RtcEvent::SessionEnded(SessionEnded { url, ..ended })
+        }
+        event => event,
+    }
 }
 
 async fn answer(app: &App, room: RoomId, session: SessionId, question: Question) -> Frame {

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::adapt::{self, Adaptation};
 use super::engine::{Engine, WorkerId};
 use super::inlet::{Inlet, set_paused};
+use super::levels::Levels;
 use super::outlet::Outlet;
 use super::receiver::Receiver;
 use super::spread::Spread;
@@ -32,6 +33,8 @@ pub struct RoomMedia {
     viewers: HashMap<SessionId, Viewer>,
     receivers: HashMap<SessionId, Receiver>,
     outlets: HashMap<PipeId, Outlet>,
+    /// What measures how loud publishers and participants are, where that is asked for.
+    levels: Option<Levels>,
     /// Never reordered while viewers refer to them by index; unused ones are set to none.
     spreads: Vec<Option<Spread>>,
     uplinks: HashMap<SessionId, Uplink>,
@@ -60,6 +63,7 @@ impl RoomMedia {
             viewers: HashMap::new(),
             receivers: HashMap::new(),
             outlets: HashMap::new(),
+            levels: None,
             spreads: Vec::new(),
             uplinks: HashMap::new(),
             inlets: HashMap::new(),
@@ -97,6 +101,11 @@ impl RoomMedia {
         let uplink =
             Uplink::open(&self.home, self.worker, &self.engine, session, offered, dtls, &self.events).await?;
         let answer = (uplink.info(&self.engine), uplink.producers());
+        if let Some(levels) = &self.levels {
+            for audio in uplink.audios() {
+                levels.add(audio).await;
+            }
+        }
         self.uplinks.insert(session, uplink);
         Ok(answer)
     }

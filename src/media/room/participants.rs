@@ -5,22 +5,16 @@ use serde_json::Value;
 
 use super::RoomMedia;
 use crate::media::engine::worker_error;
+use crate::media::levels::Levels;
 use crate::media::receiver::Receiver;
 use crate::media::uplink::Uplink;
 use crate::media::{FeedId, MediaError, ProducerInfo, TransportInfo, session};
 use crate::protocol::ids::{ConsumerId, ProducerId, SessionId};
 use crate::protocol::media::{Receive, Tuning};
 use crate::protocol::rtc::{Consumed, GetStats, Produce};
-use crate::protocol::rtp::{DtlsParameters, RtpCapabilities};
+use crate::protocol::rtp::{DtlsParameters, MediaKind};
 
 impl RoomMedia {
-    /// What the room's routers carry, in the words of who consumes.
-    pub fn capabilities(&self) -> RtpCapabilities {
-        // The finalized capabilities differ in that everything is there: serde is the way across.
-        let own = serde_json::to_value(self.engine.capabilities()).and_then(serde_json::from_value);
-        own.unwrap_or_default()
-    }
-
     /// Opens a connection by which a participant is to send.
     ///
     /// # Errors
@@ -73,7 +67,31 @@ impl RoomMedia {
         produce: &Produce,
     ) -> Result<ProducerInfo, MediaError> {
         let uplink = self.uplinks.get_mut(&session).ok_or(MediaError::UnknownSession)?;
-        uplink.add(produce, &self.engine, &self.events).await
+        let info = uplink.add(produce, &self.engine, &self.events).await?;
+        if let Some(levels) = &self.levels
+            && info.kind == MediaKind::Audio
+            && let Some(producer) = uplink.producer(info.id)
+        {
+            levels.add(producer.id()).await;
+        }
+        Ok(info)
+    }
+
+    /// Measures from now on how loud publishers and participants are, or no more.
+    pub async fn measure_levels(&mut self, on: bool) {
+        self.levels = None;
+        if !on {
+            return;
+        }
+        match Levels::open(&self.home, &self.events).await {
+            Ok(levels) => {
+                for audio in self.uplinks.values().flat_map(Uplink::audios) {
+                    levels.add(audio).await;
+                }
+                self.levels = Some(levels);
+            }
+            Err(error) => tracing::warn!(%error, "how loud participants are isn't measured"),
+        }
     }
 
     /// Closes a producer of a participant.

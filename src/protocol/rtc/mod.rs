@@ -7,6 +7,7 @@
 
 mod event;
 mod lenient;
+mod levels;
 mod reply;
 mod request;
 
@@ -23,6 +24,7 @@ pub use event::{
     ParticipantLeft, ProducerClosed, ProducerPaused, ProducerResumed, RoomLocked, RtcEvent, Score,
     SessionEnded, Speaking, TransportClosed, Volume, Volumes,
 };
+pub use levels::{Level, Levels, MOST};
 pub use reply::{
     Consumed, ConsumerKind, Entered, IceRestarted, Kept, Participants, Produced, RtcReply, Stats, Transport,
 };

@@ -59,6 +59,9 @@ pub struct Entered {
     pub may: May,
     /// Whether nobody new is let in.
     pub locked: bool,
+    /// Who spoke last, if anybody did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_speaker: Option<StreamName>,
     /// What of the session there is already, where it goes on.
     #[serde(flatten)]
     pub kept: Kept,

@@ -119,7 +119,7 @@ impl Core {
     }
 
     /// Whose a producer is, as its origin says.
-    fn found(&self, id: ProducerId, m: &Moment<'_>) -> Option<(StreamName, ClaimedProducer)> {
+    pub(super) fn found(&self, id: ProducerId, m: &Moment<'_>) -> Option<(StreamName, ClaimedProducer)> {
         let own = self.publications.iter().find_map(|(stream, own)| {
             let producer = own.producers.iter().find(|producer| producer.id == id)?;
             Some((stream.clone(), ClaimedProducer::from(producer)))

@@ -15,7 +15,7 @@ use crate::protocol::ids::{ConsumerId, NodeName, Peer, PipeId, ProducerId, Sessi
 use crate::protocol::media::{Medium, PipeEnd, ProducerInfo, Receive, TransportInfo, Tuning};
 use crate::protocol::origin::{Join, Joined, Leave};
 use crate::protocol::refusal::Refusal;
-use crate::protocol::rtc::{GetStats, Produce, RtcEvent, RtcReply};
+use crate::protocol::rtc::{GetStats, Levels, Produce, RtcEvent, RtcReply};
 use crate::protocol::rtp::DtlsParameters;
 use crate::room::RoomError;
 use crate::telemetry::Trace;
@@ -46,6 +46,12 @@ pub enum Effect {
     CloseConsumer(SessionId, ConsumerId),
     /// Tell a worker's figures, of a session with this connection by which it is sent → `Counted`.
     Stats(Ticket, SessionId, Option<SessionId>, GetStats),
+    /// Measure how loud everybody is whose sound is taken here, or no more.
+    MeasureLevels(bool),
+    /// Hear how loud others are at other nodes, or no more.
+    HearLevels(bool),
+    /// Tell other nodes.
+    SayLevels(Levels),
     /// Tell a session.
     Notify(SessionId, Box<RtcEvent>),
     /// Ask another node to mute or remove somebody → `Gated`.

@@ -14,7 +14,7 @@ use crate::protocol::media::{
 };
 use crate::protocol::origin::{Join, Joined, Leave};
 use crate::protocol::refusal::Refusal;
-use crate::protocol::rtc::{Consumed, May, Produce, RtcRequest};
+use crate::protocol::rtc::{Consumed, Levels, May, Produce, RtcRequest};
 use crate::protocol::rtp::{AppDataJson, DtlsParameters};
 use crate::telemetry::Trace;
 
@@ -65,6 +65,10 @@ pub enum Input {
     Connected(SessionId),
     /// A publisher's or viewer's connection is gone.
     Disconnected(SessionId),
+    /// What could be heard of those whose sound is taken here.
+    Volumes(Vec<(ProducerId, i8)>),
+    /// What could be heard at another node.
+    Levels(Levels),
     /// A participant is sent other layers.
     Layers(SessionId, ConsumerId, Option<Layers>),
     /// How well what a participant is sent comes.
@@ -91,6 +95,8 @@ impl Input {
             | Self::Rtc(..)
             | Self::Join(..)
             | Self::Leave(..)
+            | Self::Volumes(_)
+            | Self::Levels(_)
             | Self::Layers(..)
             | Self::Score(..)
             | Self::Connected(_)

@@ -85,6 +85,11 @@ impl Known {
         self.claims(stream).iter().any(|claim| claim.producers.iter().any(|own| own.id == id))
     }
 
+    /// Whether anybody has come by the session API, on any node.
+    pub(super) fn has_participants(&self) -> bool {
+        self.notices.values().flat_map(|notice| &notice.claims).any(|claim| claim.participant)
+    }
+
     /// Whether another process than `me` that is heard lets nobody new in.
     pub(super) fn locks(&self, me: &Peer, m: &Moment<'_>) -> bool {
         let claims = self.notices.values().flat_map(|notice| &notice.claims);

@@ -32,6 +32,7 @@ mod roster;
 mod sending;
 mod sessions;
 mod sources;
+mod speakers;
 mod summary;
 mod surplus;
 mod upstream;
@@ -51,6 +52,7 @@ use publications::Publications;
 use roster::Roster;
 use sessions::{IceSession, Life};
 use sources::{Source, Sources, Via};
+use speakers::Speakers;
 use summary::Said;
 use upstream::Upstream;
 use wishes::Part;
@@ -100,6 +102,7 @@ pub struct Core {
     audience: Audience,
     participants: Participants,
     roster: Roster,
+    speakers: Speakers,
     ice: BTreeMap<SessionId, IceSession>,
     /// What the sessions that are here were let in with.
     passes: Passes,
@@ -147,6 +150,7 @@ impl Core {
             audience: Audience::default(),
             participants: Participants::default(),
             roster: Roster::default(),
+            speakers: Speakers::default(),
             ice: BTreeMap::new(),
             passes: Passes::default(),
             lives: BTreeMap::new(),
@@ -238,6 +242,8 @@ impl Core {
             }
             Input::Connected(session) => self.connected(session, m),
             Input::Disconnected(session) => self.disconnected(session, m),
+            Input::Volumes(heard) => self.measured_levels(&heard, m),
+            Input::Levels(levels) => self.hear_levels(levels, m),
             Input::Layers(by, id, layers) => self.layers_changed(by, id, layers),
             Input::Score(by, id, score) => self.scored(by, id, score),
             Input::Look(measured) => self.look(measured, m),
@@ -322,6 +328,7 @@ impl Core {
         if std::mem::replace(&mut self.planned.participants, now) != now {
             self.plan_roster(m);
             self.plan_consumers(m);
+            self.plan_levels();
         }
     }
 
@@ -363,6 +370,7 @@ impl Core {
         self.end_late_viewers(m);
         self.end_expired(m);
         self.end_lapsed(m);
+        self.end_drained(m);
         self.refuse_late_consumers(m);
         self.plan_roster(m);
         self.plan_consumers(m);

@@ -172,6 +172,7 @@ impl Core {
             participants: self.others(&attendant.name, m),
             may: attendant.may,
             locked: self.is_locked(m),
+            active_speaker: self.active_speaker().cloned(),
             kept,
         };
         self.answer_rtc(ticket, Ok(RtcReply::Entered(Box::new(entered))));
@@ -457,6 +458,18 @@ impl Core {
         let lapsed: Vec<_> = lapsed.map(|(session, _)| session).collect();
         for session in lapsed {
             self.end_participant(session, EndReason::Disconnected, m);
+        }
+    }
+}
+
+impl Core {
+    /// Ends all sessions where the node is on its way out: each may go on at another at once.
+    pub(super) fn end_drained(&mut self, m: &mut Moment<'_>) {
+        if !m.draining {
+            return;
+        }
+        for session in self.participants.iter().map(|(session, _)| session).collect::<Vec<_>>() {
+            self.end_participant(session, EndReason::Drained, m);
         }
     }
 }
