@@ -54,12 +54,18 @@ tools: $(NATS) ## Install what building and running need
 
 test-tools: ## Install what the tests need beyond that
 	@$(call install,$(BUILD_PACKAGES) $(TEST_PACKAGES))
-	@$(MAKE) --no-print-directory $(TOOLS)/python $(TOOLS)/gstreamer
+	@$(MAKE) --no-print-directory $(TOOLS)/python $(TOOLS)/gstreamer $(TOOLS)/application
 	@$(MAKE) --no-print-directory $(TOOLS)/bin/promtool || echo "no promtool here: its checks are skipped"
 
 $(TOOLS)/python: tests/clients/requirements.txt
 	python3 -m pip install --quiet --no-user --upgrade --target $@ --requirement $<
 	ln -sf ../python/imageio_ffmpeg/binaries/$$(cd $@/imageio_ffmpeg/binaries && ls | grep ^ffmpeg) $(TOOLS)/bin/ffmpeg
+	touch $@
+
+# An application server that speaks the session API.
+$(TOOLS)/application: $(wildcard tests/clients/application/*)
+	mkdir -p $@ && cp tests/clients/application/* $@/
+	cd $@ && npm ci --silent --no-audit --no-fund
 	touch $@
 
 # Debian's package without its service: only the program that checks rules is needed.

@@ -130,6 +130,7 @@ impl Timeouts {
         // Checks come each four to six seconds (RFC 7675 section 5.1), reports about as often.
         lasts("timeouts.ice_consent", self.ice_consent, 10 * second..=hour)?;
         lasts("timeouts.pipe_idle", self.pipe_idle, tenth..=DAY)?;
+        lasts("timeouts.session", self.session, Duration::from_secs(2)..=DAY)?;
         lasts("timeouts.room_idle", self.room_idle, Duration::from_millis(10)..=DAY)?;
         lasts("timeouts.lease_renewal", self.lease_renewal, Duration::from_millis(500)..=minute)?;
         lasts("timeouts.lease", self.lease, second..=hour)?;

@@ -85,6 +85,9 @@ pub struct Timeouts {
     /// How long a room stays with nothing in it.
     #[serde(with = "humantime_serde")]
     pub room_idle: Duration,
+    /// How long a session of the session API lasts of which nothing is heard.
+    #[serde(with = "humantime_serde")]
+    pub session: Duration,
     /// How often an edge renews its lease on a pipe.
     #[serde(with = "humantime_serde")]
     pub lease_renewal: Duration,
@@ -166,6 +169,7 @@ impl Default for Timeouts {
             ice_consent: Duration::from_secs(30),
             pipe_idle: Duration::from_secs(10),
             room_idle: Duration::from_secs(10),
+            session: Duration::from_secs(30),
             lease_renewal: Duration::from_secs(5),
             lease: Duration::from_secs(20),
             presence: Duration::from_millis(2_500),

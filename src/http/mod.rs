@@ -15,7 +15,7 @@ mod operators;
 mod pages;
 mod problem;
 mod request;
-mod rtc;
+pub(crate) mod rtc;
 pub mod sdp;
 mod serve;
 mod session;

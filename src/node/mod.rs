@@ -2,6 +2,7 @@
 
 mod announced;
 mod phase;
+mod session;
 mod supervise;
 mod workers;
 
@@ -29,6 +30,7 @@ use crate::protocol::ids::{Incarnation, Peer};
 use crate::protocol::presence::Phase;
 use crate::room::{Context, Rooms, RoomsHandle};
 use crate::telemetry::Metrics;
+pub use session::Session;
 use supervise::Supervisor;
 
 /// How long each of the four steps of a stop may take, which also takes two seconds to take leave of NATS.
@@ -45,6 +47,7 @@ const DRAIN_LOOK: Duration = Duration::from_millis(100);
 pub struct Node {
     ctx: Arc<Context>,
     rooms: RoomsHandle,
+    app: App,
     duty: Duty,
     limits: watch::Sender<Limits>,
     supervisor: Supervisor,
@@ -237,7 +240,7 @@ impl Node {
         if let Some(certificate) = certificate {
             supervisor.must_run_on("the certificate", certificate.follow(Arc::clone(&ctx.metrics)));
         }
-        let routes = http::operators(app);
+        let routes = http::operators(app.clone());
         let serving = http::serve(operators_listener, routes, None, beside, stop.clone());
         supervisor.must_run("operators.listen", serving);
         supervisor.must_run_on("the announced addresses", announced::follow(Arc::clone(&ctx)));
@@ -245,6 +248,7 @@ impl Node {
         Ok(Self {
             ctx,
             rooms: handle,
+            app,
             duty,
             limits,
             supervisor,
@@ -319,11 +323,11 @@ impl Node {
 
     /// Ends everything, says so, and returns once the workers are gone. Each step has a limit.
     pub async fn stop(self) {
-        let Self { ctx, rooms, duty, supervisor, stop, recorded, recording, .. } = self;
+        let Self { ctx, rooms, app, duty, supervisor, stop, recorded, recording, .. } = self;
         supervisor.stopping();
         duty.end();
         in_time("rooms", rooms.stop(EndReason::Drained)).await;
-        drop(rooms);
+        drop((rooms, app));
         stop.cancel();
         ctx.tracker.close();
         in_time("tasks", ctx.tracker.wait()).await;

@@ -1,23 +1,31 @@
 //! Rooms of many: the session API, by WebSocket and by NATS.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+use std::time::Duration;
+
 use futures_util::StreamExt;
 use headwater::node::Node;
 use headwater::protocol::rtc::{RtcAsked, RtcEvent, RtcReply, RtcRequest};
 use serde_json::{Value, json};
 
+use crate::support::browser::Browser;
 use crate::support::fleet::{acquainted, heard_of, node, plays, publish, room, start, watch};
 use crate::support::nats::NatsServer;
+use crate::support::process::Process;
 use crate::support::socket::{Socket, rtp_parameters};
 use crate::support::wait::eventually;
 use crate::support::{fleet, fleet::SOON};
 
 /// Three nodes in two regions.
 async fn three(nats: &NatsServer) -> [Node; 3] {
-    let nodes = [
-        node("west-1", "west", &nats.url()).await,
-        node("west-2", "west", &nats.url()).await,
-        node("east-1", "east", &nats.url()).await,
-    ];
+    let mut nodes = Vec::new();
+    for (name, region) in [("west-1", "west"), ("west-2", "west"), ("east-1", "east")] {
+        let mut settings = fleet::config(name, region, &nats.url());
+        settings.timeouts.pipe_idle = Duration::from_secs(1);
+        nodes.push(start(settings).await);
+    }
+    let nodes: [Node; 3] = nodes.try_into().expect("three");
     acquainted(&nodes.each_ref()).await;
     nodes
 }
@@ -77,6 +85,13 @@ async fn participants_of_three_nodes_hear_of_each_other_and_are_sent_single_prod
     ben.ask("setPriority", json!({ "consumerId": consumer, "priority": 7 })).await.expect("it weighs more");
     let stats = ben.ask("getStats", json!({ "consumerId": consumer })).await.expect("figures");
     assert!(stats["stats"][0].is_object(), "{stats}");
+
+    // What nobody is sent any more isn't pulled for long, and is again when somebody asks.
+    ben.ask("closeConsumer", json!({ "consumerId": consumer })).await.expect("it is sent no more");
+    eventually(SOON, "the camera is pulled no more", || async { carried().await == 1 }).await;
+    let again = ben.ask("consume", json!({ "producerId": camera })).await.expect("it is sent again");
+    let consumer = &again["id"];
+    assert_eq!(carried().await, 2);
 
     // Each producer has a life of its own.
     ann.ask("pauseProducer", json!({ "producerId": microphone })).await.expect("muted");
@@ -243,6 +258,8 @@ async fn moderators_mute_remove_and_lock_on_any_node() {
     assert_eq!(send, Err("forbidden".to_owned()));
     let (mut ann, _) = join(&west, "ann", "guest").await;
     let microphone = produces(&mut ann, "audio", "microphone", 1).await;
+    // Who may watch alone takes nobody's name that sends something.
+    assert_eq!(join(&east, "ann", "ear").await.1, Err("nameTaken".to_owned()));
     let (mut chair, entered) = join(&east, "chair", "chair").await;
     assert_eq!(entered.expect("it joins")["may"]["moderate"], true);
     let mute = json!({ "participant": "ann", "producerId": microphone });
@@ -317,4 +334,54 @@ async fn an_application_server_speaks_messagepack_or_json_over_nats() {
     tokio::time::timeout(SOON, left).await.expect("it is told");
     let _: Option<RtcEvent> = None;
     west.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_server_made_from_the_schemas_alone_drives_a_whole_call() {
+    let nats = NatsServer::start().await;
+    let mut nodes = Vec::new();
+    for (name, region) in [("west-1", "west"), ("east-1", "east")] {
+        let mut settings = fleet::config(name, region, &nats.url());
+        settings.timeouts.session = Duration::from_secs(4);
+        nodes.push(start(settings).await);
+    }
+    let [west, east]: [Node; 2] = nodes.try_into().expect("two");
+    acquainted(&[&west, &east]).await;
+    let mut server = Process::spawn("node", |command| {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/.tools/application");
+        command.current_dir(folder).args(["server.js", &nats.url(), &west.public_url()]);
+        command.stdout(Stdio::piped());
+    })
+    .expect("node runs");
+    let said = server.child().stdout.take().expect("what it says");
+    let address = tokio::task::spawn_blocking(move || BufReader::new(said).lines().next());
+    let address = address.await.expect("a line").expect("a line").expect("its address");
+    let browser = Browser::start().await;
+    let ann = browser.page(&format!("{address}?name=ann&to=west-1")).await;
+    let ben = browser.page(&format!("{address}?name=ben&to=east-1")).await;
+    let guest = browser.page(&format!("{address}?name=guest&to=east-1")).await;
+    for (page, others) in [(&ann, vec!["ben"]), (&ben, vec!["ann"]), (&guest, vec!["ann", "ben"])] {
+        for other in others {
+            for what in ["microphone", "camera"] {
+                page.wait_for(&format!("seen['{other}/{what}'].currentTime > 1"), SOON).await;
+            }
+            page.wait_for(&format!("seen['{other}/camera'].videoWidth > 0"), SOON).await;
+        }
+    }
+    // Chromium's pretended microphone beeps each second.
+    guest.wait_for("['ann', 'ben'].includes(window.speaker)", SOON).await;
+    let refused: String = guest.eval("refused").await;
+    assert!(refused.contains("forbidden"), "what the application server allows holds: {refused}");
+    // An application server that dies leaves nothing behind.
+    drop(server);
+    for node in [&west, &east] {
+        eventually(SOON, "the sessions have ended", || async {
+            let view = room(node, "talk").await;
+            view.is_none_or(|view| view.streams.is_empty())
+        })
+        .await;
+    }
+    for node in [west, east] {
+        node.stop().await;
+    }
 }

@@ -17,7 +17,7 @@ pub use servers::answer_servers;
 pub(super) use socket::routes;
 
 /// Begins a session, and has `listener` told what happens.
-async fn enter(
+pub(crate) async fn enter(
     app: &App,
     room: RoomId,
     enter: Enter,
@@ -30,7 +30,12 @@ async fn enter(
 }
 
 /// Asks a session's room.
-async fn ask(app: &App, room: RoomId, session: SessionId, request: RtcRequest) -> Result<RtcReply, Refusal> {
+pub(crate) async fn ask(
+    app: &App,
+    room: RoomId,
+    session: SessionId,
+    request: RtcRequest,
+) -> Result<RtcReply, Refusal> {
     app.rooms.rtc(room, session, request).await.map(|reply| complete(app, reply))
 }
 
@@ -50,7 +55,7 @@ fn complete(app: &App, mut reply: RtcReply) -> RtcReply {
 }
 
 /// Whether a request is of a size that is taken.
-fn check(request: &RtcRequest) -> Result<(), Refusal> {
+pub(crate) fn check(request: &RtcRequest) -> Result<(), Refusal> {
     match request.excess() {
         Some(what) => Err(Refusal::new(Code::TooLarge, what)),
         None => Ok(()),

@@ -1,6 +1,6 @@
 //! `/rtc/<room>`: a participant's WebSocket. Requests and answers are JSON, matched by `id`; events have none.
 //!
-//! When it breaks the session lasts for 30 s: a new one with `?session=` goes on with it.
+//! When it breaks the session lasts for `timeouts.session`: a new one with `?session=` goes on with it.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ use crate::room::Pass;
 const EVENTS: usize = 512;
 /// Requests of one socket that may be under way.
 const AT_ONCE: usize = 64;
-/// How often a silent client is asked whether it is there, and how long it may take.
+/// How often a client is asked whether it is there, at least.
 const PING: Duration = Duration::from_secs(10);
 /// How long a client may take to join.
 const JOIN: Duration = Duration::from_secs(10);
@@ -104,7 +104,7 @@ async fn serve(app: App, guest: Guest, mut socket: WebSocket) {
     let (listener, mut events) = mpsc::channel(EVENTS);
     let Some(session) = begin(&app, &guest, &mut socket, listener).await else { return };
     let mut under_way = FuturesUnordered::new();
-    let mut ping = tokio::time::interval(PING);
+    let mut ping = tokio::time::interval(PING.min(app.ctx.config.timeouts.session / 3));
     // Whoever has answered neither of the last two is gone.
     let mut unanswered = 0_u32;
     loop {

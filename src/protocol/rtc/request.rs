@@ -17,7 +17,7 @@ pub enum RtcRequest {
     Join(Enter),
     /// Goes on with a session whose WebSocket broke, or asks anew for all that it should know → `Entered`.
     Resume(Nothing),
-    /// Keeps the session: one that asks for nothing for 30 s has ended → `Nothing`.
+    /// Keeps the session: one that asks for nothing for `timeouts.session` has ended → `Nothing`.
     Ping(Nothing),
     /// → the router's `RtpCapabilities`.
     GetRouterRtpCapabilities(Nothing),

@@ -295,7 +295,9 @@ impl Core {
         if self.audience.waiting() >= self.limits.waiting {
             return Err(RoomError::Limit("waiting"));
         }
-        if self.sources.get(stream).is_some() || self.known.holds(stream, m).is_some() {
+        let here = self.sources.get(stream).is_some_and(|source| source.of > 0);
+        // A participant may send nothing.
+        if here || self.known.holds(stream, m).is_some_and(|claim| !claim.producers.is_empty()) {
             return Ok(());
         }
         Err(self.not_live(stream, m))

@@ -189,6 +189,7 @@ impl Core {
                         || source.producers.iter().all(|producer| producer.paused)
                 };
                 source.is_complete()
+                    && self.is_covered(stream, source)
                     && ids.clone().all(|id| arrives(pipe, id) || !self.sources.is_flowing(id, m.now))
                     && (ids.any(|id| arrives(pipe, id)) || is_muted())
             }
@@ -197,6 +198,15 @@ impl Core {
         for stream in ready.map(|(stream, _)| stream.clone()).collect::<Vec<_>>() {
             self.change_over(&stream, m);
         }
+    }
+
+    /// Whether all comes the new way that came the old one, as far as it is wanted still.
+    fn is_covered(&self, stream: &StreamName, next: &Source) -> bool {
+        let wanted = self.audience.wishes.selection(stream);
+        let former = self.sources.get(stream).into_iter().flat_map(|source| &source.producers);
+        let mut needed = former.filter(|own| wanted.as_ref().is_none_or(|wanted| wanted.has(own.id)));
+        let ended = |id| !self.known.claims_producer(stream, id);
+        needed.all(|own| next.has(own.id) || next.refused.contains(&own.id) || ended(own.id))
     }
 
     fn change_over(&mut self, stream: &StreamName, m: &mut Moment<'_>) {

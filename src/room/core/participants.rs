@@ -2,7 +2,7 @@
 //! that everybody in the fleet hears of them by their claims, and WHEP viewers can watch them.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::consumers::Consuming;
 use super::effect::{Answer, Effect};
@@ -20,9 +20,6 @@ use crate::protocol::rtc::{
 };
 use crate::protocol::rtp::{DtlsParameters, RtpCapabilities};
 use crate::room::RoomError;
-
-/// How long a session lasts of which nothing is heard.
-const LEASE: Duration = Duration::from_secs(30);
 
 /// Who is in the room by the session API.
 #[derive(Debug, Default)]
@@ -140,6 +137,11 @@ impl Core {
         let is_back = self.known_participant(&entrance.name, m);
         if self.is_locked(m) && !is_back && !entrance.may.moderate {
             return no(Code::Locked, "a moderator lets nobody new in");
+        }
+        if !entrance.may.publish && self.sends_something(&entrance.name, m) {
+            let why =
+                "somebody who publishes has that name, and the token allows to watch alone: use another name";
+            return no(Code::NameTaken, why);
         }
         let holder = self.holder(&entrance.name, m);
         if holder.is_some_and(|holder| holder.flowing && self.config.media.takeover == Takeover::Reject) {
@@ -453,8 +455,9 @@ impl Core {
 
     /// Ends sessions of which nothing is heard any more.
     pub(super) fn end_lapsed(&mut self, m: &mut Moment<'_>) {
+        let lease = self.config.timeouts.session;
         let lapsed = self.participants.iter();
-        let lapsed = lapsed.filter(|(_, it)| m.now.saturating_duration_since(it.heard) > LEASE);
+        let lapsed = lapsed.filter(|(_, it)| m.now.saturating_duration_since(it.heard) > lease);
         let lapsed: Vec<_> = lapsed.map(|(session, _)| session).collect();
         for session in lapsed {
             self.end_participant(session, EndReason::Disconnected, m);

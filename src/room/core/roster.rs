@@ -51,6 +51,17 @@ impl Core {
         Some((claim.publication, Participant::from(claim.as_ref())))
     }
 
+    /// Whether somebody of that name sends anything, or came by WHIP to do so.
+    pub(super) fn sends_something(&self, name: &StreamName, m: &Moment<'_>) -> bool {
+        match self.publications.get(name) {
+            Some(own) => own.app_data.is_none() || !own.producers.is_empty(),
+            None => {
+                let claim = self.known.of_others(name, &self.me, m);
+                claim.is_some_and(|claim| !claim.participant || !claim.producers.is_empty())
+            }
+        }
+    }
+
     /// Whether somebody of that name is in the room, or was until a moment ago as far as this node told.
     pub(super) fn known_participant(&self, name: &StreamName, m: &Moment<'_>) -> bool {
         self.roster.told.contains_key(name) || self.participant(name, m).is_some()
