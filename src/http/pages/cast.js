@@ -124,9 +124,7 @@ export class Cast extends EventTarget {
     tile?.silence(sounds.every(({ paused }) => paused));
     for (const { id, kind, paused } of sends) {
       if (kind !== 'video') continue;
-      const shown = this.#tiles.all.find(({ producerId }) => producerId === id);
-      shown?.wait(paused ? 'Picture paused' : '');
-      if (shown) shown.element.dataset.picture = paused ? 'off' : 'on';
+      this.#tiles.all.find(({ producerId }) => producerId === id)?.hold(paused);
     }
   }
 

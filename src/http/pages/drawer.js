@@ -132,7 +132,7 @@ export class Drawer extends EventTarget {
     el('lock-field').hidden = !room.may.moderate;
     el('lock').checked = room.locked;
     if (this.shown !== 'people') return;
-    const own = { name: room.name, node: room.node, region: room.region, appData: { displayName: `${displayName} (you)` } };
+    const own = { name: room.name, node: room.node, region: room.region, appData: { displayName } };
     const rows = [this.#person(own, !this.#call.sends('microphone'), null)];
     for (const one of room.participants.values()) {
       const sounds = [...one.producers.values()].filter(({ kind, label }) => kind === 'audio' && label !== 'screen');
@@ -144,6 +144,7 @@ export class Drawer extends EventTarget {
   }
 
   #person(one, isMuted, sound) {
+    const { room } = this.#call;
     const name = called(one);
     const row = document.createElement('li');
     const [face, text, who, where] = ['span', 'p', 'b', 'span'].map((tag) => document.createElement(tag));
@@ -151,12 +152,11 @@ export class Drawer extends EventTarget {
     face.textContent = initials(name);
     face.style.backgroundColor = `hsl(${hue(name)} 45% 34%)`;
     face.setAttribute('aria-hidden', 'true');
-    who.textContent = name;
+    who.textContent = one.name === room.name ? `${name} (you)` : name;
     where.textContent = `${format.node({ name: one.node, region: one.region })}${isMuted ? ' · muted' : ''}`;
     text.append(who, where);
     row.append(face, text);
     if (isMuted) row.append(icon('mic-off'));
-    const { room } = this.#call;
     if (room.may.moderate && one.name !== room.name) {
       const button = (what, label, then) => {
         const made = document.createElement('button');

@@ -153,9 +153,9 @@ export class Lobby extends EventTarget {
 /** A button that turns a device on and off. */
 export function showButton(button, kind, on) {
   const names = { microphone: 'mic', camera: 'camera' };
-  const words = { microphone: on ? 'Mute' : 'Unmute', camera: on ? 'Camera off' : 'Camera on' };
+  const words = { microphone: on ? 'Mute' : 'Unmute', camera: on ? 'Stop camera' : 'Start camera' };
   button.dataset.off = String(!on);
-  button.querySelector('use').setAttribute('href', `#${names[kind]}${on ? '' : '-off'}`);
+  button.querySelector('use').setAttribute('href', `#icon-${names[kind]}${on ? '' : '-off'}`);
   set(button.querySelector('.label'), words[kind]);
 }
 

@@ -19,8 +19,9 @@ export async function inlineIcons() {
   const { documentElement } = new DOMParser().parseFromString(text, 'image/svg+xml');
   documentElement.setAttribute('class', 'hidden');
   documentElement.setAttribute('aria-hidden', 'true');
+  for (const symbol of documentElement.querySelectorAll('symbol')) symbol.id = `icon-${symbol.id}`;
   document.body.append(documentElement);
-  for (const use of document.querySelectorAll('use')) use.setAttribute('href', use.getAttribute('href').replace(/^.*#/, '#'));
+  for (const use of document.querySelectorAll('use')) use.setAttribute('href', use.getAttribute('href').replace(/^.*#/, '#icon-'));
 }
 
 /** An icon of `icons.svg`. */
@@ -29,7 +30,7 @@ export function icon(name) {
   svg.setAttribute('class', 'icon');
   svg.setAttribute('aria-hidden', 'true');
   const use = document.createElementNS(SVG, 'use');
-  use.setAttribute('href', `#${name}`);
+  use.setAttribute('href', `#icon-${name}`);
   svg.append(use);
   return svg;
 }
@@ -70,11 +71,12 @@ export class Tile {
     this.pin = make('button', 'pin', icon('pin'));
     Object.assign(this.pin, { type: 'button', onclick: () => onPin(this.key) });
     this.pin.setAttribute('aria-pressed', 'false');
-    this.state = make('p', 'waiting');
     const caption = make('p', 'caption', this.muted, this.label, this.place, this.bars);
-    this.element = make('li', `tile ${kind}${isSelf ? ' self' : ''}`, this.video, this.face, this.state, caption, this.pin);
+    this.element = make('li', `tile ${kind}${isSelf ? ' self' : ''}`, this.video, this.face, caption, this.pin);
     this.element.dataset.key = key;
     this.element.dataset.picture = 'off';
+    this.held = false;
+    this.video.onloadeddata = () => this.#picture();
     this.element.ondblclick = () => onPin(this.key);
     this.muted.hidden = true;
     this.judge(null);
@@ -94,19 +96,33 @@ export class Tile {
     this.pin.setAttribute('aria-label', `Show ${shown} large`);
   }
 
-  /** Shows a track, or none. */
+  /** Shows a track, or none; the picture before it stands until it brings one. */
   show(track, producerId = null) {
     this.producerId = track ? producerId : null;
-    const before = this.video.srcObject?.getVideoTracks()[0] ?? null;
-    if (before !== track) this.video.srcObject = track ? new MediaStream([track]) : null;
-    this.element.dataset.picture = track ? 'on' : 'off';
-    if (track) this.video.play().catch(() => {});
+    const { video } = this;
+    const before = video.srcObject?.getVideoTracks()[0] ?? null;
+    if (!track) {
+      video.srcObject = null;
+    } else if (!before) {
+      video.srcObject = new MediaStream([track]);
+    } else if (before !== track) {
+      video.srcObject.addTrack(track);
+      video.srcObject.removeTrack(before);
+    }
+    if (track) video.play().catch(() => {});
+    this.#picture();
   }
 
-  /** Whether its picture is withheld for now (`paused`), and why. */
-  wait(text) {
-    set(this.state, text);
-    this.element.dataset.waiting = String(text !== '');
+  /** Whether nothing of its picture is sent for now. */
+  hold(paused) {
+    this.held = paused;
+    this.#picture();
+  }
+
+  #picture() {
+    const { video } = this;
+    const shows = video.srcObject && !this.held && video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA;
+    this.element.dataset.picture = shows ? 'on' : 'off';
   }
 
   silence(muted) {
