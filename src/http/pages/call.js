@@ -16,7 +16,7 @@ export class Call extends EventTarget {
   #inputs;
   #tiles;
   #own = { microphone: null, camera: null, screen: null, screenSound: null };
-  #busy = new Set();
+  #turns = {};
   #wasMuted;
   /** Who was there before one came isn't announced. */
   #joined = false;
@@ -48,16 +48,15 @@ export class Call extends EventTarget {
   async begin() {
     await this.room.join();
     if (this.room.may.publish) {
-      const sends = ['microphone', 'camera'].filter((kind) => this.#inputs[kind]);
-      for (const kind of sends) this.#send(kind, { paused: kind === 'microphone' && this.#wasMuted });
+      for (const kind of ['microphone', 'camera']) this.#follow(kind);
     }
     setTimeout(() => { this.#joined = true; }, 1_000);
   }
 
-  /** Whether one sends this now: `microphone`, `camera` or `screen`. */
+  /** Whether one sends this now, or is about to: `microphone`, `camera` or `screen`. */
   sends(kind) {
-    const publication = this.#own[kind];
-    return Boolean(publication) && !publication.paused;
+    const isMuted = kind === 'microphone' && (this.#own.microphone?.paused ?? this.#wasMuted);
+    return Boolean(this.#inputs[kind]) && !isMuted;
   }
 
   get isAlone() {
@@ -66,14 +65,15 @@ export class Call extends EventTarget {
 
   /** Turns one on or off. */
   async toggle(kind) {
-    if (this.#busy.has(kind) || !this.room.may.publish) return;
-    this.#busy.add(kind);
+    if (!this.room.may.publish) return;
+    const on = this.sends(kind);
     try {
-      await { microphone: () => this.#toggleMicrophone(), camera: () => this.#toggleCamera(), screen: () => this.#toggleScreen() }[kind]();
+      if (kind === 'microphone') await this.#mute(on);
+      else if (kind === 'screen') await (on ? this.#inputs.closeScreen() : this.#inputs.openScreen());
+      else await (on ? this.#inputs.close(kind) : this.#inputs.open(kind));
     } catch (problem) {
       this.#say(problem.message);
     }
-    this.#busy.delete(kind);
     this.#show();
   }
 
@@ -85,70 +85,52 @@ export class Call extends EventTarget {
     this.#tiles.clear();
   }
 
-  async #toggleMicrophone() {
+  async #mute(on) {
+    this.#wasMuted = on;
+    if (!on && !this.#inputs.microphone) await this.#inputs.open('microphone');
+    await this.#turns.microphone;
     const publication = this.#own.microphone;
-    if (!publication) {
-      await this.#inputs.open('microphone');
-    } else if (publication.paused) {
-      await publication.resume();
-    } else {
-      await publication.pause();
-    }
-  }
-
-  async #toggleCamera() {
-    if (this.#own.camera) this.#inputs.close('camera');
-    else await this.#inputs.open('camera');
-  }
-
-  async #toggleScreen() {
-    if (this.#own.screen) this.#inputs.closeScreen();
-    else await this.#inputs.openScreen();
+    await (on ? publication?.pause() : publication?.resume());
   }
 
   /** A track came or went. */
-  async #changed({ kind, problem }) {
+  #changed({ kind, problem }) {
     if (problem) this.#say(problem.message);
     if (this.room.state === 'closed' || this.room.state === 'connecting') return;
-    try {
-      await this.#follow(kind);
-      if (kind === 'screen') await this.#follow('screenSound');
-    } catch (error) {
-      this.#say(error.message);
-    }
+    this.#follow(kind);
+    if (kind === 'screen') this.#follow('screenSound');
     this.#show();
   }
 
-  /** Sends the track that there is of a kind, or no more. */
-  async #follow(kind) {
+  /** Sends the track that there is of a kind, or no more; one thing after the other. */
+  #follow(kind) {
+    const settled = (this.#turns[kind] ?? Promise.resolve()).then(() => this.#settle(kind));
+    this.#turns[kind] = settled.catch((problem) => this.#say(`Your ${kind} cannot be sent: ${problem.message}`)).then(() => this.#show());
+  }
+
+  async #settle(kind) {
     const track = this.#inputs[kind];
     const publication = this.#own[kind];
-    if (track && publication) await publication.replaceTrack(track);
-    else if (track) await this.#send(kind);
-    else if (publication) await publication.close();
-    this.#show();
+    if (!track) await publication?.close();
+    else if (!publication) await this.#send(kind, track);
+    else if (publication.track !== track) await publication.replaceTrack(track);
   }
 
-  async #send(kind, more = {}) {
+  async #send(kind, track) {
     const label = kind === 'screenSound' ? 'screen' : kind;
-    const drawn = this.#inputs.isDrawn && kind === 'camera' ? { codec: 'VP8' } : {};
-    try {
-      const publication = await this.room.publish(this.#inputs[kind], { label, ...drawn, ...more });
-      if (publication.closed) return;
-      this.#own[kind] = publication;
-      publication.addEventListener('change', ({ detail }) => {
-        if (detail.by && publication.paused) this.#say('A moderator has muted you. You can turn it on again.');
-        this.#show();
-      });
-      publication.addEventListener('closed', ({ detail }) => {
-        if (this.#own[kind] === publication) this.#own[kind] = null;
-        if (detail.problem && this.room.state !== 'closed') this.#say(`Your ${kind} is not sent any more: ${detail.problem.message}`);
-        this.#show();
-      });
-    } catch (problem) {
-      this.#say(`Your ${kind} cannot be sent: ${problem.message}`);
-    }
-    this.#show();
+    const paused = kind === 'microphone' && this.#wasMuted;
+    const publication = await this.room.publish(track, { label, paused });
+    if (publication.closed) return;
+    this.#own[kind] = publication;
+    publication.addEventListener('change', ({ detail }) => {
+      if (detail.by && publication.paused) this.#say('A moderator has muted you. You can turn it on again.');
+      this.#show();
+    });
+    publication.addEventListener('closed', ({ detail }) => {
+      if (this.#own[kind] === publication) this.#own[kind] = null;
+      if (detail.problem && this.room.state !== 'closed') this.#say(`Your ${kind} is not sent any more: ${detail.problem.message}`);
+      this.#show();
+    });
   }
 
   #moved(detail) {

@@ -11,12 +11,12 @@ const FIRST = ['quiet', 'clear', 'still', 'bright', 'upper', 'green', 'silver', 
 const SECOND = ['spring', 'river', 'brook', 'delta', 'lake', 'ford', 'weir', 'fall'];
 
 const form = el('room-form');
-const asked = place();
+const where = place();
 let timer;
 
 state('idle', '');
-form.elements.room.value = asked.room;
-form.elements.stream.value = asked.query.get('stream') ?? '';
+form.elements.room.value = where.room;
+form.elements.stream.value = where.query.get('stream') ?? '';
 form.addEventListener('input', () => {
   checkNames(form, { quietWhenEmpty: true });
   look(TYPING_MS);
@@ -55,8 +55,8 @@ function go(event) {
   const page = ['publish', 'room'].includes(event.submitter?.value) ? event.submitter.value : 'watch';
   const more = page === 'watch' ? { autostart: '1' } : {};
   // All streams of a room meet there.
-  const where = page === 'room' ? { ...chosen(), stream: 'main' } : chosen();
-  location.assign(address(page, where, more) + location.hash);
+  const to = page === 'room' ? { ...chosen(), stream: 'main' } : chosen();
+  location.assign(address(page, to, more) + location.hash);
 }
 
 /** Looks whether the typed stream is live, once typing rests, and again while the page is visible. */

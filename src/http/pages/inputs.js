@@ -5,7 +5,6 @@ import { SourceError, explain, listDevices, open as openSource } from './source.
 
 const PICTURE = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } };
 const SOUND = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
-const DRAWN = { width: 1280, height: 720, fps: 30 };
 const SCREEN = { kind: 'screen', width: 1920, height: 1080, fps: 15 };
 
 const exactly = (id) => (id ? { deviceId: { exact: id } } : {});
@@ -22,15 +21,15 @@ export class Inputs extends EventTarget {
   #drawn = null;
   #endScreen = null;
 
-  /** With `drawn`, a picture of a clock and a tone stand in for the devices. */
-  constructor({ drawn = false, label = '' } = {}) {
+  /** With `drawn`, a picture of a clock (of `width` and `height`) and a tone stand in for the devices. */
+  constructor({ drawn = false, label = '', width = 1280, height = 720 } = {}) {
     super();
-    this.label = label;
-    this.isDrawn = drawn;
+    Object.assign(this, { isDrawn: drawn, label, width, height });
   }
 
   /** Opens both, or what there is of them; resolves with the problems, by kind. */
   async openBoth() {
+    let refused = null;
     if (!this.isDrawn && navigator.mediaDevices) {
       // Asked for together, people are asked once.
       try {
@@ -40,19 +39,21 @@ export class Inputs extends EventTarget {
         this.#take('camera', stream.getVideoTracks()[0]);
         this.#take('microphone', stream.getAudioTracks()[0]);
         return {};
-      } catch {
+      } catch (error) {
         // One by one, then.
+        if (error.name === 'NotAllowedError') refused = explain(error, 'camera and microphone');
       }
     }
     const problems = {};
     for (const kind of ['microphone', 'camera']) await this.open(kind).catch((problem) => { problems[kind] = problem; });
-    return problems;
+    const { camera, microphone } = problems;
+    return refused && camera && microphone ? { camera: refused, microphone: refused } : problems;
   }
 
   /** Opens `camera` or `microphone`; rejects with a `SourceError`. */
   async open(kind) {
     if (this.isDrawn) {
-      this.#drawn ??= generated({ ...DRAWN, label: this.label });
+      this.#drawn ??= generated({ ...this.#drawing(), label: this.label });
       const [track] = kind === 'camera' ? this.#drawn.stream.getVideoTracks() : this.#drawn.stream.getAudioTracks();
       this.#take(kind, track);
       return track;
@@ -81,7 +82,7 @@ export class Inputs extends EventTarget {
 
   /** Lets people choose a screen or window; rejects with a `SourceError`. */
   async openScreen() {
-    const source = this.isDrawn ? generated({ ...DRAWN, fps: 15, label: 'Screen' }) : await openSource(SCREEN);
+    const source = this.isDrawn ? generated({ ...this.#drawing(), fps: 15, label: 'Screen' }) : await openSource(SCREEN);
     this.#endScreen = source.end;
     const [picture] = source.stream.getVideoTracks();
     this.screen = picture;
@@ -107,6 +108,10 @@ export class Inputs extends EventTarget {
 
   devices() {
     return listDevices();
+  }
+
+  #drawing() {
+    return { width: this.width, height: this.height, fps: 30 };
   }
 
   #take(kind, track) {

@@ -17,7 +17,9 @@ const PATIENCE_MS = 400;
 const where = place();
 const { query } = where;
 const source = query.get('source') ?? (query.has('generated') ? 'generated' : 'camera');
-const inputs = new Inputs({ drawn: source === 'generated', label: query.get('name') || where.room });
+const [, width, height] = /^(\d{2,4})x(\d{2,4})$/.exec(query.get('size') ?? '') ?? [0, 1280, 720];
+const label = query.get('name') || where.room;
+const inputs = new Inputs({ drawn: source === 'generated', label, width: Number(width), height: Number(height) });
 const toasts = new Toasts(el('toasts'));
 /** The conference that one is in, or null. */
 let call = null;

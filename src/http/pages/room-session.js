@@ -12,7 +12,7 @@ const LONGEST_MS = 5_000;
 /** How long one attempt may take while there are others to make. */
 const ATTEMPT_MS = 1_500;
 const HELLO_MS = 4_000;
-/** How long one's own old self may hold the name. */
+/** How long one's own old self may stand in the way. */
 const TAKEN_MS = 10_000;
 /** How long a node may take to answer where it is doubted that it is there. */
 const DOUBT_MS = 1_000;
@@ -205,7 +205,7 @@ export class RoomSession extends EventTarget {
       } catch (problem) {
         if (this.#closed) return;
         address = null;
-        const waits = problem.code === 'nameTaken' && performance.now() - since < TAKEN_MS;
+        const waits = ['nameTaken', 'locked'].includes(problem.code) && performance.now() - since < TAKEN_MS;
         if (problem.code === 'unknownSession') {
           this.#session = null;
           n = 0;
