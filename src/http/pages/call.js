@@ -22,11 +22,13 @@ export class Call extends EventTarget {
   #joined = false;
   #follows = new AbortController();
 
-  constructor({ room, name, displayName, token, relay, inputs, muted, subscribe }) {
+  constructor({ room, name, displayName, token, relay, inputs, muted }) {
     super();
     this.#inputs = inputs;
     this.#wasMuted = muted;
-    this.room = new Room({ room, name, token, relay, subscribe, appData: displayName === name ? {} : { displayName } });
+    const appData = displayName === name ? {} : { displayName };
+    // Pictures are asked for as they come in sight.
+    this.room = new Room({ room, name, token, relay, appData, subscribe: 'audio' });
     this.displayName = displayName;
     this.#tiles = new Tiles(el('tiles'));
     this.cast = new Cast(this.room, this.#tiles);
@@ -151,6 +153,7 @@ export class Call extends EventTarget {
       const tile = this.#tiles.add(SELF, 'person', true);
       tile.describe(about);
       tile.show(this.#inputs.camera);
+      tile.mirror(!this.#inputs.isDrawn);
       tile.silence(!this.sends('microphone'));
     }
     if (this.#inputs.screen) {
@@ -167,8 +170,11 @@ export class Call extends EventTarget {
 function parting(name, reason) {
   const why = {
     removed: 'was removed by a moderator',
+    closed: 'was removed',
     replaced: 'came back elsewhere',
     expired: 'lost the connection',
+    lost: 'lost the connection',
+    disconnected: 'lost the connection',
     gone: 'lost the connection',
   };
   return `${name} ${why[reason] ?? 'left'}.`;

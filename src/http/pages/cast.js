@@ -29,6 +29,7 @@ export class Cast extends EventTarget {
     on('participantleft', ({ participant }) => tiles.remove(participant.name));
     on('producer', ({ participant, producer }) => this.#expect(participant, producer));
     on('track', (detail) => this.#take(detail));
+    on('producerended', (detail) => this.#drop(detail));
     on('trackended', (detail) => this.#drop(detail));
     on('trackpaused', ({ participant }) => this.#mark(participant));
     on('trackresumed', ({ participant }) => this.#mark(participant));
@@ -36,7 +37,7 @@ export class Cast extends EventTarget {
     on('volumes', ({ volumes }) => this.#hear(volumes));
     on('layers', ({ producer, spatialLayer }) => { producer.layer = spatialLayer; });
     tiles.addEventListener('size', ({ detail }) => this.#prefer(detail));
-    tiles.addEventListener('sight', ({ detail }) => (detail.seen ? room.resume(detail.producerId) : room.pause(detail.producerId)));
+    tiles.addEventListener('sight', ({ detail }) => this.#sight(detail));
     this.#timers = [setInterval(() => this.#judge(), QUALITY_MS), setInterval(() => this.#showSpeakers(), LOOK_MS)];
   }
 
@@ -76,11 +77,22 @@ export class Cast extends EventTarget {
   #expect(participant, producer) {
     if (producer.kind === 'video') {
       const key = this.#key(participant, producer);
-      if (key === producer.id) {
-        this.#tiles.add(key, 'screen').describe({ ...participant, name: called(participant) });
-      }
+      const tile = this.#tiles.add(key, key === producer.id ? 'screen' : 'person');
+      if (key === producer.id) tile.describe({ ...participant, name: called(participant) });
+      tile.producerId = producer.id;
+      if (tile.seen) this.#sight({ producerId: producer.id, seen: true });
     }
     this.#mark(participant);
+  }
+
+  /** Pictures are received where they are seen. */
+  #sight({ producerId, seen }) {
+    if (!seen) {
+      this.#room.pause(producerId);
+      return;
+    }
+    this.#room.resume(producerId);
+    this.#room.subscribe(producerId).catch(() => {});
   }
 
   #take({ participant, producer, track }) {
@@ -90,7 +102,6 @@ export class Cast extends EventTarget {
       const tile = this.#tiles.get(this.#key(participant, producer));
       tile?.show(track, producer.id);
       if (tile) this.#tiles.fit(tile);
-      if (tile?.seen === false) this.#room.pause(producer.id);
     }
     this.#mark(participant);
   }

@@ -1,6 +1,7 @@
 // Before one joins a conference: one's name, camera and microphone, and how one looks.
 
 import { Level } from './level.js';
+import { status } from './node.js';
 import { address, objection } from './place.js';
 import { hue, initials } from './tile.js';
 import { el, set } from './ui.js';
@@ -19,6 +20,7 @@ export class Lobby extends EventTarget {
   #inputs;
   #level = new Level((level) => { el('meter').firstElementChild.style.width = `${Math.round(level * 100)}%`; });
   #form = el('lobby-form');
+  #insists = null;
   /** Whether one joins with the microphone open, but muted. */
   muted = false;
 
@@ -62,22 +64,25 @@ export class Lobby extends EventTarget {
     await this.#inputs.open(kind).then(() => set(el('lobby-note'), ''), (problem) => set(el('lobby-note'), problem.message));
   }
 
-  /** Joins as if the button were pressed. */
+  /** Joins as if the button were pressed, also in the place of whoever has the name. */
   submit() {
+    this.#insists = nameOf(this.#form.elements.name.value.trim());
     this.#form.requestSubmit();
   }
 
   /** Why one wasn't let in. */
   refuse(problem) {
     this.busy(false);
-    if (problem.code === 'nameTaken') {
-      const { name } = this.#form.elements;
-      set(el('name-error'), `“${name.value.trim()}” is in the room already. Choose another name.`);
-      name.setAttribute('aria-invalid', 'true');
-      name.focus();
-      return;
-    }
-    set(el('lobby-problem'), explain(problem));
+    if (problem.code === 'nameTaken') this.#objectToName(`“${this.#form.elements.name.value.trim()}” is in the room already. Choose another name.`);
+    else set(el('lobby-problem'), explain(problem));
+  }
+
+  #objectToName(text) {
+    this.busy(false);
+    const { name } = this.#form.elements;
+    set(el('name-error'), text);
+    name.setAttribute('aria-invalid', 'true');
+    name.focus();
   }
 
   busy(on) {
@@ -96,6 +101,7 @@ export class Lobby extends EventTarget {
     const video = el('preview-video');
     if ((video.srcObject?.getVideoTracks()[0] ?? null) !== camera) video.srcObject = camera ? new MediaStream([camera]) : null;
     el('preview').dataset.picture = camera ? 'on' : 'off';
+    el('preview').dataset.mirror = String(!this.#inputs.isDrawn);
     const on = { camera: Boolean(camera), microphone: Boolean(microphone) && !this.muted };
     if (microphone) microphone.enabled = !this.muted;
     for (const kind of ['camera', 'microphone']) showButton(el(`preview-${kind}`), kind, on[kind]);
@@ -104,6 +110,15 @@ export class Lobby extends EventTarget {
     const name = this.#form.elements.name.value.trim() || '?';
     set(el('preview-face'), initials(name));
     el('preview-face').style.backgroundColor = `hsl(${hue(name)} 45% 34%)`;
+  }
+
+  /** Whether somebody else has the name; who insists takes it over. */
+  async #isTaken(name) {
+    if (this.#insists === name) return false;
+    const found = await status({ room: this.#where.room, stream: name }, AbortSignal.timeout(2_000)).catch(() => null);
+    if (!found?.live) return false;
+    this.#insists = name;
+    return true;
   }
 
   async #toggle(kind) {
@@ -134,8 +149,9 @@ export class Lobby extends EventTarget {
     return !wrong && !place;
   }
 
-  #submit(event) {
+  async #submit(event) {
     event.preventDefault();
+    if (el('join').disabled) return;
     if (!this.#check(false)) {
       this.#form.elements[objection(this.#where.room, 'room') && !nameOf(this.#form.elements.name.value) ? 'room' : 'name'].focus();
       return;
@@ -146,7 +162,13 @@ export class Lobby extends EventTarget {
       location.assign(address('room', { room: this.#form.elements.room.value.trim(), stream: 'main' }) + location.hash);
       return;
     }
-    this.dispatchEvent(new CustomEvent('join', { detail: { name: nameOf(displayName), displayName } }));
+    const name = nameOf(displayName);
+    this.busy(true);
+    if (await this.#isTaken(name)) {
+      this.#objectToName(`“${displayName}” is in the room already. Choose another name, or press Join again if that is you.`);
+      return;
+    }
+    this.dispatchEvent(new CustomEvent('join', { detail: { name, displayName } }));
   }
 }
 
@@ -181,7 +203,7 @@ export function explain(problem) {
     unreachable: 'The node cannot be reached, or something between (a proxy, a firewall) lets no WebSocket pass.',
     timeout: 'The node does not answer. Try again in a moment.',
   };
-  if (problem.status === 401) return 'This room needs a token. Open the page with #token=… at the end of its address.';
+  if (problem.status === 401 || (problem.code === 'forbidden' && !location.hash.includes('token='))) return 'This room needs a token. Open the page with #token=… at the end of its address.';
   if (problem.status === 403) return 'The token does not let you enter this room.';
   return words[problem.code] ?? problem.message;
 }

@@ -4,10 +4,14 @@
  * A participant: `name`, `node`, `region`, `appData`, `joinedAt`, and `producers`, a `Map` by id of what it sends:
  * `{ id, kind, label, paused, appData, codec, layers, track }`, `track` being what arrives of it, or null.
  */
+function sent({ mimeType, encodings, ...told }) {
+  return { label: '', appData: {}, paused: false, codec: mimeType, layers: encodings ?? 1, ...told, track: null };
+}
+
 function participant({ producers = [], dataProducers = [], ...about }) {
   return {
     ...about,
-    producers: new Map(producers.map((one) => [one.id, { ...one, track: null }])),
+    producers: new Map(producers.map((one) => [one.id, sent(one)])),
     dataProducers: new Map(dataProducers.map((one) => [one.id, one])),
   };
 }
@@ -87,7 +91,7 @@ export class People extends EventTarget {
       this.#pause(one, told.id, told.paused, null);
       return;
     }
-    const producer = { label: '', appData: {}, paused: false, ...told, track: null };
+    const producer = sent(told);
     one.producers.set(producer.id, producer);
     this.#tell('producer', { participant: one, producer });
   }

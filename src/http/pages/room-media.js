@@ -69,7 +69,9 @@ export class RoomMedia extends EventTarget {
     const ask = (sctp) => this.#session.request('createWebRtcTransport', { direction, ...(sctp ? { sctp } : {}) });
     if (!this.data) return ask(false);
     try {
-      return await ask(true);
+      const options = await ask(true);
+      this.data = Boolean(options.sctpParameters);
+      return options;
     } catch (problem) {
       // A node without data channels carries sound and picture all the same.
       if (!['malformed', 'unsupported'].includes(problem.code)) throw problem;

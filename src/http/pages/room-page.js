@@ -64,9 +64,8 @@ async function join({ name, displayName }) {
   lobby.busy(true);
   state('connecting', 'Joining.');
   const { room, token } = where;
-  const subscribe = ['all', 'audio', 'none'].includes(query.get('subscribe')) ? query.get('subscribe') : 'all';
   const relay = query.get('relay') === '1';
-  const mine = new Call({ room, name, displayName, token, relay, inputs, subscribe, muted: lobby.muted });
+  const mine = new Call({ room, name, displayName, token, relay, inputs, muted: lobby.muted });
   call = mine;
   window.headwater.room = mine.room;
   ends = new AbortController();
@@ -134,8 +133,8 @@ function over(reason, problem) {
   const [title, text] = {
     left: ['You left the room', ''],
     removed: ['You were removed from the room', 'A moderator has removed you.'],
+    closed: ['You were removed from the room', 'A moderator or an operator has ended your session.'],
     replaced: ['You are in the room elsewhere', 'Someone joined under your name, perhaps you on another page or device.'],
-    expired: ['The connection was lost', 'The node did not hear from you for too long.'],
   }[reason] ?? ['The room was closed to you', problem ? explain(problem) : `The node ended it: ${reason}.`];
   set(el('ended-title'), title);
   set(el('ended-text'), text);
@@ -183,7 +182,7 @@ function act(what) {
 function press(event) {
   const { key, ctrlKey, altKey, metaKey, target } = event;
   if (!call || ctrlKey || altKey || metaKey || el('devices').open || el('call').hidden) return;
-  if (target.closest?.('input, textarea, select, [role="log"]')) return;
+  if (target.closest?.('input:not([type]), select, [role="log"]')) return;
   const what = KEYS[key];
   if (!what) return;
   event.preventDefault();

@@ -14,6 +14,8 @@ const ATTEMPT_MS = 1_500;
 const HELLO_MS = 4_000;
 /** How long one's own old self may stand in the way. */
 const TAKEN_MS = 10_000;
+/** Why a session ends that is to go on elsewhere, or anew. */
+const GOES_ON = ['drained', 'media', 'expired', 'lost', 'disconnected', 'silent'];
 /** How long a node may take to answer where it is doubted that it is there. */
 const DOUBT_MS = 1_000;
 
@@ -93,7 +95,7 @@ export class RoomSession extends EventTarget {
   async doubt() {
     const socket = this.#socket;
     try {
-      await socket?.request('getRouterRtpCapabilities', {}, DOUBT_MS);
+      await socket?.request('ping', {}, DOUBT_MS);
     } catch (problem) {
       if (problem.code === 'timeout') socket.close();
     }
@@ -169,7 +171,7 @@ export class RoomSession extends EventTarget {
       return;
     }
     const { reason, url } = data;
-    if (reason !== 'drained') {
+    if (!GOES_ON.includes(reason)) {
       this.#end({ reason, problem: null });
       return;
     }
@@ -177,7 +179,7 @@ export class RoomSession extends EventTarget {
     const socket = this.#socket;
     this.#socket = null;
     socket?.close();
-    this.#again(url ?? null);
+    this.#again(url ?? null, reason === 'drained');
   }
 
   #broke(socket) {
@@ -187,11 +189,11 @@ export class RoomSession extends EventTarget {
   }
 
   /** Goes on until there is a session again; `address` is the WebSocket that the server sends to. */
-  async #again(address) {
+  async #again(address, leaves = false) {
     this.dispatchEvent(new Event('lost'));
     const since = performance.now();
     // A node that says that it leaves isn't asked again.
-    let n = this.#session === null ? 2 : 0;
+    let n = leaves ? 2 : 0;
     while (!this.#closed) {
       const { base, wait } = attempt(n, this.#ways.but(this.base));
       n += 1;

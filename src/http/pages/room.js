@@ -9,12 +9,6 @@ import { RoomSession } from './room-session.js';
 import { RoomProblem } from './room-socket.js';
 import { Subscriptions } from './subscriptions.js';
 
-/** Events of the parts that are the room's own, under these names. */
-const PASSED = {
-  people: { joined: 'participantjoined', left: 'participantleft', changed: 'participantchanged', producer: 'producer' },
-  subscriptions: { track: 'track', trackended: 'trackended', trackfailed: 'trackfailed' },
-};
-
 /**
  * A participant in a room. `url` is where a node has its pages (default: the node that this module is of), `name` one's
  * name there, `subscribe` what is received: `all`, `audio` (pictures by `subscribe`), or `none`.
@@ -24,7 +18,7 @@ const PASSED = {
  * Events, with these in `detail`:
  * - `state`: `state` (`connecting`, `connected`, `reconnecting`, `closed`), `reason` and `problem` of the end;
  * - `participantjoined`, `participantleft` (`reason`), `participantchanged`: `participant`;
- * - `producer`: `participant` sends something (`producer`), whether it is received or not;
+ * - `producer`, `producerended`: `participant` sends something (`producer`), whether it is received or not;
  * - `track`, `trackended`: `participant`, `producer`, `track`; `trackfailed`: `problem`;
  * - `trackpaused`, `trackresumed`: `participant`, `producer`, `by`;
  * - `layers`, `score`: `participant`, `producer` and what the server says;
@@ -173,19 +167,20 @@ export class Room extends EventTarget {
       this.#turn = this.#turn.then(() => this.#heard(detail.name, detail.data));
     });
     session.addEventListener('closed', ({ detail }) => this.#closed(detail));
-    const parts = { people: this.#people, subscriptions: this.#subscriptions };
-    for (const [part, names] of Object.entries(PASSED)) {
-      for (const [name, own] of Object.entries(names)) {
-        parts[part].addEventListener(name, ({ detail }) => this.#tell(own, detail));
-      }
-    }
     const on = (name, then) => this.#people.addEventListener(name, ({ detail }) => then(detail));
     on('producer', ({ participant, producer }) => this.#subscriptions.add(participant, producer));
     on('ended', ({ producer }) => this.#subscriptions.remove(producer));
     on('paused', (detail) => this.#tell(detail.producer.paused ? 'trackpaused' : 'trackresumed', detail));
     on('data', ({ participant, dataProducer }) => this.#chat.add(participant, dataProducer));
     on('dataended', ({ dataProducer }) => this.#chat.remove(dataProducer));
-    this.#chat.addEventListener('message', ({ detail }) => this.#tell('message', detail));
+    // After our own parts have taken it over.
+    const pass = (part, names) => Object.entries(names).forEach(([name, told]) => {
+      part.addEventListener(name, ({ detail }) => this.#tell(told, detail));
+    });
+    pass(this.#people, { joined: 'participantjoined', left: 'participantleft', changed: 'participantchanged' });
+    pass(this.#people, { producer: 'producer', ended: 'producerended' });
+    pass(this.#subscriptions, { track: 'track', trackended: 'trackended', trackfailed: 'trackfailed' });
+    pass(this.#chat, { message: 'message' });
     this.#chat.addEventListener('change', () => this.#tell('chat', this.chat));
   }
 

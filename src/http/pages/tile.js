@@ -21,7 +21,9 @@ export async function inlineIcons() {
   documentElement.setAttribute('aria-hidden', 'true');
   for (const symbol of documentElement.querySelectorAll('symbol')) symbol.id = `icon-${symbol.id}`;
   document.body.append(documentElement);
-  for (const use of document.querySelectorAll('use')) use.setAttribute('href', use.getAttribute('href').replace(/^.*#/, '#icon-'));
+  for (const use of document.querySelectorAll('use')) {
+    use.setAttribute('href', use.getAttribute('href').replace('assets/icons.svg#', '#icon-'));
+  }
 }
 
 /** An icon of `icons.svg`. */
@@ -123,6 +125,11 @@ export class Tile {
     const { video } = this;
     const shows = video.srcObject && !this.held && video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA;
     this.element.dataset.picture = shows ? 'on' : 'off';
+  }
+
+  /** One's own picture is shown as in a mirror. */
+  mirror(on) {
+    this.element.dataset.mirror = String(on);
   }
 
   silence(muted) {
