@@ -185,7 +185,7 @@ async fn people_are_let_in_without_a_camera_and_told_that_a_name_is_taken() {
     let page = browser.page_after(&denied, &format!("{}/room?room=news&name=anna", a.public())).await;
     let said = "document.querySelector('#lobby-note').textContent";
     page.wait_for(
-        &format!("{said}.includes('You can join without a microphone and without a camera')"),
+        &format!("{said}.includes('You can join without a camera and without a microphone')"),
         SOON,
     )
     .await;

@@ -12,6 +12,7 @@ const LONGEST_MS = 5_000;
 /** How long one attempt may take while there are others to make. */
 const ATTEMPT_MS = 1_500;
 const HELLO_MS = 4_000;
+const GOODBYE_MS = 2_000;
 /** How long one's own old self may stand in the way. */
 const TAKEN_MS = 10_000;
 /** Why a session ends that is to go on elsewhere, or anew. */
@@ -104,7 +105,10 @@ export class RoomSession extends EventTarget {
   /** Leaves the room. */
   leave() {
     if (this.#closed) return;
-    this.#socket?.request('leave').catch(() => {});
+    const socket = this.#socket;
+    this.#socket = null;
+    // The node closes the socket once it knows.
+    socket?.request('leave', {}, GOODBYE_MS).catch(() => {}).finally(() => socket.close());
     this.#end({ reason: 'left', problem: null });
   }
 
@@ -113,10 +117,8 @@ export class RoomSession extends EventTarget {
     this.#closed = true;
     this.#controller.abort();
     this.#ways.stop();
-    const socket = this.#socket;
+    this.#socket?.close();
     this.#socket = null;
-    // What was sent last still goes out.
-    socket?.close();
     this.dispatchEvent(new CustomEvent('closed', { detail }));
   }
 
