@@ -3,6 +3,8 @@
 FOR ?=
 TOOLS := .tools
 NATS := $(TOOLS)/bin/nats-server
+CLIENT := src/http/pages/client
+WEB := $(TOOLS)/web/mediasoup-client.js
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 TEST := $(shell command -v cargo-nextest >/dev/null 2>&1 && echo nextest run || echo test)
 
@@ -13,7 +15,7 @@ TEST_PACKAGES += firefox-esr pulseaudio python3-gi gir1.2-gst-plugins-bad-1.0 gs
 	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly \
 	libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstreamer-plugins-bad1.0-dev
 
-.PHONY: demo test check bench figures soak fuzz sim crowd tools test-tools schemas clean
+.PHONY: demo test check bench figures soak fuzz sim crowd tools web test-tools schemas clean
 
 demo: tools ## Run a whole fleet with a test stream; FOR=20s ends it by itself
 	cargo run --quiet -- dev $(if $(FOR),--for $(FOR))
@@ -49,8 +51,10 @@ fuzz: tools ## Damage messages and session descriptions for SECONDS=60
 schemas: ## Write the JSON Schemas from the code
 	cargo run --quiet -- schema schemas
 
-tools: $(NATS) ## Install what building and running need
+tools: $(NATS) $(WEB) ## Install what building and running need
 	@$(call install,$(BUILD_PACKAGES))
+
+web: $(WEB) ## Fetch and bundle what the conference page needs of others, for the next build
 
 test-tools: ## Install what the tests need beyond that
 	@$(call install,$(BUILD_PACKAGES) $(TEST_PACKAGES))
@@ -81,6 +85,13 @@ $(TOOLS)/gstreamer: $(shell find tests/clients/gstreamer -name Cargo.\* -o -name
 	mkdir -p $@ && cp $(TOOLS)/gstreamer-build/debug/*.so $@/
 	rm -r $(TOOLS)/gstreamer-build
 	touch $@
+
+$(WEB): $(wildcard $(CLIENT)/*)
+	@command -v node >/dev/null && command -v npm >/dev/null || { $(call install,nodejs npm); }
+	rm -rf $(TOOLS)/web-build && mkdir -p $(TOOLS)/web $(TOOLS)/web-build && cp $^ $(TOOLS)/web-build/
+	cd $(TOOLS)/web-build && npm ci --silent --ignore-scripts --no-audit --no-fund && node bundle.js client.js
+	mv $(TOOLS)/web-build/client.js $@
+	rm -r $(TOOLS)/web-build
 
 $(NATS):
 	@$(call install,$(BUILD_PACKAGES))

@@ -1,4 +1,5 @@
-//! Build script: tells the program which mediasoup it has and where its worker's sources came from.
+//! Build script: tells the program which mediasoup it has and where its worker's sources came from, and gives it the
+//! conference client that `make web` made.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -26,6 +27,26 @@ fn main() {
         let _ = fs::write(&note, "unknown\n");
     }
     println!("cargo:rustc-env=HEADWATER_WORKER_SOURCES={}", note.display());
+    conference_client(&out);
+}
+
+/// Puts mediasoup-client, as one file, where `http/pages.rs` takes it; one that says what to do where it isn't there.
+fn conference_client(out: &Path) {
+    const FOLDER: &str = ".tools/web";
+    const MISSING: &str =
+        "throw new Error('this build lacks the conference client: run `make web`, then build again');\n";
+    // Cargo runs this again each time while what it is to look at isn't there.
+    let _ = fs::create_dir_all(FOLDER);
+    println!("cargo:rerun-if-changed={FOLDER}");
+    let client = fs::read_to_string(Path::new(FOLDER).join("mediasoup-client.js"));
+    if client.is_err() {
+        println!("cargo:warning=no conference client: run `make web`, then build again");
+    }
+    let client = client.unwrap_or_else(|_| MISSING.to_owned());
+    if let Err(error) = fs::write(out.join("mediasoup-client.js"), client) {
+        eprintln!("headwater: the conference client can't be copied: {error}");
+        std::process::exit(1);
+    }
 }
 
 fn require(program: &str, arguments: &[&str], package: &str) {

@@ -14,7 +14,7 @@ use super::problem::Problem;
 
 /// Scripts, styles and pictures come from this node alone; media and signalling may go to others.
 const POLICY: &str = "default-src 'self'; media-src 'self' blob: mediastream:; \
-    img-src 'self' data:; connect-src 'self' http: https:; base-uri 'none'; frame-ancestors";
+    img-src 'self' data:; connect-src 'self' http: https: ws: wss:; base-uri 'none'; frame-ancestors";
 
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
@@ -24,11 +24,19 @@ macro_rules! files {
     };
 }
 
+/// mediasoup-client as one module, which the build script puts there; the page of a conference alone loads it.
+const CONFERENCE_CLIENT: &[(&str, &str)] =
+    &[("mediasoup-client.js", include_str!(concat!(env!("OUT_DIR"), "/mediasoup-client.js")))];
+
 const PAGES: &[(&str, &str)] =
-    files!["embed.html", "headwater.js", "index.html", "publish.html", "watch.html"];
+    files!["embed.html", "headwater.js", "index.html", "publish.html", "room.html", "watch.html"];
 const ASSETS: &[(&str, &str)] = files![
     "app.css",
+    "arrange.js",
+    "call.js",
+    "cast.js",
     "contours.svg",
+    "drawer.js",
     "element.js",
     "embed.js",
     "encodings.js",
@@ -37,26 +45,45 @@ const ASSETS: &[(&str, &str)] = files![
     "generated.js",
     "home.js",
     "icons.svg",
+    "inputs.js",
     "keep.js",
     "layers.js",
+    "level.js",
     "live.js",
+    "lobby.js",
     "node.js",
     "notes.js",
+    "people.js",
     "picture-worker.js",
     "picture.js",
     "place.js",
     "player.js",
     "problem.js",
+    "publication.js",
+    "publications.js",
     "publish.js",
     "publisher.js",
     "quality.js",
+    "room-chat.js",
+    "room-media.js",
+    "room-page.js",
+    "room-quality.js",
+    "room-session.js",
+    "room-socket.js",
+    "room-ways.js",
+    "room.css",
+    "room.js",
     "sdp.js",
     "session.js",
     "skin.js",
     "source.js",
     "sparkline.js",
     "stats.js",
+    "subscriptions.js",
     "theme.css",
+    "tile.js",
+    "tiles.js",
+    "toasts.js",
     "ui.js",
     "watch.js",
     "whep.js",
@@ -68,8 +95,13 @@ pub(super) fn routes() -> Router<App> {
         .route("/", get(async |asked: HeaderMap| file(PAGES, "index.html", &asked)))
         .route("/publish", get(async |asked: HeaderMap| file(PAGES, "publish.html", &asked)))
         .route("/embed", get(async |asked: HeaderMap| file(PAGES, "embed.html", &asked)))
+        .route("/room", get(async |asked: HeaderMap| file(PAGES, "room.html", &asked)))
         .route("/watch", get(watch))
         .route("/headwater.js", get(async |asked: HeaderMap| open(PAGES, "headwater.js", &asked)))
+        .route(
+            "/assets/mediasoup-client.js",
+            get(async |asked: HeaderMap| open(CONFERENCE_CLIENT, "mediasoup-client.js", &asked)),
+        )
         .route("/assets/{file}", get(asset))
 }
 

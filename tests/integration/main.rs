@@ -17,6 +17,7 @@ mod cascade;
 mod cases;
 mod clients;
 mod codecs;
+mod conference;
 mod deployed;
 mod docs;
 mod door;

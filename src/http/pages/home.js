@@ -1,4 +1,4 @@
-// The landing page: choose a room and a stream, then publish or watch.
+// The landing page: choose a room and a stream, then publish or watch, or meet there.
 
 import { beside, viewers } from './format.js';
 import { status } from './node.js';
@@ -52,9 +52,11 @@ function go(event) {
     form.querySelector('[aria-invalid="true"]').focus();
     return;
   }
-  const page = event.submitter?.value === 'publish' ? 'publish' : 'watch';
+  const page = ['publish', 'room'].includes(event.submitter?.value) ? event.submitter.value : 'watch';
   const more = page === 'watch' ? { autostart: '1' } : {};
-  location.assign(address(page, chosen(), more) + location.hash);
+  // All streams of a room meet there.
+  const to = page === 'room' ? { ...chosen(), stream: 'main' } : chosen();
+  location.assign(address(page, to, more) + location.hash);
 }
 
 /** Looks whether the typed stream is live, once typing rests, and again while the page is visible. */

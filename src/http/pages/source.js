@@ -68,7 +68,8 @@ async function screen({ width, height, fps }) {
   }
 }
 
-function explain(error, what) {
+/** Why `what` could not be opened, in words for people. */
+export function explain(error, what) {
   const reasons = {
     NotAllowedError: `The browser was not allowed to use the ${what}. Allow it in the address bar or the system settings, then try again.`,
     NotFoundError: `No ${what} was found on this device.`,

@@ -109,6 +109,11 @@ impl Core {
         if former == told {
             return;
         }
+        if (former.publication, &former.node) != (told.publication, &told.node) {
+            // It is there anew, or at another node: what it said of itself may differ.
+            let joined = ParticipantJoined { participant };
+            self.notify_all(Some(&name), &RtcEvent::ParticipantJoined(Box::new(joined)));
+        }
         for event in changes(&name, &former.producers, &producers) {
             self.notify_all(Some(&name), &event);
         }
