@@ -15,7 +15,7 @@ use crate::protocol::rtc::MOST;
 
 /// How often it is told, in milliseconds, and from which level on, in dBov.
 const EVERY_MS: u16 = 500;
-const THRESHOLD: i8 = -60;
+const THRESHOLD: i8 = -70;
 
 /// What measures. Dropping it ends that.
 #[derive(Debug)]

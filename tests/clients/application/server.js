@@ -82,7 +82,13 @@ for (const other of me.participants) for (const producer of other.producers) con
 try {
   const stream = await navigator.mediaDevices.getUserMedia({ audio: true, video: { width: 640, height: 360 } });
   const sends = await link("send", (it) => device.createSendTransport(it));
-  await sends.produce({ track: stream.getAudioTracks()[0], appData: { label: "microphone" } });
+  // One speaks on and on: the pretended microphone of a browser under test beeps shortly.
+  const audio = new AudioContext();
+  const [tone, out] = [audio.createOscillator(), audio.createMediaStreamDestination()];
+  tone.connect(out);
+  tone.start();
+  const voice = name === "ann" ? out.stream : stream;
+  await sends.produce({ track: voice.getAudioTracks()[0], appData: { label: "microphone" } });
   await sends.produce({ track: stream.getVideoTracks()[0], appData: { label: "camera" } });
   document.title = "sends";
 } catch (error) { window.refused = String(error.message); }
