@@ -52,7 +52,7 @@ const SCRIPT: &str = r"
 async fn joins(browser: &Browser, node: &impl Address, name: &str, size: &str) -> Page {
     let query = format!("room=news&name={name}&autostart=1&source=generated&size={size}");
     let page = browser.page_after(SCRIPT, &format!("{}/room?{query}", node.public())).await;
-    page.set_viewport(1000, 700).await;
+    page.set_viewport(1280, 800).await;
     page.wait_for("window.headwater?.state === 'live'", MEDIA).await;
     page
 }
@@ -118,8 +118,6 @@ async fn people_at_three_nodes_in_two_regions_meet() {
 
     std::fs::create_dir_all(SCREENSHOTS).unwrap();
     for (page, name) in [(&bo, "conference"), (&anna, "conference-own")] {
-        page.set_viewport(1280, 800).await;
-        page.wait_for("document.readyState === 'complete'", SOON).await;
         page.screenshot(format!("{SCREENSHOTS}/{name}.png")).await;
     }
     let _: () = carl.eval("window.press('leave')").await;
@@ -231,7 +229,7 @@ async fn a_moderator_mutes_removes_and_locks() {
         let query = format!("room=news&name={name}&source=generated&size=320x180{more}");
         let url = format!("{}/room?{query}#token={token}", a.public_url());
         let page = browser.page_after(SCRIPT, &url).await;
-        page.set_viewport(1000, 700).await;
+        page.set_viewport(1280, 800).await;
         page
     };
     let host = open("host", "host", "&autostart=1").await;
