@@ -18,17 +18,20 @@ export class RoomMedia extends EventTarget {
   #quiet = { packets: 0, since: performance.now(), patience: SILENCE_MS };
   #looking = false;
 
-  /** What can be sent and received with a node, of what `join` answered. */
-  static async open(session, { routerRtpCapabilities, iceServers = [] }, { relay }) {
+  /** What can be sent and received with a node, of what `join` answered; `former` is that with the node before. */
+  static async open(session, { routerRtpCapabilities, iceServers = [] }, { relay, former }) {
+    const carried = JSON.stringify(routerRtpCapabilities);
+    // Nodes of one kind carry the same, and time is short.
+    if (former?.carried === carried) return new RoomMedia(session, former.device, { carried, iceServers, relay });
     const { Device } = await import('./mediasoup-client.js');
     const device = await Device.factory();
     await device.load({ routerRtpCapabilities });
-    return new RoomMedia(session, device, iceServers, relay);
+    return new RoomMedia(session, device, { carried, iceServers, relay });
   }
 
-  constructor(session, device, iceServers, relay) {
+  constructor(session, device, { carried, iceServers, relay }) {
     super();
-    this.device = device;
+    Object.assign(this, { device, carried });
     this.#session = session;
     this.#iceServers = iceServers;
     this.#relay = relay;

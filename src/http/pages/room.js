@@ -187,9 +187,10 @@ export class Room extends EventTarget {
   async #joined({ resumed, name, node, region, may, locked, participants, ...answer }) {
     Object.assign(this, { name, node, region, may, locked });
     if (!resumed) {
-      this.#media?.close();
+      const former = this.#media;
+      former?.close();
       this.#media = null;
-      this.#media = await RoomMedia.open(this.#session, answer, { relay: this.#relay });
+      this.#media = await RoomMedia.open(this.#session, answer, { relay: this.#relay, former });
       this.#media.addEventListener('gone', ({ detail }) => this.#gone(detail));
     }
     if (this.#state === 'closed') return;
