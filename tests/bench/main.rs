@@ -36,6 +36,7 @@ mod report;
 mod sequence;
 mod soak;
 mod table;
+mod talk;
 mod threads;
 
 use std::sync::mpsc::Receiver;
@@ -58,6 +59,7 @@ async fn main() {
     let figures = table::head(&report.machine);
     let mut run = Run { chosen: &chosen, report: &mut report, figures: &figures };
     run.measure("joins", joins::run()).await;
+    run.measure("talk", talk::run()).await;
     run.measure("hops", hops::run()).await;
     run.measure("memory", memory::run()).await;
     run.measure("load", load::run()).await;

@@ -151,11 +151,11 @@ impl RoomMedia {
             (Some(id), _) => {
                 let uplink = self.uplinks.get(&session).ok_or(MediaError::UnknownProducer)?;
                 let producer = uplink.producer(id).ok_or(MediaError::UnknownProducer)?;
-                producer.get_stats().await.map(|stats| serde_json::to_value(stats))
+                producer.get_stats().await.map(serde_json::to_value)
             }
             (None, Some(id)) => {
                 let connection = self.connection(id).ok_or(MediaError::UnknownSession)?;
-                connection.get_stats().await.map(|stats| serde_json::to_value(stats))
+                connection.get_stats().await.map(serde_json::to_value)
             }
             (None, None) => {
                 let why = "name a transportId, a producerId or a consumerId".to_owned();
