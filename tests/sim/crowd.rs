@@ -77,6 +77,7 @@ fn plan(size: &Size) -> Plan {
     };
     for n in 0..=size.viewers {
         let client = Client {
+            ear: None,
             publishes: n == 0,
             room: "stadium".to_owned(),
             stream: "main".to_owned(),

@@ -168,6 +168,14 @@ impl World {
                     }
                 }
             }
+            for receiver in room.media.receivers.values() {
+                for Packets { producer, codec, .. } in coming().map(|(_, own)| own).filter(|own| own.size > 0)
+                {
+                    if receiver.consumers.values().any(|of| of == producer) {
+                        self.clients[receiver.client].gets(codec.kind(), *producer, now);
+                    }
+                }
+            }
             let mut sent = Vec::new();
             for (pipe, outlet) in &mut room.media.outlets {
                 let Some(to) = outlet.to else { continue };

@@ -18,6 +18,7 @@ mod bus;
 mod cost;
 mod crowd;
 mod dice;
+mod ears;
 mod faults;
 mod flow;
 mod jobs;

@@ -18,6 +18,7 @@ use headwater::protocol::rtp::{
 
 use headwater::room::core::{Done, Input};
 
+use crate::ears::Receiver;
 use crate::flow::Flow;
 use crate::users::ClientId;
 use crate::world::{At, Pid};
@@ -148,6 +149,7 @@ pub struct RoomMedia {
     pub dead: bool,
     pub uplinks: BTreeMap<SessionId, Uplink>,
     pub viewers: BTreeMap<SessionId, Watcher>,
+    pub receivers: BTreeMap<SessionId, Receiver>,
     pub outlets: BTreeMap<PipeId, Outlet>,
     pub inlets: BTreeMap<PipeId, Inlet>,
     /// By which pipe what is shown and sent on of a producer comes.
@@ -178,7 +180,7 @@ impl Codec {
     }
 
     /// How it is described on a pipe.
-    fn parameters(self, ssrc: u32) -> RtpParameters {
+    pub fn parameters(self, ssrc: u32) -> RtpParameters {
         let codec = match self {
             Self::Opus => RtpCodecParameters::Audio {
                 mime_type: MimeTypeAudio::Opus,
@@ -234,7 +236,7 @@ fn worker() -> MediaError {
 }
 
 /// Our end of a connection, as SDP would tell it.
-fn transport(session: SessionId) -> TransportInfo {
+pub fn transport(session: SessionId) -> TransportInfo {
     let ice = IceParameters {
         username_fragment: session.to_string(),
         password: String::new(),
@@ -257,14 +259,16 @@ impl RoomMedia {
         }
     }
 
-    fn alive(&self) -> Result<(), MediaError> {
+    pub fn alive(&self) -> Result<(), MediaError> {
         if self.dead { Err(worker()) } else { Ok(()) }
     }
 
     /// Everyone who is connected.
     pub fn clients(&self) -> Vec<(ClientId, SessionId)> {
         let uplinks = self.uplinks.iter().map(|(session, uplink)| (uplink.client, *session));
-        uplinks.chain(self.viewers.iter().map(|(session, viewer)| (viewer.client, *session))).collect()
+        let receivers = self.receivers.values().map(|receiver| (receiver.client, receiver.session));
+        let viewers = self.viewers.iter().map(|(session, viewer)| (viewer.client, *session));
+        uplinks.chain(viewers).chain(receivers).collect()
     }
 
     pub fn connections(&self) -> Vec<(SessionId, bool)> {
@@ -328,7 +332,7 @@ impl RoomMedia {
     }
 
     /// A producer's codec, and whether it is paused.
-    fn producer(&self, id: ProducerId) -> Option<(Codec, bool)> {
+    pub fn producer(&self, id: ProducerId) -> Option<(Codec, bool)> {
         let mut uplinks = self.uplinks.values().flat_map(|uplink| &uplink.producers);
         let own = uplinks.find(|own| own.id == id).map(|own| (own.codec, own.paused));
         own.or_else(|| {
@@ -476,6 +480,9 @@ impl RoomMedia {
     fn forget(&mut self, id: ProducerId) {
         for viewer in self.viewers.values_mut() {
             viewer.shows.retain(|shown| *shown != id);
+        }
+        for receiver in self.receivers.values_mut() {
+            receiver.consumers.retain(|_, of| *of != id);
         }
         for outlet in self.outlets.values_mut() {
             outlet.sends.remove(&id);

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use headwater::protocol::presence::Role;
-use headwater::protocol::rtp::MimeTypeVideo;
+use headwater::protocol::rtp::{MediaKind, MimeTypeVideo};
 
 use crate::dice::Dice;
 use crate::media::Codec;
@@ -44,6 +44,8 @@ pub struct Machine {
 #[derive(Debug, Clone)]
 pub struct Client {
     pub publishes: bool,
+    /// What it is sent as a participant, of a stream that others watch whole.
+    pub ear: Option<MediaKind>,
     pub room: String,
     pub stream: String,
     pub machine: Mid,
@@ -113,6 +115,7 @@ impl Plan {
         plan.draw_fleet(&mut dice);
         plan.draw_clients(&mut dice);
         plan.draw_faults(&mut dice);
+        plan.draw_ears();
         plan.steps.sort_by_key(|step| step.at);
         plan
     }
@@ -179,6 +182,7 @@ impl Plan {
                 for n in 0..1 + dice.below(3) {
                     let publisher = Client {
                         publishes: true,
+                        ear: None,
                         room: name.clone(),
                         stream: stream.clone(),
                         machine: dice.below(nodes),
@@ -191,6 +195,7 @@ impl Plan {
                 for _ in 0..1 + dice.below(5) {
                     let viewer = Client {
                         publishes: false,
+                        ear: None,
                         room: name.clone(),
                         stream: stream.clone(),
                         machine: dice.below(nodes),
@@ -201,6 +206,21 @@ impl Plan {
                     self.draw_viewer(dice);
                 }
             }
+        }
+    }
+
+    /// Some of those who watch are participants: drawn for itself, so that all else of a seed is what it was.
+    fn draw_ears(&mut self) {
+        let mut dice = Dice::new(self.seed ^ 0x6561_7273);
+        if dice.chance(50) {
+            return;
+        }
+        for client in self.clients.iter_mut().filter(|client| !client.publishes) {
+            client.ear = match dice.below(4) {
+                0 => Some(MediaKind::Audio),
+                1 => Some(MediaKind::Video),
+                _ => None,
+            };
         }
     }
 

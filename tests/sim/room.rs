@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use headwater::fleet;
 use headwater::protocol::claim::EndReason;
-use headwater::protocol::ids::{PublicationId, RoomId, RouterId, SessionId, StreamName};
+use headwater::protocol::ids::{ProducerId, PublicationId, RoomId, RouterId, SessionId, StreamName};
 use headwater::protocol::origin::{OriginReply, OriginRequest};
 use headwater::protocol::refusal::{Code, Refusal};
-use headwater::room::RoomError;
 use headwater::room::core::{
     Answer, Core, Done, Effect, Input, Mint, Moment, PublishRequest, Rhythm, Ticket, WatchRequest,
 };
+use headwater::room::{Entrance, RoomError};
 use headwater::telemetry::Trace;
 use uuid::Uuid;
 
@@ -43,10 +43,13 @@ pub struct Room {
 
 /// Who waits for an answer.
 #[derive(Debug, Clone)]
-enum Waiting {
+pub enum Waiting {
     Client(ClientId, Epoch, SessionId),
     Edge(CallId),
     Origin(CallId),
+    /// A participant, for its connection and for what it is to be sent.
+    Link(ClientId, SessionId),
+    Consumer(ClientId, SessionId, ProducerId),
     Nobody,
 }
 
@@ -54,6 +57,7 @@ enum Waiting {
 pub enum Knock {
     Publish(PublishRequest, ClientId, Epoch),
     Watch(WatchRequest, ClientId, Epoch),
+    Enter(Entrance, ClientId, Epoch),
     Remote(CallId, Question),
     /// The room is pushed here.
     Carry,
@@ -109,6 +113,10 @@ impl World {
             Knock::Watch(request, client, epoch) => {
                 let ticket = open.ticket(now, Waiting::Client(client, epoch, request.session));
                 Input::Watch(ticket, request)
+            }
+            Knock::Enter(entrance, client, epoch) => {
+                let ticket = open.ticket(now, Waiting::Client(client, epoch, entrance.session));
+                Input::Enter(ticket, entrance)
             }
             Knock::Remote(call, Question::Edge(_, request)) => {
                 Input::Edge(open.ticket(now, Waiting::Edge(call)), request)
@@ -182,7 +190,9 @@ impl World {
                 let refusal = Refusal::new(Code::UnknownRoom, "this node does not carry that room");
                 self.reply(pid, call, Err(refusal));
             }
-            Knock::Publish(_, client, epoch) | Knock::Watch(_, client, epoch) => {
+            Knock::Publish(_, client, epoch)
+            | Knock::Watch(_, client, epoch)
+            | Knock::Enter(_, client, epoch) => {
                 self.refused(client, epoch, &error);
             }
             Knock::Carry => {}
@@ -245,6 +255,13 @@ impl World {
         Some(room.ticket(now, Waiting::Nobody))
     }
 
+    /// A ticket for who waits, in that life of the room.
+    pub fn ticket_for(&mut self, pid: Pid, id: &RoomId, life: u64, waiting: Waiting) -> Option<Ticket> {
+        let now = self.now;
+        let room = self.nodes[pid].rooms.get_mut(id)?.as_mut().filter(|room| room.life == life)?;
+        Some(room.ticket(now, waiting))
+    }
+
     pub fn look(&mut self, pid: Pid, id: &RoomId, life: u64) {
         let (at, now) = (self.now, self.instant());
         let Some(Some(room)) = self.nodes[pid].rooms.get_mut(id) else { return };
@@ -299,7 +316,7 @@ impl World {
                     );
                 }
                 Waiting::Client(client, epoch, _) => self.refused(client, epoch, &RoomError::Stopped),
-                Waiting::Nobody => {}
+                Waiting::Nobody | Waiting::Link(..) | Waiting::Consumer(..) => {}
             }
         }
         for (client, session) in room.media.clients() {
@@ -349,6 +366,8 @@ impl World {
                 self.record(pid, id, headwater::protocol::event::What::RoomSummary(summary));
             }
             Effect::Seat(session) => return Some(Input::Done(Done::Seated(session, true))),
+            Effect::Notify(session, event) => self.notified(session, &event),
+            Effect::MeasureLevels(_) | Effect::HearLevels(_) | Effect::SayLevels(_) => {}
             Effect::Inspect(..) | Effect::Release(_) | Effect::LimitHit(_) | Effect::Count(_) => {}
             media => return self.carry_media(pid, id, room, media).map(Input::Done),
         }
@@ -373,6 +392,19 @@ impl World {
             (Waiting::Origin(call), Answer::Left) => {
                 let done = OriginReply::Done(headwater::protocol::edge::Done {});
                 self.reply(pid, call, Ok(Replied::Origin(done)));
+            }
+            (Waiting::Client(client, epoch, session), Answer::Rtc(result)) => match result {
+                Ok(_) => {
+                    let gone = !self.entered(client, epoch, pid, room.life, session);
+                    return gone.then_some(Input::Gone(session));
+                }
+                Err(_) => self.refused(client, epoch, &RoomError::Busy),
+            },
+            (Waiting::Link(client, session), Answer::Rtc(result)) => {
+                self.linked(client, session, result.ok().as_ref());
+            }
+            (Waiting::Consumer(client, session, of), Answer::Rtc(result)) => {
+                self.consumes(client, session, of, result.ok().as_ref());
             }
             (Waiting::Nobody, _) => {}
             (waiting, answer) => self.breaks("bounded", format!("{waiting:?} was answered {answer:?}")),
@@ -422,6 +454,23 @@ impl World {
                     result = result.and(room.media.set_paused(*producer, paused));
                 }
                 Done::Paused(ticket, stream, ids, paused, result)
+            }
+            Effect::OpenReceiving(ticket, session, by) => {
+                self.open_receiver(&mut room.media, session, by);
+                Done::LinkOpened(ticket, session, by, Ok(crate::media::transport(by)))
+            }
+            Effect::CloseReceiving(by) => {
+                room.media.receivers.remove(&by);
+                return None;
+            }
+            Effect::Consume(session, receive) => {
+                Done::Consumed(session, receive.by, receive.consumer, room.media.consume(&receive))
+            }
+            Effect::CloseConsumer(by, consumer) => {
+                if let Some(receiver) = room.media.receivers.get_mut(&by) {
+                    receiver.consumers.remove(&consumer);
+                }
+                return None;
             }
             Effect::OpenOutlet(token, pipe) => {
                 let end = self.pipe_end(mid, pid, id, room, pipe);

@@ -53,6 +53,7 @@ fn plan(minutes: u32) -> Plan {
     let whole = REGIONS * WHOLE;
     for n in 0..PUBLISHED * 3 {
         let client = Client {
+            ear: None,
             publishes: n % 3 == 0,
             room: format!("room-{}", n / 3),
             stream: "main".to_owned(),

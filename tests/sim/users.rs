@@ -10,6 +10,7 @@ use headwater::protocol::rtp::MediaKind;
 use headwater::room::RoomError;
 use headwater::room::core::{Input, Pass, PublishRequest, WatchRequest};
 
+use crate::ears;
 use crate::media::{Codec, OfKind, Produced, RoomMedia, dtls};
 use crate::plan;
 use crate::room::Knock;
@@ -38,6 +39,9 @@ pub enum Where {
 #[derive(Debug)]
 pub struct Client {
     pub publishes: bool,
+    /// What it is sent as a participant; none of who watches all of a stream by WHEP.
+    pub ear: Option<MediaKind>,
+    pub session: ears::Session,
     pub room: RoomId,
     pub stream: StreamName,
     /// Where it goes first; elsewhere if it isn't let in there.
@@ -74,6 +78,8 @@ impl Client {
     fn new(plan: &plan::Client, room: RoomId, stream: StreamName) -> Self {
         Self {
             publishes: plan.publishes,
+            ear: plan.ear,
+            session: ears::Session::default(),
             room,
             stream,
             machine: plan.machine,
@@ -134,7 +140,12 @@ impl World {
         client.state = Where::Away;
         client.epoch += 1;
         if let Where::Up(pid, life, session) | Where::Connecting(pid, life, session) = state {
-            if politely {
+            if self.clients[id].ear.is_some() {
+                // One that just vanishes is silent from now on.
+                if politely && self.nodes[pid].alive && !self.nodes[pid].frozen {
+                    self.leaves(pid, &room, life, session);
+                }
+            } else if politely {
                 let after = self.dice.millis(2, 40);
                 self.later(after, Event::Ends(pid, room, session, id));
             } else {
@@ -165,13 +176,20 @@ impl World {
         if client.epoch != epoch || !client.wants {
             return;
         }
-        let role = if client.publishes { Role::Origin } else { Role::Edge };
+        let roles = match (client.publishes, client.ear) {
+            (true, _) => [Role::Origin, Role::Origin],
+            (false, None) => [Role::Edge, Role::Edge],
+            (false, Some(_)) => [Role::Origin, Role::Edge],
+        };
         let fits = |world: &Self, mid: Mid| {
             let machine = &world.machines[mid];
             let alive = machine
                 .process
                 .is_some_and(|pid| !world.nodes[pid].is_draining() && !world.nodes[pid].frozen);
-            machine.has(role) && machine.starts && (!machine.speaks_only || world.shared) && alive
+            roles.iter().all(|role| machine.has(*role))
+                && machine.starts
+                && (!machine.speaks_only || world.shared)
+                && alive
         };
         // Whoever brings clients to nodes knows which of them answer.
         if !fits(self, client.machine) {
@@ -197,7 +215,9 @@ impl World {
             return;
         }
         let (room, stream) = (client.room.clone(), client.stream.clone());
-        let knock = if client.publishes {
+        let knock = if client.ear.is_some() {
+            self.entrance(id, epoch, session)
+        } else if client.publishes {
             let request = PublishRequest {
                 session,
                 stream,
@@ -328,6 +348,7 @@ impl World {
         let (state, room) = (client.state.clone(), client.room.clone());
         if let Where::Up(pid, life, session) | Where::Connecting(pid, life, session) = state
             && self.nodes[pid].alive
+            && self.clients[id].ear.is_none()
         {
             self.vanish_after(pid, room, life, session);
         }

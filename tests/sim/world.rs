@@ -296,6 +296,7 @@ impl World {
             }
             Event::Step => {
                 self.note_lines();
+                self.listen();
                 self.flow();
                 self.store();
                 self.judge();

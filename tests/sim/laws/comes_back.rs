@@ -38,7 +38,9 @@ impl World {
             };
             let mid = self.nodes[pid].mid;
             // What its node can't take, no viewer there gets.
-            let mut taken = producers.iter().filter(|(_, codec)| self.takes(mid, *codec)).peekable();
+            let wanted =
+                producers.iter().filter(|(_, codec)| viewer.ear.is_none_or(|kind| kind == codec.kind()));
+            let mut taken = wanted.filter(|(_, codec)| self.takes(mid, *codec)).peekable();
             if taken.peek().is_none() {
                 continue;
             }
