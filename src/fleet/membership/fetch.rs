@@ -15,9 +15,9 @@ const AT_ONCE: usize = 4;
 /// How long is waited, at most, for claims that are still on their way.
 const JITTER: Duration = Duration::from_millis(500);
 /// The first and the longest wait after a failure: few are asked at once, so that is no burden.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(2));
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(300), Duration::from_secs(1));
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How many beats of a process may be overtaken by its claims before it is asked all the same.
 const OVERTAKEN: u8 = 5;
 

@@ -178,7 +178,8 @@ impl Core {
     }
 
     fn open_consumer(&mut self, session: SessionId, id: ConsumerId, m: &mut Moment<'_>) {
-        let Some(attendant) = self.participants.get_mut(session) else { return };
+        // Nothing else is asked for by it: what a worker refuses is tried again with the next look, not at once.
+        let Some(attendant) = self.participants.sessions_mut(session) else { return };
         let Some((receives, takes)) =
             attendant.receives.as_ref().map(|(id, _)| *id).zip(attendant.takes.clone())
         else {
@@ -253,7 +254,6 @@ impl Core {
                     Some(ticket) => State::Waiting { ticket, since: m.now },
                     None => State::Lost,
                 };
-                self.participants.changes += 1;
             }
             Err(error) => {
                 self.forget_consumer(session, id);

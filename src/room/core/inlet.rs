@@ -523,11 +523,13 @@ impl Core {
             // It came by this pipe before it was moved to another.
             return self.out.extend(taken.then_some(Effect::StopReceiving(pipe, id)));
         };
+        // Where the parent doesn't say how many are left, it is as many as are wanted of what there is.
+        let of = of.map(usize::from).or_else(|| self.expected(&stream));
         let Some(source) = self.sources.get_mut(&stream) else { return };
         let is_taken = source.has(id);
         source.producers.retain(|producer| producer.id != id);
         source.refused.remove(&id);
-        source.of = of.map_or(source.of, usize::from);
+        source.of = of.unwrap_or(source.of);
         let is_over = source.producers.is_empty() && source.refused.is_empty();
         if is_taken {
             self.out.push(Effect::StopReceiving(pipe, id));
@@ -538,6 +540,16 @@ impl Core {
         } else {
             self.lose_producer(&stream, id);
         }
+    }
+
+    /// How many producers should come of a stream, by what its origin says and what is wanted here; none where that isn't
+    /// known.
+    fn expected(&self, stream: &StreamName) -> Option<usize> {
+        let publication = self.sources.get(stream)?.publication;
+        let wanted = self.audience.wishes.selection(stream)?;
+        let mut claimed = self.known.producers_of(stream, publication).peekable();
+        claimed.peek()?;
+        Some(claimed.filter(|id| wanted.has(*id)).count())
     }
 
     /// Closes our end of a parent's pipe; viewers stay and wait.
