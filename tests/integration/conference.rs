@@ -123,6 +123,9 @@ async fn people_at_three_nodes_in_two_regions_meet() {
     let _: () = carl.eval("window.press('leave')").await;
     anna.wait_for("!headwater.room.participants.has('carl')", SOON).await;
     anna.wait_for("!document.querySelector('[data-key=carl]')", SOON).await;
+    // Who closes the page has left as well.
+    let _: () = bo.eval("location.href = 'about:blank'; undefined").await;
+    anna.wait_for("!headwater.room.participants.has('bo')", SOON).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
