@@ -74,7 +74,7 @@ fn seeds() {
     let (mut failed, mut handled) = (Vec::new(), 0);
     let most = number("SIM_FAILURES", 1) as usize;
     for seed in from..from + count {
-        let plan = Plan::draw_narrow(seed);
+        let plan = Plan::draw_mixed(seed);
         let (result, world) = story::run(&plan, std::env::var_os("SIM_ALL").is_some());
         handled += world.handled;
         if let Err(broken) = result {

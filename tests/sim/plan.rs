@@ -115,7 +115,6 @@ impl Plan {
         plan.draw_fleet(&mut dice);
         plan.draw_clients(&mut dice);
         plan.draw_faults(&mut dice);
-        plan.draw_ears();
         plan.steps.sort_by_key(|step| step.at);
         plan
     }
@@ -135,6 +134,13 @@ impl Plan {
         if dice.chance(12) {
             plan.machines.iter_mut().for_each(|machine| machine.pushed = true);
         }
+        plan
+    }
+
+    /// The same, and half of all stories have participants.
+    pub fn draw_mixed(seed: u64) -> Self {
+        let mut plan = Self::draw_narrow(seed);
+        plan.draw_ears();
         plan
     }
 

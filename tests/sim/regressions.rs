@@ -65,3 +65,12 @@ seeds! {
     a_child_that_had_left_unheard_kept_its_parent_from_moving: 3681,
     a_late_refusal_counted_for_more_than_what_the_child_said_since: 17540,
 }
+
+// And some have participants.
+seeds! {
+    draw_mixed,
+    a_process_was_asked_for_its_claims_too_seldom_after_losses: 1403,
+    a_part_of_a_stream_was_never_complete_once_less_of_it_was_wanted: 4587,
+    what_a_worker_refused_was_tried_again_without_end: 5401,
+    what_came_already_was_refused_when_it_was_told_again: 13836,
+}

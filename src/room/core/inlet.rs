@@ -331,7 +331,13 @@ impl Core {
             Some(claim) => claim.publication == request.publication,
             None => self.known.rank(stream, request.publication).is_some(),
         };
-        if !holds {
+        // What comes by this pipe goes on until what holds has come, however often it is told.
+        let is_here = self.sources.get(stream).is_some_and(|source| {
+            source.publication == request.publication
+                && source.via == Via::Pipe(request.pipe_id)
+                && source.has(request.id)
+        });
+        if !holds && !is_here {
             return no(Code::Superseded, "that publication is not the one that this node knows to hold");
         }
         let many = self.sources.via(request.pipe_id).map(|(_, source)| source.producers.len()).sum::<usize>();
