@@ -45,6 +45,19 @@ const SCRIPT: &str = r"
         const { packetsReceived, totalAudioEnergy } = await window.comes(name, 'microphone');
         return packetsReceived > 20 && totalAudioEnergy > 0;
     };
+    // What happened in the room, to look into a failure.
+    window.trace = [];
+    window.follow = () => {
+        const names = ['state', 'participantjoined', 'participantleft', 'participantchanged', 'producer',
+            'producerended', 'track', 'trackended', 'trackfailed'];
+        const note = (...words) => window.trace.push([new Date().toISOString().slice(14, 23), ...words].join(' '));
+        for (const name of names) {
+            window.headwater.room.addEventListener(name, ({ detail: { participant, producer, track, state, problem } }) => {
+                note(name, state, participant?.name, participant?.node, producer?.label, problem?.message);
+                if (name === 'track') track.addEventListener('unmute', () => note('comes', participant.name, producer.label));
+            });
+        }
+    };
     window.press = (what) => document.querySelector(`[data-do='${what}']`).click();
 ";
 
@@ -54,7 +67,13 @@ async fn joins(browser: &Browser, node: &impl Address, name: &str, size: &str) -
     let page = browser.page_after(SCRIPT, &format!("{}/room?{query}", node.public())).await;
     page.set_viewport(1280, 800).await;
     page.wait_for("window.headwater?.state === 'live'", MEDIA).await;
+    let _: () = page.eval("window.follow()").await;
     page
+}
+
+/// What happened at a page.
+async fn trace(page: &Page) -> String {
+    page.eval("window.trace.join('\\n')").await
 }
 
 /// Waits until a page shows and plays what these send.
@@ -149,7 +168,7 @@ async fn a_participant_whose_node_was_killed_is_back_with_all_that_it_sends() {
     anna.wait_for("window.hears('carl')", MEDIA).await;
     bo.wait_for(back, MEDIA).await;
     println!("killed: its participant is seen again after {seen:?}");
-    assert!(seen < WAY_BACK, "{seen:?}");
+    assert!(seen < WAY_BACK, "{seen:?}\n{}\n---\n{}", trace(&carl).await, trace(&anna).await);
     meets(&carl, &["anna", "bo"]).await;
     carl.wait_for("window.headwater.state === 'live'", SOON).await;
 }
