@@ -24,6 +24,7 @@ mod moment;
 mod moves;
 mod outlet;
 mod participants;
+mod parts;
 mod passes;
 mod publications;
 mod record;

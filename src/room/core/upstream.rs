@@ -10,7 +10,6 @@ use super::input::Failure;
 use super::liveness::Bus;
 use super::moves::Moves;
 use super::sources::Via;
-use super::wishes::Selection;
 use super::{Core, Moment, backoff};
 use crate::protocol::event::{PipeStarved, What};
 use crate::protocol::ids::{Incarnation, Peer, PipeId, ProducerId, StreamName, Token};
@@ -53,7 +52,7 @@ pub(super) struct Parent {
     /// What it was last asked for, and since when it has not delivered it.
     pub(super) asked: BTreeMap<StreamName, Instant>,
     /// Of which of these it was asked for single producers.
-    only: BTreeMap<StreamName, BTreeSet<ProducerId>>,
+    pub(super) only: BTreeMap<StreamName, BTreeSet<ProducerId>>,
     /// The pipe by which it sends; none until it has asked for our end.
     pub(super) inlet: Option<Inlet>,
     pub(super) failures: u32,
@@ -187,27 +186,6 @@ impl Core {
         self.ask_to_join(peer, streams, m);
     }
 
-    /// Whether a parent was asked for all that is wanted of a stream.
-    fn has_asked(&self, parent: &Parent, stream: &StreamName) -> bool {
-        let asked = match parent.only.get(stream) {
-            Some(only) => Selection::Only(only.clone()),
-            None => Selection::All,
-        };
-        let wanted = self.audience.wishes.selection(stream);
-        parent.asked.contains_key(stream) && wanted.is_none_or(|wanted| asked.covers(&wanted))
-    }
-
-    /// Of which streams a parent is asked for single producers: what is wanted no longer stays as it was.
-    fn only(&self, parent: Incarnation, streams: &Streams) -> BTreeMap<StreamName, BTreeSet<ProducerId>> {
-        let former = |stream: &StreamName| self.upstream.parents.get(&parent)?.only.get(stream).cloned();
-        let of = |stream: &StreamName| match self.audience.wishes.selection(stream) {
-            Some(Selection::Only(ids)) => Some((stream.clone(), ids)),
-            Some(Selection::All) => None,
-            None => Some((stream.clone(), former(stream)?)),
-        };
-        streams.iter().filter_map(of).collect()
-    }
-
     /// Which node each wanted stream should come from.
     fn desired_parents(&mut self, m: &Moment<'_>) -> Vec<(Peer, Streams)> {
         let mut desired: BTreeMap<Incarnation, (Peer, Streams)> = BTreeMap::new();
@@ -226,13 +204,6 @@ impl Core {
             }
         }
         desired.into_values().collect()
-    }
-
-    /// Whether a stream has anything of what is wanted of it: a participant may send nothing.
-    fn has_wanted(&self, stream: &StreamName, m: &Moment<'_>) -> bool {
-        let Some(claim) = self.known.holds(stream, m) else { return true };
-        let wanted = self.audience.wishes.selection(stream);
-        claim.producers.iter().any(|own| wanted.as_ref().is_none_or(|wanted| wanted.has(own.id)))
     }
 
     /// One join at a time per parent, however many viewers wait.
