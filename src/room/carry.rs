@@ -110,6 +110,7 @@ impl Carrier {
             Effect::HearLevels(false) => self.hearing.abort_all(),
             Effect::SayLevels(levels) => self.ctx.broker.say_levels(&levels).await,
             Effect::Notify(session, event) => self.notify(session, *event),
+            Effect::Deafen(session) => drop(self.listeners.remove(&session)),
             Effect::Gate(ticket, to, request) => {
                 let broker = self.ctx.broker.clone();
                 self.job(async move {

@@ -367,7 +367,7 @@ impl World {
             }
             Effect::Seat(session) => return Some(Input::Done(Done::Seated(session, true))),
             Effect::Notify(session, event) => self.notified(session, &event),
-            Effect::MeasureLevels(_) | Effect::HearLevels(_) | Effect::SayLevels(_) => {}
+            Effect::Deafen(_) | Effect::MeasureLevels(_) | Effect::HearLevels(_) | Effect::SayLevels(_) => {}
             Effect::Inspect(..) | Effect::Release(_) | Effect::LimitHit(_) | Effect::Count(_) => {}
             media => return self.carry_media(pid, id, room, media).map(Input::Done),
         }

@@ -54,6 +54,8 @@ pub enum Effect {
     SayLevels(Levels),
     /// Tell a session.
     Notify(SessionId, Box<RtcEvent>),
+    /// Tell a session nothing more: it was not let in.
+    Deafen(SessionId),
     /// Ask another node to mute or remove somebody → `Gated`.
     Gate(Ticket, Peer, GateRequest),
 

@@ -101,6 +101,7 @@ impl Core {
     pub(super) fn enter(&mut self, ticket: Ticket, entrance: Entrance, m: &mut Moment<'_>) {
         if let Err(refusal) = self.may_enter(&entrance, m) {
             self.answer_rtc(ticket, Err(refusal));
+            self.out.push(Effect::Deafen(entrance.session));
             return self.out.push(Effect::Release(entrance.session));
         }
         let Entrance { session, name, app_data, may, pass } = entrance;
