@@ -110,6 +110,10 @@ async fn people_at_three_nodes_in_two_regions_meet() {
     let _: () = carl.eval(&asks(2)).await;
     carl.wait_for(&height(">= 360"), MEDIA).await;
 
+    // Who speaks is framed, at whichever node.
+    carl.wait_for("document.querySelector('[data-key=anna]').dataset.speaking === 'true'", MEDIA).await;
+    carl.wait_for("document.querySelector('[data-active=true]')", MEDIA).await;
+
     // A screen beside the camera, and silence.
     let _: () = anna.eval("window.press('screen')").await;
     carl.wait_for("window.sees('anna', 'screen')", MEDIA).await;
@@ -171,6 +175,24 @@ async fn a_participant_whose_node_was_killed_is_back_with_all_that_it_sends() {
     assert!(seen < WAY_BACK, "{seen:?}\n{}\n---\n{}", trace(&carl).await, trace(&anna).await);
     meets(&carl, &["anna", "bo"]).await;
     carl.wait_for("window.headwater.state === 'live'", SOON).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_participant_goes_on_elsewhere_when_its_node_has_to_stop() {
+    let nats = NatsServer::start().await;
+    let a = ChildNode::start("a", "west", &nats.url(), &[]).await;
+    let mut b = ChildNode::start("b", "west", &nats.url(), &[]).await;
+    named(&b, &["a", "b"]).await;
+    let browser = Browser::start().await;
+    let anna = joins(&browser, &a, "anna", "320x180").await;
+    let bo = joins(&browser, &b, "bo", "320x180").await;
+    meets(&anna, &["bo"]).await;
+    let stops = Instant::now();
+    b.process().signal("TERM");
+    bo.wait_for("headwater.room.node === 'a' && headwater.state === 'live'", MEDIA).await;
+    anna.wait_for("headwater.room.participants.get('bo')?.node === 'a' && window.sees('bo')", MEDIA).await;
+    println!("drained: its participant is seen again after {:?}", stops.elapsed());
+    meets(&bo, &["anna"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
