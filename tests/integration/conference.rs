@@ -114,6 +114,24 @@ async fn people_at_three_nodes_in_two_regions_meet() {
     let _: () = carl.eval(&asks(2)).await;
     carl.wait_for(&height(">= 360"), MEDIA).await;
 
+    // Who speaks is known and framed, at whichever node.
+    carl.wait_for("window.spoke.has('anna')", MEDIA).await;
+    carl.wait_for("document.querySelector('[data-active=true]')", MEDIA).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_screen_is_shared_beside_the_camera_and_others_come_by_whip_and_whep() {
+    let nats = NatsServer::start().await;
+    let a = node("a", "west", &nats.url()).await;
+    let b = node("b", "west", &nats.url()).await;
+    let c = node("c", "east", &nats.url()).await;
+    acquainted(&[&a, &b, &c]).await;
+    let browser = Browser::start().await;
+    let anna = joins(&browser, &a, "anna", "320x180").await;
+    let bo = joins(&browser, &b, "bo", "320x180").await;
+    let carl = joins(&browser, &c, "carl", "320x180").await;
+    meets(&carl, &["anna", "bo"]).await;
+
     // A screen beside the camera, and silence.
     let _: () = anna.eval("window.press('screen')").await;
     carl.wait_for("window.sees('anna', 'screen')", MEDIA).await;
@@ -125,10 +143,6 @@ async fn people_at_three_nodes_in_two_regions_meet() {
     }
     let _: () = anna.eval("window.press('microphone')").await;
     carl.wait_for(&format!("!({silent})"), SOON).await;
-
-    // Who speaks is known and framed, at whichever node.
-    carl.wait_for("window.spoke.has('anna')", MEDIA).await;
-    carl.wait_for("document.querySelector('[data-active=true]')", MEDIA).await;
 
     // Others come by other ways.
     let _dora = publish(&c, "news/dora").await;
