@@ -47,7 +47,11 @@ const SCRIPT: &str = r"
     };
     // What happened in the room, to look into a failure.
     window.trace = [];
+    window.spoke = new Set();
     window.follow = () => {
+        window.headwater.room.addEventListener('volumes', ({ detail: { volumes } }) => {
+            for (const { participant } of volumes) window.spoke.add(participant);
+        });
         const names = ['state', 'participantjoined', 'participantleft', 'participantchanged', 'producer',
             'producerended', 'track', 'trackended', 'trackfailed'];
         const note = (...words) => window.trace.push([new Date().toISOString().slice(14, 23), ...words].join(' '));
@@ -92,7 +96,7 @@ async fn people_at_three_nodes_in_two_regions_meet() {
     let c = node("c", "east", &nats.url()).await;
     acquainted(&[&a, &b, &c]).await;
     let browser = Browser::start().await;
-    let anna = joins(&browser, &a, "anna", "1280x720").await;
+    let anna = joins(&browser, &a, "anna", "960x540").await;
     let bo = joins(&browser, &b, "bo", "320x180").await;
     let carl = joins(&browser, &c, "carl", "320x180").await;
     meets(&anna, &["bo", "carl"]).await;
@@ -109,6 +113,24 @@ async fn people_at_three_nodes_in_two_regions_meet() {
     carl.wait_for(&height("<= 180"), MEDIA).await;
     let _: () = carl.eval(&asks(2)).await;
     carl.wait_for(&height(">= 360"), MEDIA).await;
+
+    // Who speaks is known and framed, at whichever node.
+    carl.wait_for("window.spoke.has('anna')", MEDIA).await;
+    carl.wait_for("document.querySelector('[data-active=true]')", MEDIA).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_screen_is_shared_beside_the_camera_and_others_come_by_whip_and_whep() {
+    let nats = NatsServer::start().await;
+    let a = node("a", "west", &nats.url()).await;
+    let b = node("b", "west", &nats.url()).await;
+    let c = node("c", "east", &nats.url()).await;
+    acquainted(&[&a, &b, &c]).await;
+    let browser = Browser::start().await;
+    let anna = joins(&browser, &a, "anna", "320x180").await;
+    let bo = joins(&browser, &b, "bo", "320x180").await;
+    let carl = joins(&browser, &c, "carl", "320x180").await;
+    meets(&carl, &["anna", "bo"]).await;
 
     // A screen beside the camera, and silence.
     let _: () = anna.eval("window.press('screen')").await;
@@ -171,6 +193,24 @@ async fn a_participant_whose_node_was_killed_is_back_with_all_that_it_sends() {
     assert!(seen < WAY_BACK, "{seen:?}\n{}\n---\n{}", trace(&carl).await, trace(&anna).await);
     meets(&carl, &["anna", "bo"]).await;
     carl.wait_for("window.headwater.state === 'live'", SOON).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_participant_goes_on_elsewhere_when_its_node_has_to_stop() {
+    let nats = NatsServer::start().await;
+    let a = ChildNode::start("a", "west", &nats.url(), &[]).await;
+    let mut b = ChildNode::start("b", "west", &nats.url(), &[]).await;
+    named(&b, &["a", "b"]).await;
+    let browser = Browser::start().await;
+    let anna = joins(&browser, &a, "anna", "320x180").await;
+    let bo = joins(&browser, &b, "bo", "320x180").await;
+    meets(&anna, &["bo"]).await;
+    let stops = Instant::now();
+    b.process().signal("TERM");
+    bo.wait_for("headwater.room.node === 'a' && headwater.state === 'live'", MEDIA).await;
+    anna.wait_for("headwater.room.participants.get('bo')?.node === 'a' && window.sees('bo')", MEDIA).await;
+    println!("drained: its participant is seen again after {:?}", stops.elapsed());
+    meets(&bo, &["anna"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

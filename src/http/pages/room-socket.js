@@ -1,6 +1,6 @@
 // One WebSocket to a room: requests, their answers, and events.
 
-const OPEN_LIMIT_MS = 5_000;
+const OPEN_LIMIT_MS = 10_000;
 const ANSWER_LIMIT_MS = 10_000;
 
 /**
