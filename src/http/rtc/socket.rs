@@ -119,10 +119,10 @@ async fn serve(app: App, guest: Guest, mut socket: WebSocket) {
                         }
                         Read::Nothing => continue,
                         Read::Rubbish(frame) => *frame,
-                        Read::Over => return,
+                        Read::Over => break,
                     }
                 }
-                _ => return,
+                _ => break,
             },
             Some(frame) = under_way.next(), if !under_way.is_empty() => frame,
             event = events.recv() => match event {
@@ -148,6 +148,8 @@ async fn serve(app: App, guest: Guest, mut socket: WebSocket) {
             return close(socket, close_code::NORMAL, "the session is over").await;
         }
     }
+    // What was asked before the socket closed is done: who closes a page has said that it leaves.
+    while under_way.next().await.is_some() {}
 }
 
 /// Waits for who is there to say so; answers the session.
