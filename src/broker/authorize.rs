@@ -5,7 +5,7 @@ use futures_util::StreamExt;
 
 use super::Broker;
 use crate::protocol::admission::{Authorize, Verdict};
-use crate::protocol::codec::{self, DecodeError};
+use crate::protocol::codec::{self, DecodeError, Form};
 
 /// Why nobody said whether a session may start.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +63,7 @@ impl Broker {
 /// What a reply says; none for JSON that is no verdict, such as the acknowledgement of a JetStream stream that
 /// captures the subject.
 fn verdict(payload: &[u8], limit: usize) -> Option<Result<Verdict, DecodeError>> {
-    if payload.trim_ascii_start().first() == Some(&b'{') {
+    if Form::of(payload) == Form::Json {
         return serde_json::from_slice(payload).ok().map(Ok);
     }
     Some(codec::decode(payload, limit))

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::{Broker, TRACE_HEADER};
-use crate::protocol::codec::{self, Addressed, DecodeError, Reply};
+use crate::protocol::codec::{self, Addressed, DecodeError, Form, Reply};
 use crate::protocol::edge::{EdgeCall, EdgeRequest};
 use crate::protocol::ids::{NodeName, Peer};
 use crate::protocol::origin::{OriginCall, OriginRequest};
@@ -172,7 +172,7 @@ impl Broker {
 
 /// Whether a payload is JSON, as JetStream's acknowledgements are and no message of ours.
 fn is_acknowledgement(payload: &[u8]) -> bool {
-    payload.trim_ascii_start().first() == Some(&b'{')
+    Form::of(payload) == Form::Json
 }
 
 #[cfg(test)]

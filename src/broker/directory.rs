@@ -10,7 +10,7 @@ use super::discovery::Endpoint;
 use super::serve::busy;
 use super::{Broker, CallError};
 use crate::fleet::FleetNews;
-use crate::protocol::codec;
+use crate::protocol::codec::{self, Form};
 use crate::protocol::directory::{Claims, GetClaims};
 use crate::protocol::ids::NodeName;
 use crate::protocol::refusal::Refusal;
@@ -54,7 +54,7 @@ impl Broker {
                     Err(_) => return broker.count_received(NAME, "dropped"),
                 },
             };
-            broker.reply(message, Endpoint::Directory, NAME, at, answer).await;
+            broker.reply(message, Endpoint::Directory, NAME, at, Form::MessagePack, answer).await;
         });
     }
 

@@ -19,7 +19,7 @@ use super::rtc::RtcInbound;
 use super::session::SessionAsked;
 use super::{Broker, ConnectError, SUBSCRIBE_AGAIN, TRACE_HEADER};
 use crate::fleet::FleetNews;
-use crate::protocol::codec::{self, Addressed, Reply};
+use crate::protocol::codec::{self, Addressed, Form, Reply};
 use crate::protocol::drain::DrainRequest;
 use crate::protocol::edge::EdgeRequest;
 use crate::protocol::ids::RoomId;
@@ -145,7 +145,7 @@ impl Broker {
             Ok(Addressed { request, .. }) => (name(&request), deliver(&message, request)),
             Err(error) => ("unreadable", Err(Refusal::from(&error))),
         };
-        tracker.spawn(self.clone().answer(message, endpoint, name, at, answer));
+        tracker.spawn(self.clone().answer(message, endpoint, name, at, Form::MessagePack, answer));
     }
 
     fn deliver<M: Asked>(
@@ -180,19 +180,20 @@ impl Broker {
     }
 
     /// Waits for the answer and sends it.
-    async fn answer<R: Serialize>(
+    pub(super) async fn answer<R: Serialize>(
         self,
         message: Message,
         endpoint: Endpoint,
         name: &'static str,
         at: Instant,
+        form: Form,
         answer: Pending<R>,
     ) {
         let answer = match answer {
             Ok(answer) => answer.await.unwrap_or_else(|_| Err(busy())),
             Err(refusal) => Err(refusal),
         };
-        self.reply(message, endpoint, name, at, answer).await;
+        self.reply(message, endpoint, name, at, form, answer).await;
     }
 
     /// Sends an answer. A sender that wants none (no reply subject) gets none.
@@ -202,6 +203,7 @@ impl Broker {
         endpoint: Endpoint,
         name: &'static str,
         at: Instant,
+        form: Form,
         answer: Result<R, Refusal>,
     ) {
         let result = answer.as_ref().map_or_else(|refusal| refusal.code.as_str(), |_| "ok");
@@ -215,7 +217,7 @@ impl Broker {
             Ok(reply) => Reply::Ok(reply),
             Err(refusal) => Reply::Error(refusal),
         };
-        match (codec::encode(&reply), message.reply) {
+        match (form.encode(&reply), message.reply) {
             (Ok(bytes), Some(to)) => drop(self.inner.client.publish(to, bytes.into()).await),
             (Ok(_), None) => {}
             (Err(error), _) => tracing::error!(%error, "reply can't be written"),

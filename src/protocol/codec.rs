@@ -106,24 +106,60 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, Deco
     Ok(message.message)
 }
 
-/// Whether a message is JSON: MessagePack begins an object otherwise.
-pub fn is_json(bytes: &[u8]) -> bool {
-    bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{')
+/// How a message is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// MessagePack, as nodes write.
+    MessagePack,
+    /// JSON, for those who have no other codec.
+    Json,
 }
 
-/// A message as JSON, for who speaks that.
-///
-/// # Errors
-/// Those of the message's own serialisation.
-pub fn encode_json<T: Serialize>(message: &T) -> Result<Vec<u8>, serde_json::Error> {
-    serde_json::to_vec(&Message { version: VERSION, message })
+impl Form {
+    /// How a message was written: no MessagePack of ours begins like an object of JSON.
+    pub fn of(bytes: &[u8]) -> Self {
+        match bytes.trim_ascii_start().first() {
+            Some(b'{') => Self::Json,
+            _ => Self::MessagePack,
+        }
+    }
+
+    /// The bytes of a message.
+    ///
+    /// # Errors
+    /// [`EncodeError`]: those of the message's own serialisation.
+    pub fn encode<T: Serialize>(self, message: &T) -> Result<Vec<u8>, EncodeError> {
+        Ok(match self {
+            Self::MessagePack => encode(message)?,
+            Self::Json => serde_json::to_vec(&Message { version: VERSION, message })?,
+        })
+    }
+
+    /// The message in `bytes`; at most `limit` bytes are read.
+    ///
+    /// # Errors
+    /// [`DecodeError`], never a panic.
+    pub fn decode<T: DeserializeOwned>(self, bytes: &[u8], limit: usize) -> Result<T, DecodeError> {
+        match self {
+            Self::MessagePack => decode(bytes, limit),
+            Self::Json => decode_json(bytes, limit),
+        }
+    }
 }
 
-/// The message in JSON; at most `limit` bytes are read.
-///
-/// # Errors
-/// [`DecodeError`].
-pub fn decode_json<T: DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, DecodeError> {
+/// Why a message is no bytes.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// As MessagePack.
+    #[error(transparent)]
+    MessagePack(#[from] rmp_serde::encode::Error),
+    /// As JSON.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+}
+
+fn decode_json<T: DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, DecodeError> {
     if bytes.len() > limit {
         return Err(DecodeError::TooLarge { size: bytes.len(), limit });
     }

@@ -332,7 +332,6 @@ async fn an_application_server_speaks_messagepack_or_json_over_nats() {
         }
     };
     tokio::time::timeout(SOON, left).await.expect("it is told");
-    let _: Option<RtcEvent> = None;
     west.stop().await;
 }
 

@@ -8,7 +8,7 @@ import { connect, JSONCodec } from "nats";
 const [url, node] = process.argv.slice(2);
 const bus = await connect({ servers: url });
 const json = JSONCodec();
-const listeners = new Map(); // session → the answer that its events go to
+const listeners = new Map(); // session → where its events go
 
 async function ask(at, session, request) {
   const answer = await bus.request(at, json.encode({ version: 2, message: { session, request } }), { timeout: 8000 });
@@ -17,21 +17,33 @@ async function ask(at, session, request) {
   return ok;
 }
 
+// What happens may be told before the answer to `join` is read: whoever wants to hear all of it listens first.
+const nodes = new Set();
+async function listenTo(at) {
+  if (nodes.has(at)) return;
+  nodes.add(at);
+  const events = bus.subscribe(`${at}.*`);
+  await bus.flush();
+  (async () => {
+    for await (const event of events) listener(event.subject.slice(at.length + 1)).send(json.decode(event.data).message);
+  })();
+}
+
+function listener(session) {
+  if (!listeners.has(session)) {
+    const waiting = [];
+    listeners.set(session, { waiting, send: (event) => waiting.push(event), keep: () => {} });
+  }
+  return listeners.get(session);
+}
+
 // Who is called "guest…" may listen only: that is this application's rule, not Headwater's.
 async function join(at, name) {
+  await listenTo(at);
   const may = { publish: !name.startsWith("guest"), subscribe: true, moderate: false };
   const entered = await ask(at, undefined, { join: { name, appData: { since: "today" }, may } });
-  const events = bus.subscribe(`${at}.${entered.session}`);
-  await bus.flush();
-  const waiting = [];
-  listeners.set(entered.session, {
-    send: (event) => waiting.push(event),
-    waiting,
-    keep: () => ask(at, entered.session, { ping: {} }).catch(() => listeners.delete(entered.session)),
-  });
-  (async () => {
-    for await (const event of events) listeners.get(entered.session)?.send(json.decode(event.data).message);
-  })();
+  const { session } = entered;
+  listener(session).keep = () => ask(at, session, { ping: {} }).catch(() => listeners.delete(session));
   return entered;
 }
 
@@ -58,6 +70,7 @@ const link = async (direction, create) => {
 };
 window.seen = {};
 window.refused = null;
+window.speaker = me.activeSpeaker;
 const receives = await link("recv", (it) => device.createRecvTransport(it));
 const consume = async (participant, producer) => {
   const rtpCapabilities = device.recvRtpCapabilities ?? device.rtpCapabilities;
@@ -113,9 +126,9 @@ const server = createServer(async (request, response) => {
   }
   if (at.pathname === "/events") {
     response.writeHead(200, { "content-type": "text/event-stream" });
-    const listener = listeners.get(at.searchParams.get("session"));
-    listener.send = (event) => response.write(`data: ${JSON.stringify(event)}\n\n`);
-    return listener.waiting.splice(0).forEach(listener.send);
+    const to = listener(at.searchParams.get("session"));
+    to.send = (event) => response.write(`data: ${JSON.stringify(event)}\n\n`);
+    return to.waiting.splice(0).forEach(to.send);
   }
   response.writeHead(200, { "content-type": "text/html" }).end(page);
 });
