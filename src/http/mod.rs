@@ -41,6 +41,7 @@ use crate::config::Action;
 use crate::drain::DrainHandle;
 use crate::gate::GateHandle;
 use crate::media::Engine;
+use crate::protocol::rtp::RtpCapabilities;
 use crate::room::{Context, RoomsHandle};
 
 pub use auth::{AuthError, Callout, KeyKeeper, SetupError, Verifier};
@@ -97,6 +98,13 @@ impl Deref for App {
 impl App {
     fn engine(&self) -> &Engine {
         &self.ctx.engine
+    }
+
+    /// What the node's routers carry, as it is told to others.
+    fn carries(&self) -> RtpCapabilities {
+        // The finalized capabilities differ in that everything is there: serde is the way across.
+        let own = serde_json::to_value(self.engine().capabilities());
+        own.and_then(serde_json::from_value).unwrap_or_default()
     }
 }
 

@@ -19,9 +19,7 @@ use crate::protocol::codec_match::suits;
 use crate::protocol::event::What;
 use crate::protocol::ids::{SessionId, StreamName};
 use crate::protocol::media::Medium;
-use crate::protocol::rtp::{
-    MimeType, MimeTypeVideo, RtpCapabilities, RtpCapabilitiesFinalized, RtpCodecCapability,
-};
+use crate::protocol::rtp::{MimeType, MimeTypeVideo, RtpCapabilities, RtpCodecCapability};
 use crate::room::{Pass, RoomError, WatchRequest};
 use crate::telemetry::Trace;
 
@@ -100,11 +98,10 @@ fn read(
     body: &[u8],
 ) -> Result<(Description, WatchRequest), Problem> {
     let offer = Description::parse(&sdp_text(headers, body)?)?;
-    let router = app.engine().capabilities();
     let mut wanted = watch_media(&offer)?;
     if counter {
         for medium in &mut wanted {
-            medium.takes = ours(medium, router);
+            medium.takes = ours(medium, app.carries());
         }
     }
     let trace = headers.get("traceparent").and_then(|value| value.to_str().ok());
@@ -130,14 +127,11 @@ fn prefers_counter_offer(headers: &HeaderMap) -> bool {
         .any(|preference| preference.trim().eq_ignore_ascii_case("counter-offer"))
 }
 
-/// The router's capabilities, as far as the viewer has them too.
-fn ours(offered: &Medium, router: &RtpCapabilitiesFinalized) -> RtpCapabilities {
+/// Our capabilities, as far as the viewer has them too.
+fn ours(offered: &Medium, mut own: RtpCapabilities) -> RtpCapabilities {
     let theirs = &offered.takes;
     let retransmits =
         theirs.codecs.iter().any(|codec| codec.mime_type() == MimeType::Video(MimeTypeVideo::Rtx));
-    // The finalized capabilities differ in that everything is there: serde is the way across.
-    let own = serde_json::to_value(router).and_then(serde_json::from_value::<RtpCapabilities>);
-    let mut own = own.unwrap_or_default();
     let knows = |codec: &RtpCodecCapability| theirs.codecs.iter().any(|their| suits(codec, their).is_some());
     let is_rtx = |codec: &RtpCodecCapability| codec.mime_type() == MimeType::Video(MimeTypeVideo::Rtx);
     own.codecs.retain(|codec| if is_rtx(codec) { retransmits } else { knows(codec) });

@@ -6,6 +6,7 @@ use mediasoup::consumer::ConsumerType;
 use mediasoup::prelude::{
     ConsumeError, Consumer, ConsumerLayers, ConsumerOptions, Router, Transport, WebRtcTransport,
 };
+use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
@@ -102,12 +103,7 @@ impl Receiver {
     }
 
     pub(super) async fn stats(&self, id: ConsumerId) -> Result<Vec<Value>, MediaError> {
-        let stats = self.consumer(id)?.get_stats().await.map_err(worker_error)?;
-        let stats = serde_json::to_value(stats).map_err(|error| MediaError::Worker(error.to_string()))?;
-        Ok(match stats {
-            Value::Array(stats) => stats,
-            one => vec![one],
-        })
+        self.consumer(id)?.get_stats().await.map(listed).map_err(worker_error)?
     }
 
     pub(super) fn close(&mut self, id: ConsumerId) {
@@ -132,6 +128,15 @@ impl Receiver {
 
     pub(super) fn consumer_count(&self) -> usize {
         self.consumers.len()
+    }
+}
+
+/// mediasoup's figures of one thing, as a list of JSON.
+pub(super) fn listed<T: Serialize>(stats: T) -> Result<Vec<Value>, MediaError> {
+    match serde_json::to_value(stats) {
+        Ok(Value::Array(stats)) => Ok(stats),
+        Ok(one) => Ok(vec![one]),
+        Err(error) => Err(MediaError::Worker(error.to_string())),
     }
 }
 

@@ -4,7 +4,6 @@ mod servers;
 mod socket;
 
 use chrono::Utc;
-use serde_json::{from_value, to_value};
 use uuid::Uuid;
 
 use super::{App, ice};
@@ -24,6 +23,7 @@ pub(crate) async fn enter(
     (may, pass): (May, Pass),
     listener: Listener,
 ) -> Result<RtcReply, Refusal> {
+    refuse(enter.excess())?;
     let Enter { name, app_data, .. } = enter;
     let entrance = Entrance { session: SessionId(Uuid::new_v4()), name, app_data, may, pass };
     app.rooms.enter(room, entrance, listener).await.map(|reply| complete(app, reply))
@@ -36,28 +36,24 @@ pub(crate) async fn ask(
     session: SessionId,
     request: RtcRequest,
 ) -> Result<RtcReply, Refusal> {
+    refuse(request.excess())?;
     app.rooms.rtc(room, session, request).await.map(|reply| complete(app, reply))
 }
 
 /// What no room has to know to answer: what the node's routers carry, and its STUN and TURN servers.
 fn complete(app: &App, mut reply: RtcReply) -> RtcReply {
-    // The finalized capabilities differ in that everything is there: serde is the way across.
-    let carried = || to_value(app.engine().capabilities()).and_then(from_value).unwrap_or_default();
     match &mut reply {
         RtcReply::Entered(entered) => {
-            entered.router_rtp_capabilities = carried();
+            entered.router_rtp_capabilities = app.carries();
             entered.ice_servers = ice::servers(&app.ctx.config.webrtc.ice_servers, Utc::now());
         }
-        RtcReply::Capabilities(capabilities) => *capabilities = carried(),
+        RtcReply::Capabilities(capabilities) => *capabilities = app.carries(),
         _ => {}
     }
     reply
 }
 
-/// Whether a request is of a size that is taken.
-pub(crate) fn check(request: &RtcRequest) -> Result<(), Refusal> {
-    match request.excess() {
-        Some(what) => Err(Refusal::new(Code::TooLarge, what)),
-        None => Ok(()),
-    }
+/// Refuses what is larger than is taken.
+fn refuse(excess: Option<&str>) -> Result<(), Refusal> {
+    excess.map_or(Ok(()), |what| Err(Refusal::new(Code::TooLarge, what)))
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::{ask, check, enter};
+use super::{ask, enter};
 use crate::config::Action;
 use crate::http::auth::{Asker, AuthError, may};
 use crate::http::elsewhere::socket_elsewhere;
@@ -34,6 +34,8 @@ const EVENTS: usize = 512;
 const AT_ONCE: usize = 64;
 /// How often a client is asked whether it is there, at least.
 const PING: Duration = Duration::from_secs(10);
+/// How long a client may take to take what it is sent: whose connection is half open takes nothing more.
+const TAKES: Duration = Duration::from_secs(10);
 /// How long a client may take to join.
 const JOIN: Duration = Duration::from_secs(10);
 
@@ -132,7 +134,7 @@ async fn serve(app: App, guest: Guest, mut socket: WebSocket) {
             },
             _ = ping.tick() => {
                 unanswered += 1;
-                if unanswered > 2 || socket.send(Message::Ping(Vec::new().into())).await.is_err() {
+                if unanswered > 2 || put(&mut socket, Message::Ping(Vec::new().into())).await.is_err() {
                     return;
                 }
                 // As long as the socket stands, so does the session.
@@ -208,7 +210,6 @@ async fn join_as(
     join: Enter,
     listener: mpsc::Sender<RtcEvent>,
 ) -> Result<RtcReply, Refusal> {
-    check(&RtcRequest::Join(join.clone()))?;
     let allowed = async |action| may(app, action, &guest.room, &join.name, &guest.asker).await;
     let publishes = allowed(Action::Publish).await;
     let watches = allowed(Action::Watch).await;
@@ -233,10 +234,7 @@ async fn elsewhere(app: &App, room: &RoomId, event: RtcEvent) -> RtcEvent {
 
 async fn answer(app: &App, room: RoomId, session: SessionId, question: Question) -> Frame {
     let Question { id, request } = question;
-    let result = match check(&request) {
-        Ok(()) => ask(app, room, session, request).await,
-        Err(refusal) => Err(refusal),
-    };
+    let result = ask(app, room, session, request).await;
     Frame { id: Some(id), said: result.map_or_else(Said::Error, Said::Ok) }
 }
 
@@ -273,9 +271,13 @@ fn read(message: Message) -> Read {
 async fn send(socket: &mut WebSocket, frame: &Frame) -> Result<(), ()> {
     let text =
         serde_json::to_string(frame).map_err(|error| tracing::error!(%error, "frame can't be written"))?;
-    socket.send(Message::Text(text.into())).await.map_err(|_| ())
+    put(socket, Message::Text(text.into())).await
+}
+
+async fn put(socket: &mut WebSocket, message: Message) -> Result<(), ()> {
+    tokio::time::timeout(TAKES, socket.send(message)).await.map_err(|_| ())?.map_err(|_| ())
 }
 
 async fn close(mut socket: WebSocket, code: u16, reason: &'static str) {
-    let _ = socket.send(Message::Close(Some(CloseFrame { code, reason: reason.into() }))).await;
+    let _ = put(&mut socket, Message::Close(Some(CloseFrame { code, reason: reason.into() }))).await;
 }

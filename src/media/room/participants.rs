@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::RoomMedia;
 use crate::media::engine::worker_error;
 use crate::media::levels::Levels;
-use crate::media::receiver::Receiver;
+use crate::media::receiver::{Receiver, listed};
 use crate::media::uplink::Uplink;
 use crate::media::{FeedId, MediaError, ProducerInfo, TransportInfo, session};
 use crate::protocol::ids::{ConsumerId, ProducerId, SessionId};
@@ -151,21 +151,17 @@ impl RoomMedia {
             (Some(id), _) => {
                 let uplink = self.uplinks.get(&session).ok_or(MediaError::UnknownProducer)?;
                 let producer = uplink.producer(id).ok_or(MediaError::UnknownProducer)?;
-                producer.get_stats().await.map(serde_json::to_value)
+                producer.get_stats().await.map(listed)
             }
             (None, Some(id)) => {
                 let connection = self.connection(id).ok_or(MediaError::UnknownSession)?;
-                connection.get_stats().await.map(serde_json::to_value)
+                connection.get_stats().await.map(listed)
             }
             (None, None) => {
                 let why = "name a transportId, a producerId or a consumerId".to_owned();
                 return Err(MediaError::Unsupported(why));
             }
         };
-        match stats.map_err(worker_error)? {
-            Ok(Value::Array(stats)) => Ok(stats),
-            Ok(one) => Ok(vec![one]),
-            Err(error) => Err(MediaError::Worker(error.to_string())),
-        }
+        stats.map_err(worker_error)?
     }
 }

@@ -84,6 +84,13 @@ pub struct Enter {
     pub may: Option<May>,
 }
 
+impl Enter {
+    /// What of it is larger than is taken, if anything.
+    pub fn excess(&self) -> Option<&'static str> {
+        (!is_small(&self.app_data)).then_some("appData: at most 4 KiB of JSON")
+    }
+}
+
 /// Which way media goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -292,7 +299,7 @@ impl RtcRequest {
     pub fn excess(&self) -> Option<&'static str> {
         let listed = |lists: &[usize]| lists.iter().any(|count| *count > MAX_LISTED);
         match self {
-            Self::Join(enter) if !is_small(&enter.app_data) => Some("appData: at most 4 KiB of JSON"),
+            Self::Join(enter) => enter.excess(),
             Self::Produce(produce) if !is_small(&produce.app_data) => Some("appData: at most 4 KiB of JSON"),
             Self::Produce(produce) if produce.label.len() > MAX_LABEL => Some("label: at most 64 bytes"),
             Self::Produce(produce) => {
