@@ -41,7 +41,6 @@ impl Node {
         let app = self.app.clone();
         let (listener, events) = mpsc::channel(EVENTS);
         let may = enter.may.unwrap_or_default();
-        rtc::check(&RtcRequest::Join(enter.clone()))?;
         let reply = rtc::enter(&app, room.clone(), enter, (may, Pass::default()), listener).await?;
         let RtcReply::Entered(entered) = reply else { return Err(unexpected()) };
         let kept = CancellationToken::new();
@@ -80,7 +79,6 @@ impl Session {
     /// # Errors
     /// [`Refusal`] that says what to do.
     pub async fn ask(&self, request: RtcRequest) -> Result<RtcReply, Refusal> {
-        rtc::check(&request)?;
         rtc::ask(&self.app, self.room.clone(), self.entered.session, request).await
     }
 

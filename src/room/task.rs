@@ -217,7 +217,11 @@ impl Room {
                 let input = self.replies.enter(entrance, reply);
                 self.handle(input).await;
             }
-            Message::Listen(session, listener) => self.carrier.listen(session, listener),
+            // Of a session that is over nothing is told: who asks for it is answered so.
+            Message::Listen(session, listener) if self.core.is_participant(session) => {
+                self.carrier.listen(session, listener);
+            }
+            Message::Listen(..) => {}
             other => {
                 if let Some(input) = self.replies.input(other) {
                     self.handle(input).await;

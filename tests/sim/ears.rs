@@ -164,6 +164,11 @@ impl World {
                 own.consumers.retain(|_, (consumer, _)| *consumer != Some(closed.consumer_id));
             }
             RtcEvent::ConsumerReplaced(replaced) => {
+                let has = |(consumer, _): &(Option<ConsumerId>, At)| *consumer == Some(replaced.consumer_id);
+                if !own.consumers.values().any(has) {
+                    let why = format!("ear-{id} was never told of consumer {}", replaced.consumer_id);
+                    return self.breaks("replaced", why);
+                }
                 own.consumers.insert(replaced.by.producer_id, (Some(replaced.by.id), At::ZERO));
             }
             RtcEvent::SessionEnded(_) => self.cut_off(id, session),

@@ -1,7 +1,7 @@
 //! What participants of this node are sent: single producers of others, on whichever node these are. Each is asked for
 //! on its own, and comes by the pipes that bring it for everybody here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use serde_json::Value;
@@ -22,8 +22,8 @@ use crate::protocol::rtc::{
 #[derive(Debug, Default)]
 pub(super) struct Consuming {
     consumers: BTreeMap<ConsumerId, Consumer>,
-    /// Those that were replaced, and are sent on until they end or are closed.
-    former: BTreeSet<ConsumerId>,
+    /// Those that were replaced, and by what: they are sent on until they end or are closed.
+    former: BTreeMap<ConsumerId, ConsumerId>,
     /// The next MID on the connection.
     mids: u32,
 }
@@ -69,6 +69,25 @@ impl Consuming {
                 consumer.state = State::Lost;
             }
         }
+    }
+
+    /// What is sent in place of a consumer: who asks may not have heard yet that it was replaced.
+    fn latest(&self, mut id: ConsumerId) -> ConsumerId {
+        while let Some(by) = self.former.get(&id) {
+            id = *by;
+        }
+        id
+    }
+
+    /// What was being set up didn't come about. Answers the id by which its client knows it, and who waits for it.
+    fn not_opened(&mut self, id: ConsumerId, now: Instant) -> Option<(ConsumerId, Option<Ticket>)> {
+        let mut consumer = self.consumers.remove(&id)?;
+        let State::Opening { ticket, replaces } = consumer.state else { return None };
+        consumer.state = ticket.map_or(State::Lost, |ticket| State::Waiting { ticket, since: now });
+        let known_as = replaces.unwrap_or(id);
+        self.former.remove(&known_as);
+        self.consumers.insert(known_as, consumer);
+        Some((known_as, ticket))
     }
 }
 
@@ -159,7 +178,7 @@ impl Core {
                 match consumer.state {
                     State::Waiting { .. } | State::Lost if is_here => here.push((session, *id)),
                     State::Opening { .. } => {}
-                    _ if is_here || self.is_claimed(&consumer.stream, consumer.producer) => {}
+                    _ if is_here || self.known.claims_producer(&consumer.stream, consumer.producer) => {}
                     _ => over.push((session, *id)),
                 }
             }
@@ -170,11 +189,6 @@ impl Core {
         for (session, id) in here {
             self.open_consumer(session, id, m);
         }
-    }
-
-    /// Whether anybody says that it has a producer, heard or not.
-    fn is_claimed(&self, stream: &StreamName, id: ProducerId) -> bool {
-        self.known.claims_producer(stream, id)
     }
 
     fn open_consumer(&mut self, session: SessionId, id: ConsumerId, m: &mut Moment<'_>) {
@@ -196,8 +210,9 @@ impl Core {
         let (next, state) = match consumer.state {
             State::Waiting { ticket, .. } => (id, State::Opening { ticket: Some(ticket), replaces: None }),
             _ => {
-                consuming.former.insert(id);
-                (ConsumerId(m.mint.id()), State::Opening { ticket: None, replaces: Some(id) })
+                let next = ConsumerId(m.mint.id());
+                consuming.former.insert(id, next);
+                (next, State::Opening { ticket: None, replaces: Some(id) })
             }
         };
         let receive = Receive {
@@ -226,45 +241,43 @@ impl Core {
         m: &Moment<'_>,
     ) {
         let attendant = self.participants.sessions_mut(session);
-        let consumer = attendant.and_then(|attendant| attendant.consuming.consumers.get_mut(&id));
-        let Some(consumer) = consumer else {
+        let Some(consuming) =
+            attendant.map(|it| &mut it.consuming).filter(|it| it.consumers.contains_key(&id))
+        else {
             // Closed meanwhile.
             return self.out.push(Effect::CloseConsumer(by, id));
         };
-        let State::Opening { ticket, replaces } = consumer.state else { return };
-        let producer = consumer.producer;
         match result {
-            Ok(consumed) => {
-                consumer.state = State::Open;
-                let found = self.found(producer, m);
-                let consumed = match &found {
-                    Some((stream, producer)) => consumed.of(stream, producer),
-                    None => consumed,
-                };
-                if let Some(ticket) = ticket {
-                    self.answer_rtc(ticket, Ok(RtcReply::Consumed(Box::new(consumed))));
-                } else if let Some(consumer_id) = replaces {
-                    let replaced = ConsumerReplaced { consumer_id, by: consumed };
-                    self.notify(session, RtcEvent::ConsumerReplaced(Box::new(replaced)));
-                }
-            }
-            // It ended, or comes another way, between deciding and doing.
-            Err(MediaError::UnknownProducer) => {
-                consumer.state = match ticket {
-                    Some(ticket) => State::Waiting { ticket, since: m.now },
-                    None => State::Lost,
-                };
-            }
+            Ok(consumed) => self.consumer_opened(session, id, consumed, m),
             Err(error) => {
-                self.forget_consumer(session, id);
-                match (ticket, replaces) {
-                    (Some(ticket), _) => self.answer_rtc(ticket, Err(refusal(&error))),
-                    (None, former) => {
-                        let consumer_id = former.unwrap_or(id);
-                        self.notify(session, RtcEvent::ConsumerClosed(ConsumerClosed { consumer_id }));
+                let Some((id, ticket)) = consuming.not_opened(id, m.now) else { return };
+                match (error, ticket) {
+                    // It ended, or comes another way, between deciding and doing.
+                    (MediaError::UnknownProducer, _) => {}
+                    (error, Some(ticket)) => {
+                        self.forget_consumer(session, id);
+                        self.answer_rtc(ticket, Err(refusal(&error)));
                     }
+                    (_, None) => self.consumer_over(session, id),
                 }
             }
+        }
+    }
+
+    fn consumer_opened(&mut self, session: SessionId, id: ConsumerId, consumed: Consumed, m: &Moment<'_>) {
+        let attendant = self.participants.sessions_mut(session);
+        let Some(consumer) = attendant.and_then(|it| it.consuming.consumers.get_mut(&id)) else { return };
+        let State::Opening { ticket, replaces } = consumer.state else { return };
+        consumer.state = State::Open;
+        let consumed = match &self.found(consumed.producer_id, m) {
+            Some((stream, producer)) => consumed.of(stream, producer),
+            None => consumed,
+        };
+        if let Some(ticket) = ticket {
+            self.answer_rtc(ticket, Ok(RtcReply::Consumed(Box::new(consumed))));
+        } else if let Some(consumer_id) = replaces {
+            let replaced = ConsumerReplaced { consumer_id, by: consumed };
+            self.notify(session, RtcEvent::ConsumerReplaced(Box::new(replaced)));
         }
     }
 
@@ -297,7 +310,7 @@ impl Core {
 
     pub(super) fn close_consumer(&mut self, session: SessionId, id: ConsumerId) -> Result<(), Refusal> {
         let attendant = self.attendant(session)?;
-        let is_former = attendant.consuming.former.remove(&id);
+        let is_former = attendant.consuming.former.remove(&id).is_some();
         let state = attendant.consuming.consumers.remove(&id).map(|consumer| consumer.state);
         match state {
             Some(State::Waiting { ticket, .. } | State::Opening { ticket: Some(ticket), .. }) => {
@@ -373,6 +386,7 @@ impl Core {
         };
         let attendant = self.attendant(session)?;
         let by = attendant.receives.as_ref().map(|(by, _)| *by).ok_or_else(unknown)?;
+        let id = attendant.consuming.latest(id);
         let consumer = attendant.consuming.consumers.get_mut(&id).ok_or_else(unknown)?;
         match tuning {
             Tuning::Pause => consumer.paused = true,

@@ -2,15 +2,14 @@
 
 use super::effect::Effect;
 use super::input::{Failure, Ticket};
+use super::participants::DONE;
 use super::{Core, Moment};
 use crate::protocol::claim::EndReason;
 use crate::protocol::gate::{GateRequest, Kick, Mute, Whom};
 use crate::protocol::ids::{Peer, ProducerId, SessionId, StreamName};
 use crate::protocol::refusal::{Code, Refusal};
-use crate::protocol::rtc::{Nothing, ProducerPaused, RtcEvent, RtcReply, RtcRequest};
+use crate::protocol::rtc::{ProducerPaused, RtcEvent, RtcReply, RtcRequest};
 use crate::room::RoomError;
-
-const DONE: RtcReply = RtcReply::Nothing(Nothing {});
 
 impl Core {
     /// Whether a moderator that is heard lets nobody new in.

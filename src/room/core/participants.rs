@@ -94,7 +94,8 @@ impl Participants {
     }
 }
 
-const DONE: RtcReply = RtcReply::Nothing(Nothing {});
+/// It was done, and there is nothing else to say of it.
+pub(super) const DONE: RtcReply = RtcReply::Nothing(Nothing {});
 
 impl Core {
     /// Lets a participant in: its name is live from now on, whether it sends anything or not.
@@ -414,7 +415,7 @@ impl Core {
     }
 
     /// The participant that a session is, if it is one.
-    pub(super) fn is_participant(&self, session: SessionId) -> bool {
+    pub fn is_participant(&self, session: SessionId) -> bool {
         self.participants.sessions.contains_key(&session)
     }
 

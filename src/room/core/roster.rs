@@ -27,11 +27,14 @@ struct Told {
 impl Core {
     /// Everybody in the room: who sends, and who entered by the session API.
     pub(super) fn everybody(&self, m: &Moment<'_>) -> Vec<Participant> {
+        self.present(m).into_values().map(|(_, participant)| participant).collect()
+    }
+
+    /// Everybody in the room by name, with their publications.
+    fn present(&self, m: &Moment<'_>) -> BTreeMap<StreamName, (PublicationId, Participant)> {
         let own = self.publications.iter().map(|(stream, _)| stream);
-        let mut names: Vec<_> = own.chain(self.known.live(m)).collect();
-        names.sort();
-        names.dedup();
-        names.into_iter().filter_map(|name| Some(self.participant(name, m)?.1)).collect()
+        let names = own.chain(self.known.live(m));
+        names.filter_map(|name| Some((name.clone(), self.participant(name, m)?))).collect()
     }
 
     /// A participant, and its publication.
@@ -78,10 +81,10 @@ impl Core {
             self.notify_all(None, &RtcEvent::RoomLocked(RoomLocked { locked }));
         }
         let names: Vec<StreamName> = self.roster.told.keys().cloned().collect();
-        let now = self.everybody(m);
+        let now = self.present(m);
         for name in names {
             // Who isn't heard is there for as long as what it sends comes here.
-            let is_there = now.iter().any(|it| it.name == name) || self.sources.stream_flows(&name, m.now);
+            let is_there = now.contains_key(&name) || self.sources.stream_flows(&name, m.now);
             if !is_there {
                 self.roster.told.remove(&name);
                 let reason = if self.known.is_unheard(&name, m) { "lost" } else { "left" };
@@ -89,17 +92,13 @@ impl Core {
                 self.notify_all(Some(&name), &RtcEvent::ParticipantLeft(left));
             }
         }
-        for participant in now {
-            self.tell_of(participant, m);
+        for (name, (publication, participant)) in now {
+            self.tell_of(name, publication, participant);
         }
     }
 
     /// Tells participants what has changed of one.
-    fn tell_of(&mut self, participant: Participant, m: &Moment<'_>) {
-        let name = participant.name.clone();
-        let Some(publication) = self.participant(&name, m).map(|(publication, _)| publication) else {
-            return;
-        };
+    fn tell_of(&mut self, name: StreamName, publication: PublicationId, participant: Participant) {
         let producers = participant.producers.clone();
         let told = Told { publication, node: participant.node.clone(), producers: producers.clone() };
         let Some(former) = self.roster.told.insert(name.clone(), told.clone()) else {

@@ -101,26 +101,25 @@ impl Core {
 
     pub(super) fn close_own(&mut self, session: SessionId, id: ProducerId) -> Result<(), Refusal> {
         let stream = self.own(session, id)?;
-        if let Some(own) = self.publications.get_mut(&stream) {
-            own.producers.retain(|producer| producer.id != id);
-        }
-        self.stop_sending_to_all(id);
-        self.lose_producer(&stream, id);
-        self.out.push(Effect::CloseProducer(session, id));
-        self.producers_changed(&stream);
+        self.close_those(&stream, |own| own == id);
         Ok(())
     }
 
     /// Whatever a participant sends is over.
     pub(super) fn close_all_own(&mut self, stream: &StreamName) {
+        self.close_those(stream, |_| true);
+    }
+
+    fn close_those(&mut self, stream: &StreamName, closes: impl Fn(ProducerId) -> bool) {
         let Some(own) = self.publications.get_mut(stream) else { return };
-        let (session, producers) = (own.session, std::mem::take(&mut own.producers));
-        for producer in &producers {
+        let session = own.session;
+        let closed: Vec<_> = own.producers.extract_if(.., |producer| closes(producer.id)).collect();
+        for producer in &closed {
             self.stop_sending_to_all(producer.id);
             self.lose_producer(stream, producer.id);
             self.out.push(Effect::CloseProducer(session, producer.id));
         }
-        if !producers.is_empty() {
+        if !closed.is_empty() {
             self.producers_changed(stream);
         }
     }
