@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use headwater::node::Node;
-use headwater::protocol::rtc::{RtcAsked, RtcEvent, RtcReply, RtcRequest};
+use headwater::protocol::rtc::{RtcAsked, RtcReply, RtcRequest};
 use serde_json::{Value, json};
 
 use crate::support::browser::Browser;
