@@ -7,9 +7,9 @@ use chrono::DateTime;
 use uuid::Uuid;
 
 use crate::protocol::claim::{Claim, ClaimedProducer, StreamState};
+use crate::protocol::data::ProducerKind;
 use crate::protocol::ids::{Incarnation, Peer, ProducerId, PublicationId};
 use crate::protocol::presence::{Beat, Limits, Load, Phase, Presence, Role};
-use crate::protocol::rtp::MediaKind;
 
 /// How long a node may be silent.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(2_500);
@@ -67,6 +67,7 @@ pub(crate) fn claim(room: &str, stream: &str, node: &str, term: u64, revision: u
         encodings: 1,
         label: Box::default(),
         app_data: Default::default(),
+        channel: None,
     };
     Claim {
         room_id: room.parse().unwrap(),
@@ -79,8 +80,8 @@ pub(crate) fn claim(room: &str, stream: &str, node: &str, term: u64, revision: u
         flowing: true,
         takeover: false,
         producers: vec![
-            producer(MediaKind::Audio, "audio/opus", 1),
-            producer(MediaKind::Video, "video/VP8", 2),
+            producer(ProducerKind::Audio, "audio/opus", 1),
+            producer(ProducerKind::Video, "video/VP8", 2),
         ],
         path: Vec::new(),
         started_at: DateTime::UNIX_EPOCH,

@@ -6,15 +6,19 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use futures_util::future::join_all;
-use mediasoup::prelude::{ProduceError, Producer, ProducerOptions, Transport};
+use mediasoup::prelude::{
+    DataProducer, DataProducerId, DataProducerOptions, ProduceError, Producer, ProducerOptions, Transport,
+};
 use mediasoup::producer::ProducerTraceEventType;
 use tokio::sync::mpsc;
 
 use super::callbacks::{Watched, watch_producer};
 use super::codecs::for_worker;
 use super::engine::{Engine, worker_error};
+use super::messages::not_produced;
 use super::pipe::Pipe;
-use super::{FeedId, LINGER, MediaError, MediaEvent, PipeFlow, Piped, ProducerFlow, feed};
+use super::{Carried, FeedId, LINGER, MediaError, MediaEvent, PipeFlow, Piped, ProducerFlow, feed};
+use crate::protocol::data::PipedData;
 use crate::protocol::ids::ProducerId;
 use crate::protocol::rtp::{MediaKind, RtpParameters};
 
@@ -24,6 +28,8 @@ pub(super) struct Inlet {
     feeds: HashMap<FeedId, Received>,
     /// What comes of each producer now; what came before it lingers.
     newest: HashMap<ProducerId, FeedId>,
+    /// What comes of producers of messages, and on which SCTP stream.
+    messages: HashMap<ProducerId, (u16, DataProducer)>,
     pub(super) pipe: Pipe,
 }
 
@@ -46,7 +52,7 @@ const TRACED: [ProducerTraceEventType; 3] =
 
 impl Inlet {
     pub(super) fn new(pipe: Pipe) -> Self {
-        Self { feeds: HashMap::new(), newest: HashMap::new(), pipe }
+        Self { feeds: HashMap::new(), newest: HashMap::new(), messages: HashMap::new(), pipe }
     }
 
     /// Takes a producer from the pipe under `id`. Again is no error; with other SSRCs it takes the place of what
@@ -58,13 +64,14 @@ impl Inlet {
         engine: &Engine,
         events: &mpsc::Sender<MediaEvent>,
     ) -> Result<FeedId, MediaError> {
+        let Carried::Media(kind, rtp) = &piped.carried else { return Err(MediaError::UnknownProducer) };
         let same = |received: &Received| {
-            received.of == id && ssrcs(received.producer.rtp_parameters()).eq(ssrcs(&piped.rtp_parameters))
+            received.of == id && ssrcs(received.producer.rtp_parameters()).eq(ssrcs(rtp))
         };
         let known = self.feeds.iter().find(|(_, received)| same(received)).map(|(feed, _)| *feed);
         let feed = match known {
             Some(feed) => feed,
-            None => self.produce(id, piped, engine, events).await?,
+            None => self.produce(id, (*kind, rtp), piped.paused, engine, events).await?,
         };
         self.set_paused(feed, piped.paused).await?;
         if let Some(former) = self.newest.insert(id, feed).and_then(|former| self.feeds.get_mut(&former)) {
@@ -79,20 +86,21 @@ impl Inlet {
     async fn produce(
         &mut self,
         id: ProducerId,
-        piped: &Piped,
+        (kind, rtp): (MediaKind, &RtpParameters),
+        paused: bool,
         engine: &Engine,
         events: &mpsc::Sender<MediaEvent>,
     ) -> Result<FeedId, MediaError> {
         // The worker gives it an id of its own: a router can't hold two producers of one.
-        let mut options = ProducerOptions::new(piped.kind, for_worker(piped.rtp_parameters.clone()));
-        options.paused = piped.paused;
+        let mut options = ProducerOptions::new(kind, for_worker(rtp.clone()));
+        options.paused = paused;
         options.key_frame_request_delay = engine.key_frame_delay_ms;
         let producer = self.pipe.transport.produce(options).await.map_err(|error| match error {
             ProduceError::Request(error) => worker_error(error),
             other => MediaError::Unsupported(other.to_string()),
         })?;
         let mut watched = None;
-        if piped.kind == MediaKind::Video {
+        if kind == MediaKind::Video {
             watched = Some(watch_producer(&producer, "pipe", events, &engine.metrics));
             let mut traced = TRACED.to_vec();
             traced.push(ProducerTraceEventType::Rtp);
@@ -101,6 +109,28 @@ impl Inlet {
         let feed = feed(&producer);
         self.feeds.insert(feed, Received { of: id, producer, watched, seen: false, replaced: None });
         Ok(feed)
+    }
+
+    /// Takes a producer's messages from the pipe; answers what the worker knows it by, and whether it wasn't taken before.
+    pub(super) async fn receive_messages(
+        &mut self,
+        id: ProducerId,
+        piped: &PipedData,
+    ) -> Result<(DataProducerId, bool), MediaError> {
+        if let Some((stream, known)) = self.messages.get(&id)
+            && *stream == piped.stream_id
+        {
+            return Ok((known.id(), false));
+        }
+        let options = DataProducerOptions::new_sctp(piped.channel.on(piped.stream_id));
+        let producer = self.pipe.transport.produce_data(options).await.map_err(not_produced)?;
+        let native = producer.id();
+        self.messages.insert(id, (piped.stream_id, producer));
+        Ok((native, true))
+    }
+
+    pub(super) fn brings_messages(&self, id: ProducerId) -> bool {
+        self.messages.contains_key(&id)
     }
 
     /// The first packet of a feed has arrived; answers whether that is news. Tracing every further packet would
@@ -125,6 +155,7 @@ impl Inlet {
     /// Stops taking a producer; answers what came of it.
     pub(super) fn stop_receiving(&mut self, id: ProducerId) -> Vec<FeedId> {
         self.newest.remove(&id);
+        self.messages.remove(&id);
         let feeds: Vec<_> = self.feeds_of(id).collect();
         feeds.iter().for_each(|feed| self.close(*feed));
         feeds
@@ -163,7 +194,7 @@ impl Inlet {
 
     /// The producers that come.
     pub(super) fn ids(&self) -> impl Iterator<Item = ProducerId> {
-        self.newest.keys().copied()
+        self.newest.keys().chain(self.messages.keys()).copied()
     }
 
     /// What comes by the pipe now, none where that isn't known, and what of each producer.

@@ -13,6 +13,7 @@ mod engine;
 mod inlet;
 mod layout;
 mod levels;
+mod messages;
 mod order;
 mod outlet;
 mod pipe;

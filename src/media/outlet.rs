@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use mediasoup::prelude::{ConsumeError, Consumer, ConsumerOptions, RtpCapabilities, Transport};
+use mediasoup::prelude::{
+    ConsumeError, Consumer, ConsumerOptions, DataConsumer, DataConsumerOptions, RtpCapabilities, Transport,
+};
 
+use super::messages::not_consumed;
 use super::pipe::Pipe;
-use super::{FeedId, LINGER, MediaError, PipeFlow, Piped, native};
+use super::{Carried, FeedId, LINGER, MediaError, PipeFlow, Piped, native};
 use crate::protocol::ids::ProducerId;
 
 /// A pipe and what it sends. Dropping it closes both.
@@ -15,6 +18,8 @@ pub(super) struct Outlet {
     sends: HashMap<ProducerId, Sent>,
     /// What was sent of a producer before, until the other end has moved.
     leaving: Vec<(ProducerId, Sent, Instant)>,
+    /// What is sent of producers of messages.
+    messages: HashMap<ProducerId, DataConsumer>,
     pub(super) pipe: Pipe,
 }
 
@@ -27,7 +32,7 @@ struct Sent {
 
 impl Outlet {
     pub(super) fn new(pipe: Pipe) -> Self {
-        Self { sends: HashMap::new(), leaving: Vec::new(), pipe }
+        Self { sends: HashMap::new(), leaving: Vec::new(), messages: HashMap::new(), pipe }
     }
 
     /// What passes now.
@@ -61,15 +66,34 @@ impl Outlet {
     pub(super) fn sent(&self, id: ProducerId) -> Option<Piped> {
         self.sends.get(&id).map(|Sent { consumer, .. }| Piped {
             id,
-            kind: consumer.kind(),
-            rtp_parameters: consumer.rtp_parameters().clone(),
+            carried: Carried::Media(consumer.kind(), consumer.rtp_parameters().clone()),
             paused: consumer.producer_paused(),
         })
+    }
+
+    /// The SCTP stream on which a producer's messages are sent, if they are.
+    pub(super) fn stream_of(&self, id: ProducerId) -> Option<u16> {
+        self.messages.get(&id)?.sctp_stream_parameters().map(|stream| stream.stream_id())
+    }
+
+    /// Sends a producer's messages.
+    pub(super) async fn send_messages(
+        &mut self,
+        id: ProducerId,
+        options: DataConsumerOptions,
+    ) -> Result<&DataConsumer, MediaError> {
+        let consumer = self.pipe.transport.consume_data(options).await.map_err(not_consumed)?;
+        Ok(self.messages.entry(id).insert_entry(consumer).into_mut())
+    }
+
+    pub(super) fn sends_messages(&self, id: ProducerId) -> bool {
+        self.messages.contains_key(&id)
     }
 
     /// Stops sending a producer.
     pub(super) fn stop_sending(&mut self, id: ProducerId) {
         self.sends.remove(&id);
+        self.messages.remove(&id);
         self.leaving.retain(|(of, ..)| *of != id);
     }
 

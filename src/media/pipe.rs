@@ -46,6 +46,7 @@ impl Pipe {
         });
         options.enable_srtp = srtp;
         options.enable_rtx = rtx;
+        options.enable_sctp = true;
         let place = match direction {
             "out" => Some(engine.outlet_place()?),
             _ => None,

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use mediasoup::consumer::ConsumerType;
 use mediasoup::prelude::{
-    ConsumeError, Consumer, ConsumerLayers, ConsumerOptions, Router, Transport, WebRtcTransport,
+    ConsumeError, Consumer, ConsumerLayers, ConsumerOptions, DataConsumer, DataConsumerOptions, Router,
+    Transport, WebRtcTransport,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -12,15 +13,18 @@ use tokio::sync::mpsc;
 
 use super::callbacks::watch_receiver;
 use super::engine::{LoadShare, worker_error};
+use super::messages::not_consumed;
 use super::{FeedId, MediaError, MediaEvent, native};
-use crate::protocol::ids::{ConsumerId, StreamName};
+use crate::protocol::ids::{ConsumerId, ProducerId, StreamName};
 use crate::protocol::media::{Layers, Receive, Tuning};
-use crate::protocol::rtc::{Consumed, ConsumerKind};
+use crate::protocol::rtc::{Consumed, ConsumerKind, DataConsumed};
 
 /// A participant's connection and what it is sent. Dropping it closes both.
 #[derive(Debug)]
 pub(super) struct Receiver {
     consumers: HashMap<ConsumerId, Sent>,
+    /// What it is sent of others' messages.
+    messages: HashMap<ConsumerId, (ProducerId, DataConsumer)>,
     pub(super) transport: WebRtcTransport,
     /// The router that serves it: an index into the room's spreads; none is the home router.
     pub(super) spread: Option<usize>,
@@ -36,7 +40,7 @@ struct Sent {
 
 impl Receiver {
     pub(super) fn new(transport: WebRtcTransport, spread: Option<usize>, load: Option<LoadShare>) -> Self {
-        Self { consumers: HashMap::new(), transport, spread, _load: load }
+        Self { consumers: HashMap::new(), messages: HashMap::new(), transport, spread, _load: load }
     }
 
     /// Sends what comes by `feed`, for which `local` stands in this connection's router.
@@ -86,6 +90,34 @@ impl Receiver {
         Ok(consumed)
     }
 
+    /// Sends a producer's messages.
+    pub(super) async fn consume_messages(
+        &mut self,
+        receive: &Receive,
+        options: DataConsumerOptions,
+    ) -> Result<(&DataConsumer, DataConsumed), MediaError> {
+        let consumer = self.transport.consume_data(options).await.map_err(not_consumed)?;
+        let stream = consumer.sctp_stream_parameters();
+        let no_stream = || MediaError::Unsupported("its connection takes no messages".to_owned());
+        let channel = receive.producer.channel.as_ref();
+        let consumed = DataConsumed {
+            id: receive.consumer,
+            data_producer_id: receive.producer.id,
+            participant: StreamName::default(),
+            sctp_stream_parameters: stream.ok_or_else(no_stream)?,
+            label: String::new(),
+            protocol: channel.map(|channel| channel.protocol.to_string()).unwrap_or_default(),
+            app_data: serde_json::Map::new(),
+        };
+        let entry = self.messages.entry(receive.consumer).insert_entry((receive.producer.id, consumer));
+        Ok((&entry.into_mut().1, consumed))
+    }
+
+    /// Whether it is sent a producer's messages.
+    pub(super) fn is_sent_messages(&self, of: ProducerId) -> bool {
+        self.messages.values().any(|(id, _)| *id == of)
+    }
+
     fn consumer(&self, id: ConsumerId) -> Result<&Consumer, MediaError> {
         self.consumers.get(&id).map(|sent| &sent.consumer).ok_or(MediaError::UnknownConsumer)
     }
@@ -103,10 +135,14 @@ impl Receiver {
     }
 
     pub(super) async fn stats(&self, id: ConsumerId) -> Result<Vec<Value>, MediaError> {
+        if let Some((_, consumer)) = self.messages.get(&id) {
+            return consumer.get_stats().await.map(listed).map_err(worker_error)?;
+        }
         self.consumer(id)?.get_stats().await.map(listed).map_err(worker_error)?
     }
 
     pub(super) fn close(&mut self, id: ConsumerId) {
+        self.messages.remove(&id);
         self.consumers.remove(&id);
     }
 
@@ -127,7 +163,7 @@ impl Receiver {
     }
 
     pub(super) fn consumer_count(&self) -> usize {
-        self.consumers.len()
+        self.consumers.len() + self.messages.len()
     }
 }
 

@@ -10,21 +10,32 @@ use tokio::sync::mpsc;
 
 use super::callbacks::watch_connection;
 use super::engine::{Engine, WorkerId, worker_error};
+use super::messages::SEALED;
 use super::{MediaError, MediaEvent, SessionFlow, TransportInfo};
 use crate::protocol::ids::SessionId;
 use crate::protocol::rtp::DtlsParameters;
 
-/// Opens a connection on the worker's listener; `estimate` tells whether mediasoup is to estimate its bandwidth.
+/// What a connection is to do beside carrying media.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Needs {
+    /// Whether mediasoup is to estimate its bandwidth.
+    pub(super) estimate: bool,
+    /// Whether messages pass as well.
+    pub(super) sctp: bool,
+}
+
+/// Opens a connection on the worker's listener.
 pub(super) async fn open(
     router: &Router,
     worker: WorkerId,
     engine: &Engine,
     session: SessionId,
-    estimate: bool,
+    Needs { estimate, sctp }: Needs,
     events: &mpsc::Sender<MediaEvent>,
 ) -> Result<WebRtcTransport, MediaError> {
     let mut options = WebRtcTransportOptions::new_with_server(engine.server(worker)?);
     options.enable_bwe = estimate;
+    options.enable_sctp = sctp;
     options.prefer_udp = true;
     options.enable_tcp = engine.webrtc.tcp;
     options.initial_available_outgoing_bitrate = u64::from(engine.webrtc.initial_bitrate);
@@ -51,7 +62,17 @@ pub(super) fn info(transport: &WebRtcTransport, engine: &Engine) -> TransportInf
             candidate.address = told.of(listen).to_string();
         }
     }
-    TransportInfo { ice: transport.ice_parameters().clone(), candidates, dtls: transport.dtls_parameters() }
+    let sctp = transport.sctp_parameters().map(|mut sctp| {
+        // What goes on to other nodes grows by what seals it.
+        sctp.max_message_size = sctp.max_message_size.saturating_sub(SEALED);
+        sctp
+    });
+    TransportInfo {
+        ice: transport.ice_parameters().clone(),
+        candidates,
+        dtls: transport.dtls_parameters(),
+        sctp,
+    }
 }
 
 /// Whether the connection stands; none while it is being made.

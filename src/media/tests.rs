@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
-use super::{Engine, LINGER, MediaError, Medium, Piped, ProducerInfo, RoomMedia, WorkerId};
+use super::{Carried, Engine, LINGER, MediaError, Medium, Piped, ProducerInfo, RoomMedia, WorkerId};
 use crate::config::Config;
 use crate::protocol::ids::{PipeId, SessionId};
 use crate::protocol::rtp::{DtlsParameters, MediaKind};
@@ -381,7 +381,8 @@ async fn what_a_pipe_brings_anew_takes_the_place_of_what_came_before() {
     // As when the parent's own source has changed: with other SSRCs.
     let mut anew = sent.clone();
     for (ssrc, piped) in (1..).zip(&mut anew) {
-        for encoding in &mut piped.rtp_parameters.encodings {
+        let Carried::Media(_, rtp) = &mut piped.carried else { panic!("media") };
+        for encoding in &mut rtp.encodings {
             (encoding.ssrc, encoding.rtx) = (Some(ssrc), None);
         }
     }

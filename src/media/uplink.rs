@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use mediasoup::prelude::{
-    ProduceError, Producer, ProducerOptions, Router, Transport, TransportGeneric, WebRtcTransport,
+    DataProducer, DataProducerOptions, ProduceError, Producer, ProducerOptions, Router, Transport,
+    TransportGeneric, WebRtcTransport,
 };
 use mediasoup::producer::ProducerTraceEventType;
 use tokio::sync::mpsc;
@@ -14,18 +15,23 @@ use uuid::Uuid;
 use super::callbacks::{Watched, watch_producer};
 use super::codecs::for_worker;
 use super::engine::{Engine, WorkerId, worker_error};
+use super::messages::{known_as, not_produced};
+use super::session::Needs;
 use super::{
     MediaError, MediaEvent, Medium, ProducerFlow, ProducerInfo, SessionFlow, TransportInfo, UplinkFlow,
     session,
 };
+use crate::protocol::data::{Channel, ProducerKind};
 use crate::protocol::ids::{ProducerId, SessionId};
-use crate::protocol::rtc::Produce;
+use crate::protocol::rtc::{Produce, ProduceData};
 use crate::protocol::rtp::{DtlsParameters, MediaKind};
 
 /// A publisher's connection and what it sends. Dropping it closes both.
 #[derive(Debug)]
 pub(super) struct Uplink {
     producers: HashMap<ProducerId, Producer>,
+    /// What sends messages.
+    messages: HashMap<ProducerId, DataProducer>,
     /// What is counted of its videos.
     watched: HashMap<ProducerId, Arc<Watched>>,
     /// What each producer had brought when it was last asked, and all of them together.
@@ -51,7 +57,7 @@ impl Uplink {
         dtls: DtlsParameters,
         events: &mpsc::Sender<MediaEvent>,
     ) -> Result<Self, MediaError> {
-        let mut uplink = Self::opened(router, worker, engine, session, events).await?;
+        let mut uplink = Self::opened(router, worker, engine, session, false, events).await?;
         session::connect(&uplink.transport, dtls).await?;
         for medium in offered {
             let options = ProducerOptions::new(medium.kind, for_worker(medium.agreed));
@@ -66,11 +72,14 @@ impl Uplink {
         worker: WorkerId,
         engine: &Engine,
         session: SessionId,
+        sctp: bool,
         events: &mpsc::Sender<MediaEvent>,
     ) -> Result<Self, MediaError> {
-        let transport = session::open(router, worker, engine, session, true, events).await?;
+        let needs = Needs { estimate: true, sctp };
+        let transport = session::open(router, worker, engine, session, needs, events).await?;
         Ok(Self {
             producers: HashMap::new(),
+            messages: HashMap::new(),
             watched: HashMap::new(),
             brought: HashMap::new(),
             bytes: None,
@@ -89,14 +98,31 @@ impl Uplink {
         options.paused = produce.paused;
         let id = self.produce(options, engine, events).await?;
         let producer = self.producers.get(&id).ok_or(MediaError::UnknownProducer)?;
-        Ok(describe(id, producer))
+        let (label, app_data) = (produce.label.clone(), produce.app_data.clone());
+        Ok(ProducerInfo { label, app_data, ..describe(id, producer) })
+    }
+
+    /// Takes a further producer, of messages.
+    pub(super) async fn add_messages(&mut self, produce: &ProduceData) -> Result<ProducerInfo, MediaError> {
+        let mut options = DataProducerOptions::new_sctp(produce.sctp_stream_parameters);
+        (options.label, options.protocol) = (produce.label.clone(), produce.protocol.clone());
+        let producer = self.transport.produce_data(options).await.map_err(not_produced)?;
+        let id = known_as(producer.id());
+        self.messages.insert(id, producer);
+        let channel = Channel::new(produce.sctp_stream_parameters, &produce.protocol);
+        let info = describe_messages(id, channel);
+        Ok(ProducerInfo { label: produce.label.clone(), app_data: produce.app_data.clone(), ..info })
+    }
+
+    pub(super) fn messages(&self, id: ProducerId) -> Option<&DataProducer> {
+        self.messages.get(&id)
     }
 
     /// Closes a producer; answers whether there was one.
     pub(super) fn remove(&mut self, id: ProducerId) -> bool {
         self.watched.remove(&id);
         self.brought.remove(&id);
-        self.producers.remove(&id).is_some()
+        self.messages.remove(&id).is_some() || self.producers.remove(&id).is_some()
     }
 
     async fn produce(
@@ -209,12 +235,27 @@ pub(super) fn describe(id: ProducerId, producer: &Producer) -> ProducerInfo {
     let parameters = producer.rtp_parameters();
     ProducerInfo {
         id,
-        kind: producer.kind(),
+        kind: producer.kind().into(),
         mime_type: parameters.codecs.first().map(mime_type).unwrap_or_default(),
         encodings: u8::try_from(parameters.encodings.len()).unwrap_or(u8::MAX),
         paused: producer.paused(),
         label: String::new(),
         app_data: serde_json::Map::new(),
+        channel: None,
+    }
+}
+
+/// A producer of messages, likewise.
+pub(super) fn describe_messages(id: ProducerId, channel: Channel) -> ProducerInfo {
+    ProducerInfo {
+        id,
+        kind: ProducerKind::Data,
+        mime_type: String::new(),
+        encodings: 1,
+        paused: false,
+        label: String::new(),
+        app_data: serde_json::Map::new(),
+        channel: Some(channel),
     }
 }
 

@@ -7,7 +7,6 @@ use crate::protocol::event::{
     Event, LeaveReason, NodeSummary, RoomSummary, StreamHere, Turned, ViewerJoined, ViewerLeft, What,
 };
 use crate::protocol::ids::StreamName;
-use crate::protocol::rtp::MediaKind;
 
 /// What happened, as one plain sentence that starts with the node that tells it. The room isn't named.
 pub fn of(event: &Event) -> String {
@@ -237,10 +236,7 @@ fn trimmed(text: &str) -> &str {
 
 fn media(producers: &[ClaimedProducer]) -> String {
     let of = |producer: &ClaimedProducer| {
-        let kind = match producer.kind {
-            MediaKind::Audio => "audio",
-            MediaKind::Video => "video",
-        };
+        let kind = producer.kind.as_str();
         format!("{}{kind}", if producer.paused { "paused " } else { "" })
     };
     let kinds: Vec<String> = producers.iter().map(of).collect();

@@ -10,8 +10,8 @@ use crate::http::{App, rtc};
 use crate::protocol::ids::{ProducerId, RoomId, SessionId};
 use crate::protocol::refusal::{Code, Refusal};
 use crate::protocol::rtc::{
-    ConnectWebRtcTransport, Consume, Consumed, CreateWebRtcTransport, Direction, Enter, Entered, Nothing,
-    Produce, RtcEvent, RtcReply, RtcRequest, Transport,
+    ConnectWebRtcTransport, Consume, Consumed, CreateWebRtcTransport, Enter, Entered, Nothing, Produce,
+    RtcEvent, RtcReply, RtcRequest, Transport,
 };
 use crate::protocol::rtp::DtlsParameters;
 use crate::room::Pass;
@@ -86,9 +86,8 @@ impl Session {
     ///
     /// # Errors
     /// [`Refusal`].
-    pub async fn create_transport(&self, direction: Direction) -> Result<Transport, Refusal> {
-        let create = RtcRequest::CreateWebRtcTransport(CreateWebRtcTransport { direction });
-        match self.ask(create).await? {
+    pub async fn create_transport(&self, create: CreateWebRtcTransport) -> Result<Transport, Refusal> {
+        match self.ask(RtcRequest::CreateWebRtcTransport(create)).await? {
             RtcReply::Transport(transport) => Ok(*transport),
             _ => Err(unexpected()),
         }

@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::data::{Channel, ProducerKind};
 use super::ids::{NodeName, Peer, ProducerId, PublicationId, RoomId, StreamName};
-use super::rtp::{AppData, AppDataJson, MediaKind};
-use super::schema;
+use super::rtp::{AppData, AppDataJson};
 
 /// A node's word that it has a stream's publisher, or has it no more: the only truth about streams.
 ///
@@ -97,10 +97,9 @@ pub enum EndReason {
 pub struct ClaimedProducer {
     /// The producer.
     pub id: ProducerId,
-    /// Audio or video.
-    #[schemars(schema_with = "schema::media_kind")]
-    pub kind: MediaKind,
-    /// Its codec, as `video/VP8`.
+    /// Audio, video or messages.
+    pub kind: ProducerKind,
+    /// Its codec, as `video/VP8`; empty where it sends messages.
     pub mime_type: String,
     /// Whether it is paused.
     pub paused: bool,
@@ -112,6 +111,9 @@ pub struct ClaimedProducer {
     /// Free for the application.
     #[serde(default, skip_serializing_if = "AppData::is_empty")]
     pub app_data: AppData,
+    /// How its messages are delivered; none of media.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<Channel>,
 }
 
 /// The most producers that a claim may have.
@@ -162,6 +164,8 @@ impl ClaimedProducer {
         self.mime_type.len() <= MAX_MIME_TYPE
             && self.label.len() <= MAX_LABEL
             && self.app_data.get().is_none_or(is_small)
+            && self.kind.is_data() == self.channel.is_some()
+            && self.channel.as_ref().is_none_or(Channel::is_sound)
     }
 }
 

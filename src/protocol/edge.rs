@@ -8,7 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::claim::{MAX_LABEL, MAX_PATH, is_small};
+use super::data::{PipedData, ProducerKind};
 use super::ids::{NodeName, Peer, PipeId, ProducerId, PublicationId, RoomId, RouterId, StreamName, Token};
+use super::media::Carried;
 use super::rtp::{AppDataJson, MediaKind, RtpParameters, SrtpParameters};
 use super::schema;
 
@@ -132,12 +134,15 @@ pub struct CreatePipeProducer {
     pub of: u8,
     /// The producer.
     pub id: ProducerId,
-    /// Audio or video.
-    #[schemars(schema_with = "schema::media_kind")]
-    pub kind: MediaKind,
-    /// What the pipe carries of it.
+    /// Audio, video or messages.
+    pub kind: ProducerKind,
+    /// What the pipe carries of it; nothing where it sends messages.
+    #[serde(default, skip_serializing_if = "is_nothing")]
     #[schemars(schema_with = "schema::rtp_parameters")]
     pub rtp_parameters: RtpParameters,
+    /// What the pipe carries of it where it sends messages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<PipedData>,
     /// Whether it starts paused.
     pub paused: bool,
     /// What it is, in the words of whoever made it; empty where nobody said.
@@ -311,15 +316,31 @@ impl EdgeRequest {
 /// for granted than a stranger may send.
 const MAX_LISTED: usize = 32;
 
+fn is_nothing(rtp: &RtpParameters) -> bool {
+    rtp.codecs.is_empty() && rtp.encodings.is_empty()
+}
+
 impl CreatePipeProducer {
+    /// What the pipe carries of the producer.
+    pub fn carried(&self) -> Carried {
+        match (&self.data, self.kind.media()) {
+            (Some(data), _) => Carried::Data(data.clone()),
+            (None, kind) => Carried::Media(kind.unwrap_or(MediaKind::Audio), self.rtp_parameters.clone()),
+        }
+    }
+
     /// Whether its parts have sizes that an honest node sends.
     pub fn is_sound(&self) -> bool {
         let rtp = &self.rtp_parameters;
-        self.path.len() <= MAX_PATH
-            && (1..=MAX_LISTED).contains(&rtp.codecs.len())
-            && (1..=MAX_LISTED).contains(&rtp.encodings.len())
-            && rtp.header_extensions.len() <= MAX_LISTED
-            && self.label.len() <= MAX_LABEL
-            && is_small(&self.app_data)
+        let is_carried = match &self.data {
+            Some(data) => self.kind.is_data() && data.channel.is_sound(),
+            None => {
+                !self.kind.is_data()
+                    && (1..=MAX_LISTED).contains(&rtp.codecs.len())
+                    && (1..=MAX_LISTED).contains(&rtp.encodings.len())
+                    && rtp.header_extensions.len() <= MAX_LISTED
+            }
+        };
+        is_carried && self.path.len() <= MAX_PATH && self.label.len() <= MAX_LABEL && is_small(&self.app_data)
     }
 }

@@ -6,10 +6,11 @@ use std::net::IpAddr;
 use uuid::Uuid;
 
 use super::claim::ClaimedProducer;
+use super::data::{Channel, PipedData, ProducerKind};
 use super::ids::{ConsumerId, PipeId, ProducerId, SessionId};
 use super::rtp::{
     AppDataJson, DtlsParameters, IceCandidate, IceParameters, MediaKind, RtpCapabilities, RtpParameters,
-    SrtpParameters,
+    SctpParameters, SrtpParameters,
 };
 
 /// Why media was not set up. What was begun is closed again.
@@ -67,6 +68,8 @@ pub struct TransportInfo {
     pub candidates: Vec<IceCandidate>,
     /// Certificate fingerprints.
     pub dtls: DtlsParameters,
+    /// How messages are taken; none where that wasn't asked for.
+    pub sctp: Option<SctpParameters>,
 }
 
 /// One m-line of a publisher or viewer on its way from the offer to the answer.
@@ -103,9 +106,9 @@ impl Medium {
 pub struct ProducerInfo {
     /// The producer.
     pub id: ProducerId,
-    /// Audio or video.
-    pub kind: MediaKind,
-    /// Its codec, as `video/VP8`.
+    /// Audio, video or messages.
+    pub kind: ProducerKind,
+    /// Its codec, as `video/VP8`; empty where it sends messages.
     pub mime_type: String,
     /// Simulcast encodings.
     pub encodings: u8,
@@ -115,6 +118,8 @@ pub struct ProducerInfo {
     pub label: String,
     /// Free for the application.
     pub app_data: AppDataJson,
+    /// How its messages are delivered; none of media.
+    pub channel: Option<Channel>,
 }
 
 impl From<&ProducerInfo> for ClaimedProducer {
@@ -127,6 +132,7 @@ impl From<&ProducerInfo> for ClaimedProducer {
             encodings: producer.encodings,
             label: producer.label.as_str().into(),
             app_data: producer.app_data.clone().into(),
+            channel: producer.channel.clone(),
         }
     }
 }
@@ -152,12 +158,37 @@ pub struct PipeEnd {
 pub struct Piped {
     /// The producer.
     pub id: ProducerId,
-    /// Audio or video.
-    pub kind: MediaKind,
-    /// What the pipe carries.
-    pub rtp_parameters: RtpParameters,
+    /// What it sends, and what the pipe carries of that.
+    pub carried: Carried,
     /// Whether the source is paused.
     pub paused: bool,
+}
+
+/// What a pipe carries of a producer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Carried {
+    /// Sound or a picture.
+    Media(MediaKind, RtpParameters),
+    /// Messages.
+    Data(PipedData),
+}
+
+impl Carried {
+    /// What the producer sends.
+    pub fn kind(&self) -> ProducerKind {
+        match self {
+            Self::Media(kind, _) => (*kind).into(),
+            Self::Data(_) => ProducerKind::Data,
+        }
+    }
+
+    /// The same as two fields of a message.
+    pub fn parts(self) -> (RtpParameters, Option<PipedData>) {
+        match self {
+            Self::Media(_, rtp) => (rtp, None),
+            Self::Data(data) => (RtpParameters::default(), Some(data)),
+        }
+    }
 }
 
 /// A look at a room's media.

@@ -7,6 +7,7 @@ pub mod admission;
 pub mod claim;
 pub mod codec;
 pub mod codec_match;
+pub mod data;
 pub mod directory;
 pub mod drain;
 pub mod edge;

@@ -6,6 +6,7 @@ pub use mediasoup_types::data_structures::{
 };
 pub use mediasoup_types::rtp_parameters::*;
 pub use mediasoup_types::scalability_modes::ScalabilityMode;
+pub use mediasoup_types::sctp_parameters::{SctpParameters, SctpStreamParameters};
 pub use mediasoup_types::srtp_parameters::{SrtpCryptoSuite, SrtpParameters};
 
 use std::borrow::Cow;

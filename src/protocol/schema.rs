@@ -154,6 +154,33 @@ pub(super) fn dtls_parameters(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+pub(super) fn sctp_parameters(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "description": "mediasoup SctpParameters.",
+        "type": ["object", "null"],
+        "properties": {
+            "port": {"type": "integer"},
+            "OS": {"type": "integer"},
+            "MIS": {"type": "integer"},
+            "maxMessageSize": {"type": "integer"}
+        }
+    })
+}
+
+pub(super) fn sctp_stream_parameters(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "description": "mediasoup SctpStreamParameters.",
+        "type": "object",
+        "properties": {
+            "streamId": {"type": "integer", "minimum": 0, "maximum": 65535},
+            "ordered": {"type": "boolean"},
+            "maxPacketLifeTime": {"type": ["integer", "null"]},
+            "maxRetransmits": {"type": ["integer", "null"]}
+        },
+        "required": ["streamId", "ordered"]
+    })
+}
+
 pub(super) fn ice_parameters(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "description": "mediasoup IceParameters.",

@@ -183,17 +183,19 @@ impl Carrier {
                 }
                 Done::Paused(ticket, stream, ids, paused, result)
             }
-            Effect::OpenSending(ticket, session) => {
-                Done::LinkOpened(ticket, session, session, media.open_sending(session).await)
+            Effect::OpenSending(ticket, session, sctp) => {
+                Done::LinkOpened(ticket, session, session, media.open_sending(session, sctp).await)
             }
-            Effect::OpenReceiving(ticket, session, id) => {
-                Done::LinkOpened(ticket, session, id, media.open_receiving(id).await)
+            Effect::OpenReceiving(ticket, session, id, sctp) => {
+                Done::LinkOpened(ticket, session, id, media.open_receiving(id, sctp).await)
             }
             Effect::ConnectLink(ticket, id, dtls) => Done::Acted(ticket, media.connect_link(id, dtls).await),
             Effect::RestartLink(ticket, id) => Done::LinkRestarted(ticket, media.restart_ice(id).await),
             Effect::Produce(ticket, session, produce) => {
-                let result = media.produce(session, &produce).await;
-                Done::Produced(ticket, session, produce, result)
+                Done::Produced(ticket, session, media.produce(session, &produce).await)
+            }
+            Effect::ProduceData(ticket, session, produce) => {
+                Done::Produced(ticket, session, media.produce_data(session, &produce).await)
             }
             Effect::Consume(session, receive) => {
                 Done::Consumed(session, receive.by, receive.consumer, media.consume(&receive).await)
@@ -374,12 +376,7 @@ async fn quality(media: &RoomMedia, sample: &[SessionId]) -> Quality {
 }
 
 fn piped(request: &CreatePipeProducer) -> Piped {
-    Piped {
-        id: request.id,
-        kind: request.kind,
-        rtp_parameters: request.rtp_parameters.clone(),
-        paused: request.paused,
-    }
+    Piped { id: request.id, carried: request.carried(), paused: request.paused }
 }
 
 impl From<CallError> for Failure {

@@ -94,6 +94,10 @@ pub struct Metrics {
     pub claims: Family<One, Counter>,
     /// What other nodes sent that isn't believed, by `reason`.
     pub refused_peers: Family<One, Counter>,
+    /// Messages of data channels that passed between routers and nodes, by `result` (`sent`, `received`; lost: `full` where too
+    /// much waited in front of a connection or pipe, `lost` where too much did in the node, `foreign` where they were sealed
+    /// by somebody else).
+    pub data_messages: Family<One, Counter>,
     /// Whether another process is heard under this node's name.
     pub name_shared: Gauge,
     /// Whether what happens was stored when it was last tried.
@@ -171,6 +175,7 @@ impl Metrics {
             directory_streams: Gauge::default(),
             claims: Family::default(),
             refused_peers: Family::default(),
+            data_messages: Family::default(),
             name_shared: Gauge::default(),
             log_ready: Gauge::default(),
             events: Family::default(),
@@ -229,6 +234,7 @@ impl Metrics {
         );
         r.register("directory_streams", "Live streams in the directory", self.directory_streams.clone());
         r.register("claims", "Claims to streams of this node", self.claims.clone());
+        r.register("data_messages", "Messages of data channels between nodes", self.data_messages.clone());
         r.register("refused_peers", "What other nodes sent that is not believed", self.refused_peers.clone());
         r.register("name_shared", "Whether another process has this node's name", self.name_shared.clone());
         r.register("log_ready", "Whether events are stored in the log", self.log_ready.clone());

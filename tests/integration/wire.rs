@@ -6,6 +6,7 @@ use std::path::Path;
 use headwater::protocol::admission::{Action, Authorize, Opaque, Verdict};
 use headwater::protocol::claim::{Claim, ClaimedProducer, EndReason, StreamState};
 use headwater::protocol::codec::{self, Addressed, Reply};
+use headwater::protocol::data::ProducerKind;
 use headwater::protocol::directory::{Claims, GetClaims, Place, Whose};
 use headwater::protocol::drain::{Drain, DrainRequest, GetDrain, Left, SetDrain};
 use headwater::protocol::edge::{
@@ -29,7 +30,7 @@ use headwater::protocol::refusal::{Code, Refusal};
 use headwater::protocol::rtc::{
     Consume, Level, Levels, Produced, ProducerClosed, RtcAsked, RtcEvent, RtcReply, RtcRequest,
 };
-use headwater::protocol::rtp::{MediaKind, RtpParameters, SrtpParameters};
+use headwater::protocol::rtp::{RtpParameters, SrtpParameters};
 use headwater::protocol::schema;
 use headwater::protocol::session::{
     EndSession, HearSession, Heard, ListenToSession, Listening, LookAtSession, PatchKind, PatchSession,
@@ -152,12 +153,13 @@ fn messages() -> BTreeMap<&'static str, String> {
         takeover: true,
         producers: vec![ClaimedProducer {
             id,
-            kind: MediaKind::Video,
+            kind: ProducerKind::Video,
             mime_type: "video/VP8".to_owned(),
             paused: false,
             encodings: 3,
             label: Box::default(),
             app_data: Default::default(),
+            channel: None,
         }],
         path: Vec::new(),
         started_at: "2026-01-02T03:04:05Z".parse().unwrap(),
@@ -231,11 +233,12 @@ fn messages() -> BTreeMap<&'static str, String> {
                 path: vec!["west-1".parse().unwrap()],
                 of: 2,
                 id,
-                kind: MediaKind::Video,
+                kind: ProducerKind::Video,
                 rtp_parameters: rtp_parameters(),
                 paused: false,
                 label: "camera".to_owned(),
                 app_data: serde_json::Map::new(),
+                data: None,
             }),
         ),
         (

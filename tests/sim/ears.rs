@@ -87,7 +87,7 @@ impl World {
             }
             if own.by.is_none() && own.asked.is_none_or(|at| now - at > PATIENCE) {
                 own.asked = Some(now);
-                let create = CreateWebRtcTransport { direction: Direction::Recv };
+                let create = CreateWebRtcTransport { direction: Direction::Recv, sctp: true };
                 asks.push((Waiting::Link(id, session), RtcRequest::CreateWebRtcTransport(create)));
             }
             for producer_id in wanted.into_iter().filter(|_| own.by.is_some()) {
@@ -186,13 +186,13 @@ impl World {
 
 impl RoomMedia {
     /// Sends a participant something.
-    pub fn consume(&mut self, receive: &Receive) -> Result<Consumed, MediaError> {
+    pub fn consume(&mut self, receive: &Receive) -> Result<RtcReply, MediaError> {
         self.alive()?;
         let (codec, producer_paused) =
             self.producer(receive.producer.id).ok_or(MediaError::UnknownProducer)?;
         let receiver = self.receivers.get_mut(&receive.by).ok_or(MediaError::UnknownSession)?;
         receiver.consumers.insert(receive.consumer, receive.producer.id);
-        Ok(Consumed {
+        Ok(RtcReply::Consumed(Box::new(Consumed {
             id: receive.consumer,
             producer_id: receive.producer.id,
             participant: "nobody".parse().unwrap(),
@@ -202,6 +202,6 @@ impl RoomMedia {
             producer_paused,
             label: String::new(),
             app_data: Default::default(),
-        })
+        })))
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use headwater::protocol::edge::CreatePipeProducer;
 use headwater::protocol::ids::{PipeId, ProducerId, RoomId, SessionId};
 use headwater::protocol::media::{
-    Measured, MediaError, Medium, PipeEnd, PipeFlow, Piped, ProducerFlow, ProducerInfo, SessionFlow,
+    Carried, Measured, MediaError, Medium, PipeEnd, PipeFlow, Piped, ProducerFlow, ProducerInfo, SessionFlow,
     TransportInfo, UplinkFlow,
 };
 use headwater::protocol::rtp::{
@@ -222,12 +222,13 @@ impl Produced {
 fn info(id: ProducerId, codec: Codec, paused: bool) -> ProducerInfo {
     ProducerInfo {
         id,
-        kind: codec.kind(),
+        kind: codec.kind().into(),
         mime_type: codec.name(),
         encodings: 1,
         paused,
         label: String::new(),
         app_data: Default::default(),
+        channel: None,
     }
 }
 
@@ -242,7 +243,7 @@ pub fn transport(session: SessionId) -> TransportInfo {
         password: String::new(),
         ice_lite: Some(true),
     };
-    TransportInfo { ice, candidates: Vec::new(), dtls: dtls() }
+    TransportInfo { ice, candidates: Vec::new(), dtls: dtls(), sctp: None }
 }
 
 pub fn dtls() -> DtlsParameters {
@@ -326,7 +327,7 @@ impl RoomMedia {
         for source in sources {
             self.producer(source.id).ok_or(MediaError::UnknownProducer)?;
             let viewer = self.viewers.get_mut(&session).ok_or(MediaError::UnknownSession)?;
-            viewer.shows.insert(source.kind, source.id);
+            viewer.shows.insert(source.kind.media().expect("a viewer is shown media"), source.id);
         }
         Ok(())
     }
@@ -387,7 +388,7 @@ impl RoomMedia {
         // A consumer has an SSRC of its own.
         self.ssrcs += 1;
         let ssrc = *outlet.sends.entry(id).or_insert(self.ssrcs);
-        Ok(Piped { id, kind: codec.kind(), rtp_parameters: codec.parameters(ssrc), paused })
+        Ok(Piped { id, carried: Carried::Media(codec.kind(), codec.parameters(ssrc)), paused })
     }
 
     pub fn open_inlet(&mut self, pipe: PipeId, end: PipeEnd) -> Result<PipeEnd, MediaError> {

@@ -455,7 +455,7 @@ impl World {
                 }
                 Done::Paused(ticket, stream, ids, paused, result)
             }
-            Effect::OpenReceiving(ticket, session, by) => {
+            Effect::OpenReceiving(ticket, session, by, _) => {
                 self.open_receiver(&mut room.media, session, by);
                 Done::LinkOpened(ticket, session, by, Ok(crate::media::transport(by)))
             }

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use chrono::DateTime;
 use headwater::fleet;
 use headwater::protocol::claim::{Claim, ClaimedProducer, StreamState};
+use headwater::protocol::data::ProducerKind;
 use headwater::protocol::ids::{ProducerId, PublicationId};
 use headwater::protocol::presence::Role;
-use headwater::protocol::rtp::{MediaKind, MimeTypeVideo};
+use headwater::protocol::rtp::MimeTypeVideo;
 
 use crate::dice::Dice;
 use crate::media::Codec;
@@ -104,12 +105,13 @@ fn claim_all(world: &mut World) {
             takeover: false,
             producers: vec![ClaimedProducer {
                 id: ProducerId(dice.id()),
-                kind: MediaKind::Video,
+                kind: ProducerKind::Video,
                 mime_type: "video/VP8".to_owned(),
                 paused: false,
                 encodings: 3,
                 label: Box::default(),
                 app_data: Default::default(),
+                channel: None,
             }],
             path: Vec::new(),
             started_at: DateTime::UNIX_EPOCH,

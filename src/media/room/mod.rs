@@ -1,6 +1,7 @@
 //! All that a room has in the workers of this node.
 
 mod looks;
+mod messages;
 mod participants;
 mod pipes;
 
@@ -17,8 +18,10 @@ use super::adapt::{self, Adaptation};
 use super::engine::{Engine, WorkerId};
 use super::inlet::{Inlet, set_paused};
 use super::levels::Levels;
+use super::messages::Messages;
 use super::outlet::Outlet;
 use super::receiver::Receiver;
+use super::session::Needs;
 use super::spread::Spread;
 use super::uplink::Uplink;
 use super::viewer::Viewer;
@@ -41,6 +44,7 @@ pub struct RoomMedia {
     inlets: HashMap<PipeId, Inlet>,
     /// The pipe by which a producer comes, of those that bring it: what it means.
     comes_by: HashMap<ProducerId, PipeId>,
+    messages: Messages,
     home: Router,
     worker: WorkerId,
     /// The viewers to whom something is sent in place of something else.
@@ -68,6 +72,7 @@ impl RoomMedia {
             uplinks: HashMap::new(),
             inlets: HashMap::new(),
             comes_by: HashMap::new(),
+            messages: Messages::new(engine.metrics.data_messages.clone()),
             home,
             worker,
             moving: HashSet::new(),
@@ -123,8 +128,10 @@ impl RoomMedia {
         dtls: Option<DtlsParameters>,
         sources: &[ProducerInfo],
     ) -> Result<(TransportInfo, Vec<Medium>), MediaError> {
-        let codecs: Vec<_> =
-            sources.iter().filter_map(|source| Some((source.kind, self.codec_of(source.id)?))).collect();
+        let codecs: Vec<_> = sources
+            .iter()
+            .filter_map(|source| Some((source.kind.media()?, self.codec_of(source.id)?)))
+            .collect();
         layout::check(&wanted, &codecs, self.engine.capabilities())?;
         let chooses = sources.iter().any(|source| self.is_layered(source.id));
         let wanted = if chooses { wanted } else { adapt::without_estimate(wanted) };
@@ -150,7 +157,8 @@ impl RoomMedia {
         let router = self.router(spread);
         let estimate = adapt::has_estimate(&media, &router.rtp_capabilities());
         let adaptation = (!estimate).then(|| Adaptation::new(self.engine.webrtc.initial_bitrate));
-        let transport = session::open(router, worker, &self.engine, session, estimate, &self.events).await?;
+        let needs = Needs { estimate, sctp: false };
+        let transport = session::open(router, worker, &self.engine, session, needs, &self.events).await?;
         if let Some(dtls) = dtls {
             session::connect(&transport, dtls).await?;
         }
@@ -175,7 +183,8 @@ impl RoomMedia {
             let codec = self.codec_of(source.id).ok_or(MediaError::UnknownProducer)?;
             let viewer = self.viewers.get(&session).ok_or(MediaError::UnknownSession)?;
             let capabilities = self.router(viewer.spread).rtp_capabilities();
-            let Some(medium) = viewer.media.iter().find(|medium| medium.kind == source.kind) else {
+            let Some(medium) = viewer.media.iter().find(|medium| Some(medium.kind) == source.kind.media())
+            else {
                 continue;
             };
             if viewer.turned_down.contains(&medium.mid) {
@@ -348,6 +357,7 @@ impl RoomMedia {
             for producer in uplink.producers() {
                 self.forget(FeedId(producer.id.0));
             }
+            self.sweep_messages();
         }
     }
 
@@ -370,6 +380,7 @@ impl RoomMedia {
             && let Some(place) = self.spreads.get_mut(index)
         {
             *place = None;
+            self.messages.close_router(index);
         }
     }
 
@@ -378,6 +389,9 @@ impl RoomMedia {
     /// # Errors
     /// [`MediaError::UnknownProducer`], [`MediaError::Worker`].
     pub async fn set_paused(&mut self, producer: ProducerId, paused: bool) -> Result<(), MediaError> {
+        if let Some(done) = self.pause_messages(producer, paused).await {
+            return done;
+        }
         self.feed_of(producer).ok_or(MediaError::UnknownProducer)?;
         let piped = self.inlets.values().flat_map(|inlet| inlet.feeds_of(producer));
         let feeds: Vec<_> = self.published(producer).into_iter().chain(piped).collect();

@@ -7,20 +7,27 @@ use super::RoomMedia;
 use crate::media::engine::worker_error;
 use crate::media::levels::Levels;
 use crate::media::receiver::{Receiver, listed};
+use crate::media::session::Needs;
 use crate::media::uplink::Uplink;
 use crate::media::{FeedId, MediaError, ProducerInfo, TransportInfo, session};
+use crate::protocol::data::ProducerKind;
 use crate::protocol::ids::{ConsumerId, ProducerId, SessionId};
 use crate::protocol::media::{Receive, Tuning};
-use crate::protocol::rtc::{Consumed, GetStats, Produce};
-use crate::protocol::rtp::{DtlsParameters, MediaKind};
+use crate::protocol::rtc::{Consumed, GetStats, Produce, RtcReply};
+use crate::protocol::rtp::DtlsParameters;
 
 impl RoomMedia {
     /// Opens a connection by which a participant is to send.
     ///
     /// # Errors
     /// [`MediaError::Worker`].
-    pub async fn open_sending(&mut self, session: SessionId) -> Result<TransportInfo, MediaError> {
-        let uplink = Uplink::opened(&self.home, self.worker, &self.engine, session, &self.events).await?;
+    pub async fn open_sending(
+        &mut self,
+        session: SessionId,
+        sctp: bool,
+    ) -> Result<TransportInfo, MediaError> {
+        let uplink =
+            Uplink::opened(&self.home, self.worker, &self.engine, session, sctp, &self.events).await?;
         let info = uplink.info(&self.engine);
         self.uplinks.insert(session, uplink);
         Ok(info)
@@ -30,11 +37,12 @@ impl RoomMedia {
     ///
     /// # Errors
     /// [`MediaError::Worker`].
-    pub async fn open_receiving(&mut self, id: SessionId) -> Result<TransportInfo, MediaError> {
+    pub async fn open_receiving(&mut self, id: SessionId, sctp: bool) -> Result<TransportInfo, MediaError> {
         let worker = self.engine.worker_for_viewer(&self.workers())?;
         let spread = self.spread_like_home(worker).await?;
+        let needs = Needs { estimate: true, sctp };
         let transport =
-            session::open(self.router(spread), worker, &self.engine, id, true, &self.events).await?;
+            session::open(self.router(spread), worker, &self.engine, id, needs, &self.events).await?;
         let info = session::info(&transport, &self.engine);
         self.receivers.insert(id, Receiver::new(transport, spread, self.engine.share_load(worker)));
         Ok(info)
@@ -54,6 +62,7 @@ impl RoomMedia {
             let spread = receiver.spread;
             drop(receiver);
             self.close_if_unused(spread);
+            self.sweep_messages();
         }
     }
 
@@ -69,7 +78,7 @@ impl RoomMedia {
         let uplink = self.uplinks.get_mut(&session).ok_or(MediaError::UnknownSession)?;
         let info = uplink.add(produce, &self.engine, &self.events).await?;
         if let Some(levels) = &self.levels
-            && info.kind == MediaKind::Audio
+            && info.kind == ProducerKind::Audio
             && let Some(producer) = uplink.producer(info.id)
         {
             levels.add(producer.id()).await;
@@ -98,6 +107,7 @@ impl RoomMedia {
     pub fn close_producer(&mut self, session: SessionId, id: ProducerId) {
         if self.uplinks.get_mut(&session).is_some_and(|uplink| uplink.remove(id)) {
             self.forget(FeedId(id.0));
+            self.sweep_messages();
         }
     }
 
@@ -105,7 +115,16 @@ impl RoomMedia {
     ///
     /// # Errors
     /// [`MediaError::UnknownSession`], [`MediaError::UnknownProducer`], [`MediaError::Unsupported`] where it can't take it.
-    pub async fn consume(&mut self, receive: &Receive) -> Result<Consumed, MediaError> {
+    pub async fn consume(&mut self, receive: &Receive) -> Result<RtcReply, MediaError> {
+        if receive.producer.kind.is_data() {
+            let consumed = self.consume_data(receive).await?;
+            return Ok(RtcReply::DataConsumed(Box::new(consumed)));
+        }
+        let consumed = self.consume_media(receive).await?;
+        Ok(RtcReply::Consumed(Box::new(consumed)))
+    }
+
+    async fn consume_media(&mut self, receive: &Receive) -> Result<Consumed, MediaError> {
         let feed = self.feed_of(receive.producer.id).ok_or(MediaError::UnknownProducer)?;
         let receiver = self.receivers.get_mut(&receive.by).ok_or(MediaError::UnknownSession)?;
         let spread = receiver.spread.and_then(|index| self.spreads.get_mut(index)?.as_mut());
@@ -130,6 +149,7 @@ impl RoomMedia {
     pub fn close_consumer(&mut self, by: SessionId, id: ConsumerId) {
         if let Some(receiver) = self.receivers.get_mut(&by) {
             receiver.close(id);
+            self.sweep_messages();
         }
     }
 
@@ -150,6 +170,9 @@ impl RoomMedia {
         let stats = match (of.producer_id, of.transport_id) {
             (Some(id), _) => {
                 let uplink = self.uplinks.get(&session).ok_or(MediaError::UnknownProducer)?;
+                if let Some(producer) = uplink.messages(id) {
+                    return producer.get_stats().await.map(listed).map_err(worker_error)?;
+                }
                 let producer = uplink.producer(id).ok_or(MediaError::UnknownProducer)?;
                 producer.get_stats().await.map(listed)
             }

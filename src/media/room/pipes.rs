@@ -5,7 +5,7 @@ use crate::media::inlet::Inlet;
 use crate::media::outlet::Outlet;
 use crate::media::pipe::Pipe;
 use crate::media::uplink::describe;
-use crate::media::{FeedId, MediaError, PipeEnd, Piped, ProducerInfo};
+use crate::media::{Carried, FeedId, MediaError, PipeEnd, Piped, ProducerInfo};
 use crate::protocol::ids::{PipeId, ProducerId};
 
 impl RoomMedia {
@@ -34,6 +34,9 @@ impl RoomMedia {
     /// # Errors
     /// [`MediaError::UnknownPipe`], [`MediaError::UnknownProducer`], [`MediaError::Worker`].
     pub async fn send(&mut self, pipe: PipeId, producer: ProducerId) -> Result<Piped, MediaError> {
+        if self.messages.has(producer) {
+            return self.send_messages(pipe, producer).await;
+        }
         let feed = self.feed_of(producer).ok_or(MediaError::UnknownProducer)?;
         self.outlets.get_mut(&pipe).ok_or(MediaError::UnknownPipe)?.send(producer, feed).await
     }
@@ -42,12 +45,14 @@ impl RoomMedia {
     pub fn stop_sending(&mut self, pipe: PipeId, producer: ProducerId) {
         if let Some(outlet) = self.outlets.get_mut(&pipe) {
             outlet.stop_sending(producer);
+            self.sweep_messages();
         }
     }
 
     /// Closes the sending end of a pipe.
     pub fn close_outlet(&mut self, pipe: PipeId) {
         self.outlets.remove(&pipe);
+        self.sweep_messages();
     }
 
     /// Opens the receiving end of a pipe. Again is no error.
@@ -79,6 +84,9 @@ impl RoomMedia {
     /// # Errors
     /// [`MediaError::UnknownPipe`], [`MediaError::Unsupported`], [`MediaError::Worker`].
     pub async fn receive(&mut self, pipe: PipeId, piped: &Piped) -> Result<ProducerInfo, MediaError> {
+        if let Carried::Data(messages) = &piped.carried {
+            return self.receive_messages(pipe, piped.id, messages).await;
+        }
         let inlet = self.inlets.get_mut(&pipe).ok_or(MediaError::UnknownPipe)?;
         let feed = inlet.receive(piped.id, piped, &self.engine, &self.events).await?;
         let info = describe(piped.id, inlet.producer(feed).ok_or(MediaError::UnknownProducer)?);
@@ -124,5 +132,7 @@ impl RoomMedia {
             }
         }
         feeds.iter().for_each(|feed| self.forget(*feed));
+        producers.iter().for_each(|id| self.messages.deafen(*id, pipe));
+        self.sweep_messages();
     }
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Consumed, Participant};
+use super::{Consumed, DataConsumerClosed, DataProducerClosed, NewDataProducer, Participant};
 use crate::protocol::claim::ClaimedProducer;
 use crate::protocol::ids::{ConsumerId, ProducerId, SessionId, StreamName};
 
@@ -23,10 +23,16 @@ pub enum RtcEvent {
     ProducerPaused(ProducerPaused),
     /// It goes on.
     ProducerResumed(ProducerResumed),
+    /// Somebody sends messages from now on.
+    NewDataProducer(Box<NewDataProducer>),
+    /// Somebody doesn't any more.
+    DataProducerClosed(DataProducerClosed),
     /// What a consumer is sent is over.
     ConsumerClosed(ConsumerClosed),
     /// What a consumer was sent now comes another way.
     ConsumerReplaced(Box<ConsumerReplaced>),
+    /// What a data consumer is sent is over.
+    DataConsumerClosed(DataConsumerClosed),
     /// A consumer is sent other layers.
     LayersChanged(LayersChanged),
     /// How well a consumer's media comes, or a producer's.
@@ -225,6 +231,9 @@ impl RtcEvent {
             Self::ProducerClosed(_) => "producerClosed",
             Self::ProducerPaused(_) => "producerPaused",
             Self::ProducerResumed(_) => "producerResumed",
+            Self::NewDataProducer(_) => "newDataProducer",
+            Self::DataProducerClosed(_) => "dataProducerClosed",
+            Self::DataConsumerClosed(_) => "dataConsumerClosed",
             Self::ConsumerClosed(_) => "consumerClosed",
             Self::ConsumerReplaced(_) => "consumerReplaced",
             Self::LayersChanged(_) => "layersChanged",

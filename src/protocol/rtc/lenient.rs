@@ -4,7 +4,7 @@ use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
-use crate::protocol::rtp::{RtpCapabilities, RtpParameters};
+use crate::protocol::rtp::{RtpCapabilities, RtpParameters, SctpStreamParameters};
 
 pub(super) fn rtp_parameters<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RtpParameters, D::Error> {
     read(deserializer, |all| {
@@ -36,6 +36,16 @@ pub(super) fn rtp_capabilities<'de, D: Deserializer<'de>>(
     Ok(Some(capabilities))
 }
 
+pub(super) fn sctp_stream_parameters<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<SctpStreamParameters, D::Error> {
+    read(deserializer, |all| {
+        let gives_up = ["maxPacketLifeTime", "maxRetransmits"]
+            .map(|limit| all.get(limit).is_some_and(|it| !it.is_null()));
+        complete(all, [("ordered", json!(!gives_up.contains(&true)))]);
+    })
+}
+
 fn read<'de, D: Deserializer<'de>, T: DeserializeOwned>(
     deserializer: D,
     complete: impl Fn(&mut Map<String, Value>),
@@ -58,7 +68,7 @@ fn complete<const N: usize>(one: &mut Map<String, Value>, defaults: [(&str, Valu
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Consume, Produce};
+    use super::super::{Consume, Produce, ProduceData};
     use serde_json::json;
     use uuid::Uuid;
 
@@ -76,6 +86,20 @@ mod tests {
         assert_eq!(consume.rtp_capabilities.unwrap().codecs.len(), 1);
         let bare: Consume = serde_json::from_value(json!({ "producerId": Uuid::nil() })).unwrap();
         assert!(bare.rtp_capabilities.is_none());
+    }
+
+    #[test]
+    fn messages_are_ordered_unless_some_may_be_given_up() {
+        for (parameters, ordered) in [
+            (json!({ "streamId": 1 }), true),
+            (json!({ "streamId": 1, "maxRetransmits": null }), true),
+            (json!({ "streamId": 1, "maxRetransmits": 0 }), false),
+            (json!({ "streamId": 1, "ordered": false }), false),
+        ] {
+            let produce = json!({ "transportId": Uuid::nil(), "sctpStreamParameters": parameters });
+            let produce: ProduceData = serde_json::from_value(produce).unwrap();
+            assert_eq!(produce.sctp_stream_parameters.ordered, ordered);
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! is JSON) and as JSON over the WebSocket `/rtc/<room>`; what happens is told on
 //! `room.<room>.session.<node>.<session>`, or by the same WebSocket.
 
+mod data;
 mod event;
 mod lenient;
 mod levels;
@@ -19,6 +20,10 @@ use super::claim::{Claim, ClaimedProducer};
 use super::ids::{NodeName, Region, SessionId, StreamName};
 use super::rtp::AppDataJson;
 
+pub use data::{
+    CloseDataConsumer, CloseDataProducer, ConsumeData, DataConsumed, DataConsumerClosed, DataProducer,
+    DataProducerClosed, NewDataProducer, ProduceData,
+};
 pub use event::{
     ActiveSpeaker, ConsumerClosed, ConsumerReplaced, LayersChanged, NewProducer, ParticipantJoined,
     ParticipantLeft, ProducerClosed, ProducerPaused, ProducerResumed, RoomLocked, RtcEvent, Score,
@@ -60,6 +65,9 @@ pub struct Participant {
     pub app_data: AppDataJson,
     /// What it sends.
     pub producers: Vec<ClaimedProducer>,
+    /// What messages it sends.
+    #[serde(default)]
+    pub data_producers: Vec<DataProducer>,
     /// Since when, by the clock of its node: for people.
     pub joined_at: DateTime<Utc>,
 }
@@ -89,7 +97,8 @@ impl From<&Claim> for Participant {
             node: claim.origin.node.clone(),
             region: claim.origin.region.clone(),
             app_data: claim.app_data.clone().into(),
-            producers: claim.producers.clone(),
+            data_producers: DataProducer::among(&claim.producers),
+            producers: claim.producers.iter().filter(|own| !own.kind.is_data()).cloned().collect(),
             joined_at: claim.started_at,
         }
     }

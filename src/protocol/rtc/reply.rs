@@ -4,11 +4,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{May, Nothing, Participant};
+use super::{DataConsumed, May, Nothing, Participant};
 use crate::protocol::claim::ClaimedProducer;
 use crate::protocol::ids::{ConsumerId, NodeName, ProducerId, Region, SessionId, StreamName};
 use crate::protocol::rtp::{
     AppDataJson, DtlsParameters, IceCandidate, IceParameters, MediaKind, RtpCapabilities, RtpParameters,
+    SctpParameters,
 };
 use crate::protocol::schema;
 
@@ -22,9 +23,11 @@ pub enum RtcReply {
     Transport(Box<Transport>),
     /// To `consume`.
     Consumed(Box<Consumed>),
+    /// To `consumeData`.
+    DataConsumed(Box<DataConsumed>),
     /// To `restartIce`.
     IceRestarted(IceRestarted),
-    /// To `produce`.
+    /// To `produce` and `produceData`.
     Produced(Produced),
     /// To `getParticipants`.
     Participants(Participants),
@@ -77,6 +80,12 @@ pub struct Kept {
     pub producers: Vec<ProducerId>,
     /// What it is sent.
     pub consumers: Vec<ConsumerId>,
+    /// What messages it sends.
+    #[serde(default)]
+    pub data_producers: Vec<ProducerId>,
+    /// What messages it is sent.
+    #[serde(default)]
+    pub data_consumers: Vec<ConsumerId>,
 }
 
 /// Our end of a connection: what mediasoup-client's `createSendTransport` and `createRecvTransport` take.
@@ -94,6 +103,10 @@ pub struct Transport {
     /// Our certificate.
     #[schemars(schema_with = "schema::dtls_parameters")]
     pub dtls_parameters: DtlsParameters,
+    /// How messages are taken and sent, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::sctp_parameters")]
+    pub sctp_parameters: Option<SctpParameters>,
 }
 
 /// New ICE credentials.
@@ -170,16 +183,27 @@ pub struct Stats {
     pub stats: Vec<Value>,
 }
 
-impl Consumed {
+impl RtcReply {
     /// What another's producer is, beside how it is sent.
     #[must_use]
     pub fn of(self, participant: &StreamName, producer: &ClaimedProducer) -> Self {
-        Self {
-            participant: participant.clone(),
-            label: producer.label.to_string(),
-            app_data: producer.app_data.clone().into(),
-            producer_paused: producer.paused,
-            ..self
+        let label = producer.label.to_string();
+        let app_data: AppDataJson = producer.app_data.clone().into();
+        match self {
+            Self::Consumed(consumed) => Self::Consumed(Box::new(Consumed {
+                participant: participant.clone(),
+                label,
+                app_data,
+                producer_paused: producer.paused,
+                ..*consumed
+            })),
+            Self::DataConsumed(consumed) => Self::DataConsumed(Box::new(DataConsumed {
+                participant: participant.clone(),
+                label,
+                app_data,
+                ..*consumed
+            })),
+            other => other,
         }
     }
 }

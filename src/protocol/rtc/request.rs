@@ -3,8 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{May, lenient};
+use super::{CloseDataConsumer, CloseDataProducer, ConsumeData, May, ProduceData, lenient};
 use crate::protocol::claim::{MAX_LABEL, is_small};
+use crate::protocol::data::Channel;
 use crate::protocol::ids::{ConsumerId, ProducerId, SessionId, StreamName};
 use crate::protocol::rtp::{AppDataJson, DtlsParameters, MediaKind, RtpCapabilities, RtpParameters};
 use crate::protocol::schema;
@@ -37,6 +38,14 @@ pub enum RtcRequest {
     ResumeProducer(OfProducer),
     /// → `Nothing`.
     CloseProducer(OfProducer),
+    /// Begins to send messages → `Produced`.
+    ProduceData(Box<ProduceData>),
+    /// → `Nothing`.
+    CloseDataProducer(CloseDataProducer),
+    /// Is sent another's messages, on whichever node that is → `DataConsumed`.
+    ConsumeData(ConsumeData),
+    /// → `Nothing`.
+    CloseDataConsumer(CloseDataConsumer),
     /// Is sent what another sends, on whichever node that is → `Consumed`.
     Consume(Consume),
     /// → `Nothing`.
@@ -107,6 +116,9 @@ pub enum Direction {
 pub struct CreateWebRtcTransport {
     /// What it is for.
     pub direction: Direction,
+    /// Whether messages are to pass as well.
+    #[serde(default)]
+    pub sctp: bool,
 }
 
 /// Tells who may connect.
@@ -279,6 +291,10 @@ impl RtcRequest {
             Self::PauseProducer(_) => "pauseProducer",
             Self::ResumeProducer(_) => "resumeProducer",
             Self::CloseProducer(_) => "closeProducer",
+            Self::ProduceData(_) => "produceData",
+            Self::CloseDataProducer(_) => "closeDataProducer",
+            Self::ConsumeData(_) => "consumeData",
+            Self::CloseDataConsumer(_) => "closeDataConsumer",
             Self::Consume(_) => "consume",
             Self::PauseConsumer(_) => "pauseConsumer",
             Self::ResumeConsumer(_) => "resumeConsumer",
@@ -306,6 +322,17 @@ impl RtcRequest {
                 let rtp = &produce.rtp_parameters;
                 listed(&[rtp.codecs.len(), rtp.encodings.len(), rtp.header_extensions.len()])
                     .then_some("rtpParameters: at most 64 codecs, encodings and header extensions")
+            }
+            Self::ProduceData(produce) if !is_small(&produce.app_data) => {
+                Some("appData: at most 4 KiB of JSON")
+            }
+            Self::ProduceData(produce) if produce.label.len() > MAX_LABEL => Some("label: at most 64 bytes"),
+            Self::ProduceData(produce) => {
+                let channel = Channel::new(produce.sctp_stream_parameters, &produce.protocol);
+                (!channel.is_sound()).then_some(
+                    "protocol: at most 64 bytes; sctpStreamParameters: of messages that are not ordered, maxPacketLifeTime or \
+                     maxRetransmits",
+                )
             }
             Self::Consume(Consume { rtp_capabilities: Some(takes), .. }) => {
                 listed(&[takes.codecs.len() / 4, takes.header_extensions.len()])

@@ -8,14 +8,15 @@ use serde_json::Value;
 
 use super::effect::Effect;
 use super::input::Ticket;
+use super::sending::without_sctp;
 use super::{Core, Moment, refusal};
 use crate::protocol::claim::ClaimedProducer;
 use crate::protocol::ids::{ConsumerId, ProducerId, SessionId, StreamName};
 use crate::protocol::media::{Layers, MediaError, Receive, Tuning};
 use crate::protocol::refusal::{Code, Refusal};
 use crate::protocol::rtc::{
-    Consume, Consumed, ConsumerClosed, ConsumerReplaced, GetStats, LayersChanged, RtcEvent, RtcReply,
-    RtcRequest, Score, Stats,
+    Consume, ConsumeData, ConsumerClosed, ConsumerReplaced, DataConsumerClosed, GetStats, LayersChanged,
+    RtcEvent, RtcReply, RtcRequest, Score, Stats,
 };
 
 /// What a participant is sent.
@@ -32,6 +33,8 @@ pub(super) struct Consuming {
 #[derive(Debug)]
 struct Consumer {
     producer: ProducerId,
+    /// Whether that sends messages: they come the same way here whichever way they come to this node.
+    is_data: bool,
     stream: StreamName,
     paused: bool,
     layers: Option<Layers>,
@@ -52,9 +55,16 @@ enum State {
     Lost,
 }
 
+impl Consumer {
+    fn new(producer: ProducerId, is_data: bool, stream: StreamName, state: State) -> Self {
+        Self { producer, is_data, stream, paused: false, layers: None, priority: None, state }
+    }
+}
+
 impl Consuming {
-    pub(super) fn ids(&self) -> impl Iterator<Item = ConsumerId> {
-        self.consumers.keys().copied()
+    /// What is sent: media, or messages.
+    pub(super) fn ids(&self, is_data: bool) -> impl Iterator<Item = ConsumerId> {
+        self.consumers.iter().filter(move |(_, consumer)| consumer.is_data == is_data).map(|(id, _)| *id)
     }
 
     /// The producers that are sent, or waited for.
@@ -65,7 +75,10 @@ impl Consuming {
     /// What is sent of a producer is sent anew.
     fn lose(&mut self, is_lost: impl Fn(&StreamName, ProducerId) -> bool) {
         for consumer in self.consumers.values_mut() {
-            if consumer.state == State::Open && is_lost(&consumer.stream, consumer.producer) {
+            if consumer.state == State::Open
+                && !consumer.is_data
+                && is_lost(&consumer.stream, consumer.producer)
+            {
                 consumer.state = State::Lost;
             }
         }
@@ -102,39 +115,68 @@ impl Core {
     ) -> Result<Option<RtcReply>, Refusal> {
         let no = |code, why: &str| Err(Refusal::new(code, why));
         let id = consume.producer_id;
-        let Some((stream, _)) = self.found(id, m) else {
-            return no(Code::UnknownProducer, "nobody in the room sends that (any more)");
-        };
-        let most = self.limits.consumers_per_participant;
+        let (stream, _) = self.consumable(session, id, false, m)?;
         let attendant = self.attendant(session)?;
-        if attendant.name == stream {
-            return no(Code::UnknownProducer, "that is the session's own");
-        }
-        if attendant.receives.is_none() {
-            return no(Code::WrongOrder, "first createWebRtcTransport with direction 'recv'");
-        }
         if let Some(takes) = consume.rtp_capabilities {
             attendant.takes = Some(takes);
         }
         if attendant.takes.is_none() {
             return no(Code::WrongOrder, "send rtpCapabilities with the first consume");
         }
-        if attendant.consuming.consumers.len() >= most {
+        let state = State::Waiting { ticket, since: m.now };
+        let consumer = Consumer { paused: consume.paused, ..Consumer::new(id, false, stream, state) };
+        attendant.consuming.consumers.insert(ConsumerId(m.mint.id()), consumer);
+        Ok(None)
+    }
+
+    /// A participant asks to be sent another's messages.
+    pub(super) fn consume_data(
+        &mut self,
+        ticket: Ticket,
+        session: SessionId,
+        consume: ConsumeData,
+        m: &mut Moment<'_>,
+    ) -> Result<Option<RtcReply>, Refusal> {
+        let id = consume.data_producer_id;
+        let (stream, _) = self.consumable(session, id, true, m)?;
+        let attendant = self.attendant(session)?;
+        if !attendant.receives_data() {
+            return Err(without_sctp());
+        }
+        let consumer = Consumer::new(id, true, stream, State::Waiting { ticket, since: m.now });
+        attendant.consuming.consumers.insert(ConsumerId(m.mint.id()), consumer);
+        Ok(None)
+    }
+
+    /// Another's producer that a participant may be sent.
+    fn consumable(
+        &self,
+        session: SessionId,
+        id: ProducerId,
+        is_data: bool,
+        m: &Moment<'_>,
+    ) -> Result<(StreamName, ClaimedProducer), Refusal> {
+        let no = |code, why: &str| Err(Refusal::new(code, why));
+        let found = self.found(id, m).filter(|(_, producer)| producer.kind.is_data() == is_data);
+        let Some((stream, producer)) = found else {
+            return no(Code::UnknownProducer, "nobody in the room sends that (any more)");
+        };
+        let Some(attendant) = self.participants.get(session) else {
+            return no(Code::UnknownSession, "there is no such session (any more): join anew");
+        };
+        if attendant.name == stream {
+            return no(Code::UnknownProducer, "that is the session's own");
+        }
+        if attendant.receives.is_none() {
+            return no(Code::WrongOrder, "first createWebRtcTransport with direction 'recv'");
+        }
+        if attendant.consuming.consumers.len() >= self.limits.consumers_per_participant {
             return no(
                 Code::Limit,
                 "limits.consumers_per_participant is reached: closeConsumer another first",
             );
         }
-        let consumer = Consumer {
-            producer: id,
-            stream,
-            paused: consume.paused,
-            layers: None,
-            priority: None,
-            state: State::Waiting { ticket, since: m.now },
-        };
-        attendant.consuming.consumers.insert(ConsumerId(m.mint.id()), consumer);
-        Ok(None)
+        Ok((stream, producer))
     }
 
     /// Whose a producer is, as its origin says.
@@ -194,11 +236,8 @@ impl Core {
     fn open_consumer(&mut self, session: SessionId, id: ConsumerId, m: &mut Moment<'_>) {
         // Nothing else is asked for by it: what a worker refuses is tried again with the next look, not at once.
         let Some(attendant) = self.participants.sessions_mut(session) else { return };
-        let Some((receives, takes)) =
-            attendant.receives.as_ref().map(|(id, _)| *id).zip(attendant.takes.clone())
-        else {
-            return;
-        };
+        let Some(receives) = attendant.receives.as_ref().map(|(id, _)| *id) else { return };
+        let takes = attendant.takes.clone().unwrap_or_default();
         let consuming = &mut attendant.consuming;
         let Some(mut consumer) = consuming.consumers.remove(&id) else { return };
         let source = self.sources.get(&consumer.stream);
@@ -237,7 +276,7 @@ impl Core {
         session: SessionId,
         by: SessionId,
         id: ConsumerId,
-        result: Result<Consumed, MediaError>,
+        result: Result<RtcReply, MediaError>,
         m: &Moment<'_>,
     ) {
         let attendant = self.participants.sessions_mut(session);
@@ -264,41 +303,42 @@ impl Core {
         }
     }
 
-    fn consumer_opened(&mut self, session: SessionId, id: ConsumerId, consumed: Consumed, m: &Moment<'_>) {
+    fn consumer_opened(&mut self, session: SessionId, id: ConsumerId, consumed: RtcReply, m: &Moment<'_>) {
         let attendant = self.participants.sessions_mut(session);
         let Some(consumer) = attendant.and_then(|it| it.consuming.consumers.get_mut(&id)) else { return };
         let State::Opening { ticket, replaces } = consumer.state else { return };
         consumer.state = State::Open;
-        let consumed = match &self.found(consumed.producer_id, m) {
+        let producer = consumer.producer;
+        let consumed = match &self.found(producer, m) {
             Some((stream, producer)) => consumed.of(stream, producer),
             None => consumed,
         };
         if let Some(ticket) = ticket {
-            self.answer_rtc(ticket, Ok(RtcReply::Consumed(Box::new(consumed))));
-        } else if let Some(consumer_id) = replaces {
-            let replaced = ConsumerReplaced { consumer_id, by: consumed };
+            self.answer_rtc(ticket, Ok(consumed));
+        } else if let Some((consumer_id, RtcReply::Consumed(by))) = replaces.zip(Some(consumed)) {
+            let replaced = ConsumerReplaced { consumer_id, by: *by };
             self.notify(session, RtcEvent::ConsumerReplaced(Box::new(replaced)));
         }
     }
 
-    fn forget_consumer(&mut self, session: SessionId, id: ConsumerId) -> Option<State> {
-        let attendant = self.participants.get_mut(session)?;
-        attendant.consuming.consumers.remove(&id).map(|consumer| consumer.state)
+    fn forget_consumer(&mut self, session: SessionId, id: ConsumerId) -> Option<Consumer> {
+        self.participants.get_mut(session)?.consuming.consumers.remove(&id)
     }
 
     /// What a participant was sent, or waits for, is over.
     fn consumer_over(&mut self, session: SessionId, id: ConsumerId) {
-        match self.forget_consumer(session, id) {
-            Some(State::Waiting { ticket, .. }) => {
-                let why = "nobody in the room sends that any more";
-                self.answer_rtc(ticket, Err(Refusal::new(Code::UnknownProducer, why)));
-            }
-            Some(_) => {
-                self.close_at_worker(session, id);
-                self.notify(session, RtcEvent::ConsumerClosed(ConsumerClosed { consumer_id: id }));
-            }
-            None => {}
+        let Some(consumer) = self.forget_consumer(session, id) else { return };
+        if let State::Waiting { ticket, .. } = consumer.state {
+            let why = "nobody in the room sends that any more";
+            return self.answer_rtc(ticket, Err(Refusal::new(Code::UnknownProducer, why)));
         }
+        self.close_at_worker(session, id);
+        let closed = if consumer.is_data {
+            RtcEvent::DataConsumerClosed(DataConsumerClosed { data_consumer_id: id })
+        } else {
+            RtcEvent::ConsumerClosed(ConsumerClosed { consumer_id: id })
+        };
+        self.notify(session, closed);
     }
 
     fn close_at_worker(&mut self, session: SessionId, id: ConsumerId) {

@@ -15,7 +15,7 @@ use crate::protocol::ids::{ConsumerId, NodeName, Peer, PipeId, ProducerId, Sessi
 use crate::protocol::media::{Medium, PipeEnd, ProducerInfo, Receive, TransportInfo, Tuning};
 use crate::protocol::origin::{Join, Joined, Leave};
 use crate::protocol::refusal::Refusal;
-use crate::protocol::rtc::{GetStats, Levels, Produce, RtcEvent, RtcReply};
+use crate::protocol::rtc::{GetStats, Levels, Produce, ProduceData, RtcEvent, RtcReply};
 use crate::protocol::rtp::DtlsParameters;
 use crate::room::RoomError;
 use crate::telemetry::Trace;
@@ -24,10 +24,10 @@ use crate::telemetry::Trace;
 #[derive(Debug)]
 pub enum Effect {
     // Participants by the session API.
-    /// Open a connection by which a participant sends → `LinkOpened`.
-    OpenSending(Ticket, SessionId),
+    /// Open a connection by which a participant sends, messages too or not → `LinkOpened`.
+    OpenSending(Ticket, SessionId, bool),
     /// Open a connection of that id by which a participant is sent → `LinkOpened`.
-    OpenReceiving(Ticket, SessionId, SessionId),
+    OpenReceiving(Ticket, SessionId, SessionId, bool),
     /// Tell a connection who may connect → `Acted`.
     ConnectLink(Ticket, SessionId, DtlsParameters),
     /// Restart a connection's ICE → `LinkRestarted`.
@@ -36,6 +36,8 @@ pub enum Effect {
     CloseReceiving(SessionId),
     /// Take a producer of a participant → `Produced`.
     Produce(Ticket, SessionId, Box<Produce>),
+    /// Take one that sends messages → `Produced`.
+    ProduceData(Ticket, SessionId, Box<ProduceData>),
     /// Close one.
     CloseProducer(SessionId, ProducerId),
     /// Send a participant something → `Consumed`.

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
+use crate::protocol::data::ProducerKind;
 use crate::protocol::event::{Warning, WarningKind};
 use crate::protocol::ids::ProducerId;
 use crate::protocol::media::{ProducerFlow, ProducerInfo, UplinkFlow};
-use crate::protocol::rtp::MediaKind;
 
 /// How long the first packet, and then the first key frame, may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -50,7 +50,7 @@ pub(super) struct Health {
 /// A track of a publisher.
 #[derive(Debug)]
 struct Track {
-    kind: MediaKind,
+    kind: ProducerKind,
     h264: bool,
     paused: bool,
     flow: ProducerFlow,
@@ -137,7 +137,7 @@ impl Health {
         uplink: &UplinkFlow,
         now: Instant,
     ) {
-        for producer in producers {
+        for producer in producers.iter().filter(|producer| !producer.kind.is_data()) {
             let track = self.tracks.entry(producer.id).or_insert_with(|| Track::new(producer));
             track.paused = producer.paused;
             if let Some(flow) = flows.get(&producer.id) {
@@ -150,7 +150,7 @@ impl Health {
 
     /// Whether packets are to be looked at from now on, or no more; none where that stays as it is.
     pub(super) fn inspection(&mut self, now: Instant) -> Option<bool> {
-        let videos = self.tracks.values().filter(|track| track.kind == MediaKind::Video);
+        let videos = self.tracks.values().filter(|track| track.kind == ProducerKind::Video);
         let flows = videos.clone().any(|track| track.is_flowing(now));
         let (seen, disorder) = videos.fold((0, 0), |(seen, disorder), track| {
             (seen + track.flow.inspected, disorder + track.flow.out_of_order)
@@ -189,7 +189,7 @@ impl Health {
             holds.push((WarningKind::UnknownPackets, detail.to_owned()));
         } else if age(self.since) >= PATIENCE {
             let mut missing: Vec<_> =
-                playing().filter(|track| track.first.is_none()).map(|track| word(track.kind)).collect();
+                playing().filter(|track| track.first.is_none()).map(|track| track.kind.as_str()).collect();
             missing.sort_unstable();
             missing.dedup();
             if !missing.is_empty() {
@@ -199,7 +199,7 @@ impl Health {
                 holds.push((WarningKind::NoMedia, detail));
             }
         }
-        for track in playing().filter(|track| track.kind == MediaKind::Video) {
+        for track in playing().filter(|track| track.kind == ProducerKind::Video) {
             let without = track.flow.key_frames == 0 && track.is_flowing(now);
             if without && track.first.is_some_and(|first| age(first) >= PATIENCE) {
                 holds.push(track.without_key_frame());
@@ -218,13 +218,6 @@ impl Health {
         }
         holds.dedup_by_key(|(kind, _)| *kind);
         holds
-    }
-}
-
-fn word(kind: MediaKind) -> &'static str {
-    match kind {
-        MediaKind::Audio => "audio",
-        MediaKind::Video => "video",
     }
 }
 

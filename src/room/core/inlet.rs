@@ -583,6 +583,9 @@ impl Core {
     }
 }
 
+/// By what a pipe tells a producer from others: its SSRCs, or the SCTP stream of its messages.
 fn ssrcs(request: &CreatePipeProducer) -> Vec<Option<u32>> {
-    request.rtp_parameters.encodings.iter().map(|encoding| encoding.ssrc).collect()
+    let stream = request.data.as_ref().map(|data| Some(u32::from(data.stream_id)));
+    let encodings = request.rtp_parameters.encodings.iter().map(|encoding| encoding.ssrc);
+    stream.into_iter().chain(encodings).collect()
 }

@@ -14,7 +14,7 @@ use crate::protocol::media::{
 };
 use crate::protocol::origin::{Join, Joined, Leave};
 use crate::protocol::refusal::Refusal;
-use crate::protocol::rtc::{Consumed, Levels, May, Produce, RtcRequest};
+use crate::protocol::rtc::{Levels, May, RtcReply, RtcRequest};
 use crate::protocol::rtp::{AppDataJson, DtlsParameters};
 use crate::telemetry::Trace;
 
@@ -150,9 +150,9 @@ pub enum Done {
     /// What a worker was asked is done.
     Acted(Ticket, Result<(), MediaError>),
     /// See [`Effect::Produce`](super::Effect::Produce).
-    Produced(Ticket, SessionId, Box<Produce>, Result<ProducerInfo, MediaError>),
+    Produced(Ticket, SessionId, Result<ProducerInfo, MediaError>),
     /// See [`Effect::Consume`](super::Effect::Consume): the session, its connection, the consumer.
-    Consumed(SessionId, SessionId, ConsumerId, Result<Consumed, MediaError>),
+    Consumed(SessionId, SessionId, ConsumerId, Result<RtcReply, MediaError>),
     /// See [`Effect::Stats`](super::Effect::Stats).
     Counted(Ticket, Result<Vec<serde_json::Value>, MediaError>),
     /// See [`Effect::Gate`](super::Effect::Gate).

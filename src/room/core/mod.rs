@@ -282,9 +282,7 @@ impl Core {
             Done::LinkOpened(ticket, session, id, result) => self.link_opened(ticket, session, id, result),
             Done::LinkRestarted(ticket, result) => self.link_restarted(ticket, result),
             Done::Acted(ticket, result) => self.acted(ticket, result),
-            Done::Produced(ticket, session, produce, result) => {
-                self.produced(ticket, session, &produce, result, m);
-            }
+            Done::Produced(ticket, session, result) => self.produced(ticket, session, result, m),
             Done::Consumed(session, by, id, result) => self.consumed(session, by, id, result, m),
             Done::Counted(ticket, result) => self.counted(ticket, result),
             Done::Gated(ticket, result) => self.gated(ticket, result),

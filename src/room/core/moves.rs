@@ -183,10 +183,11 @@ impl Core {
         };
         let ready = self.upstream.moves.coming.iter().filter(|(stream, source)| match source.via {
             Via::Pipe(pipe) => {
-                let mut ids = source.producers.iter().map(|producer| producer.id);
+                let media = source.producers.iter().filter(|producer| !producer.kind.is_data());
+                let mut ids = media.clone().map(|producer| producer.id);
                 let is_muted = || {
                     self.known.is_flowing(stream, source.publication) == Some(false)
-                        || source.producers.iter().all(|producer| producer.paused)
+                        || media.clone().all(|producer| producer.paused)
                 };
                 source.is_complete()
                     && self.is_covered(stream, source)

@@ -301,6 +301,8 @@ impl Core {
         let mut path = source.path.clone();
         path.push(self.me.node.clone());
         let own = source.producers.iter().find(|producer| producer.id == piped.id)?;
+        let kind = piped.carried.kind();
+        let (rtp_parameters, data) = piped.carried.parts();
         Some(CreatePipeProducer {
             room_id: self.id.clone(),
             token,
@@ -312,8 +314,9 @@ impl Core {
             path,
             of: self.told_of(child, stream)?,
             id: piped.id,
-            kind: piped.kind,
-            rtp_parameters: piped.rtp_parameters,
+            kind,
+            rtp_parameters,
+            data,
             paused: own.paused || piped.paused,
             label: own.label.clone(),
             app_data: own.app_data.clone(),

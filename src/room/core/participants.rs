@@ -15,8 +15,8 @@ use crate::protocol::media::{MediaError, TransportInfo};
 use crate::protocol::presence::Role;
 use crate::protocol::refusal::{Code, Refusal};
 use crate::protocol::rtc::{
-    Direction, Entered, IceRestarted, Kept, May, Nothing, Participant, Participants as All, RtcEvent,
-    RtcReply, RtcRequest, SessionEnded, Transport, TransportClosed,
+    CreateWebRtcTransport, Direction, Entered, IceRestarted, Kept, May, Nothing, Participant,
+    Participants as All, RtcEvent, RtcReply, RtcRequest, SessionEnded, Transport, TransportClosed,
 };
 use crate::protocol::rtp::{DtlsParameters, RtpCapabilities};
 use crate::room::RoomError;
@@ -48,6 +48,20 @@ pub(super) struct Attendant {
 pub(super) struct Link {
     /// Who may connect; none before that was said.
     dtls: Option<DtlsParameters>,
+    /// Whether messages pass as well.
+    sctp: bool,
+}
+
+impl Attendant {
+    /// Whether it has a connection on which it may send messages.
+    pub(super) fn sends_data(&self) -> bool {
+        self.sends.as_ref().is_some_and(|link| link.sctp)
+    }
+
+    /// Whether it has one on which it is sent others'.
+    pub(super) fn receives_data(&self) -> bool {
+        self.receives.as_ref().is_some_and(|(_, link)| link.sctp)
+    }
 }
 
 impl Participants {
@@ -161,10 +175,16 @@ impl Core {
         let sends = attendant.sends.is_some().then_some(session);
         let receives = attendant.receives.as_ref().map(|(id, _)| *id);
         let own = self.publications.get(&attendant.name);
+        let sent = |is_data| {
+            let producers = own.into_iter().flat_map(|own| &own.producers);
+            producers.filter(|own| own.kind.is_data() == is_data).map(|own| own.id).collect()
+        };
         let kept = Kept {
             transports: sends.into_iter().chain(receives).collect(),
-            producers: own.into_iter().flat_map(|own| &own.producers).map(|own| own.id).collect(),
-            consumers: attendant.consuming.ids().collect(),
+            producers: sent(false),
+            consumers: attendant.consuming.ids(false).collect(),
+            data_producers: sent(true),
+            data_consumers: attendant.consuming.ids(true).collect(),
         };
         let entered = Entered {
             session,
@@ -206,7 +226,7 @@ impl Core {
             RtcRequest::GetRouterRtpCapabilities(_) => {
                 Ok(Some(RtcReply::Capabilities(RtpCapabilities::default())))
             }
-            RtcRequest::CreateWebRtcTransport(create) => self.open_link(ticket, session, create.direction, m),
+            RtcRequest::CreateWebRtcTransport(create) => self.open_link(ticket, session, create, m),
             RtcRequest::ConnectWebRtcTransport(connect) => {
                 self.connect_link(ticket, session, connect.transport_id, connect.dtls_parameters)
             }
@@ -221,6 +241,14 @@ impl Core {
                 })
             }
             RtcRequest::Produce(produce) => self.produce(ticket, session, produce),
+            RtcRequest::ProduceData(produce) => self.produce_data(ticket, session, produce),
+            RtcRequest::CloseDataProducer(of) => {
+                self.close_own(session, of.data_producer_id).map(|()| Some(DONE))
+            }
+            RtcRequest::ConsumeData(consume) => self.consume_data(ticket, session, consume, m),
+            RtcRequest::CloseDataConsumer(of) => {
+                self.close_consumer(session, of.data_consumer_id).map(|()| Some(DONE))
+            }
             RtcRequest::PauseProducer(of) => self.pause_own(ticket, session, of.producer_id, true),
             RtcRequest::ResumeProducer(of) => self.pause_own(ticket, session, of.producer_id, false),
             RtcRequest::CloseProducer(of) => self.close_own(session, of.producer_id).map(|()| Some(DONE)),
@@ -270,7 +298,7 @@ impl Core {
         &mut self,
         ticket: Ticket,
         session: SessionId,
-        direction: Direction,
+        CreateWebRtcTransport { direction, sctp }: CreateWebRtcTransport,
         m: &mut Moment<'_>,
     ) -> Result<Option<RtcReply>, Refusal> {
         let attendant = self.attendant(session)?;
@@ -285,16 +313,16 @@ impl Core {
             let why = "the session has a connection in that direction: use it, or closeTransport first";
             return Err(Refusal::new(Code::WrongOrder, why));
         }
-        let link = Link { dtls: None };
+        let link = Link { dtls: None, sctp };
         match direction {
             Direction::Send => {
                 attendant.sends = Some(link);
-                self.out.push(Effect::OpenSending(ticket, session));
+                self.out.push(Effect::OpenSending(ticket, session, sctp));
             }
             Direction::Recv => {
                 let id = SessionId(m.mint.id());
                 attendant.receives = Some((id, link));
-                self.out.push(Effect::OpenReceiving(ticket, session, id));
+                self.out.push(Effect::OpenReceiving(ticket, session, id, sctp));
             }
         }
         Ok(None)
@@ -309,12 +337,15 @@ impl Core {
         result: Result<TransportInfo, MediaError>,
     ) {
         let answer = match result {
-            Ok(TransportInfo { ice, candidates, dtls }) => Ok(RtcReply::Transport(Box::new(Transport {
-                id,
-                ice_parameters: ice,
-                ice_candidates: candidates,
-                dtls_parameters: dtls,
-            }))),
+            Ok(TransportInfo { ice, candidates, dtls, sctp }) => {
+                Ok(RtcReply::Transport(Box::new(Transport {
+                    id,
+                    ice_parameters: ice,
+                    ice_candidates: candidates,
+                    dtls_parameters: dtls,
+                    sctp_parameters: sctp,
+                })))
+            }
             Err(error) => {
                 if let Some(attendant) = self.participants.sessions.get_mut(&session) {
                     attendant.sends.take_if(|_| id == session);

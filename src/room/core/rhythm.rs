@@ -108,9 +108,10 @@ mod tests {
     use super::*;
     use crate::fleet::samples::{PATIENCE, claim, peer};
     use crate::fleet::{Fleet, Notice};
+    use crate::protocol::data::ProducerKind;
     use crate::protocol::ids::{ProducerId, RouterId, SessionId};
     use crate::protocol::media::{Measured, ProducerInfo, SessionFlow, TransportInfo, UplinkFlow};
-    use crate::protocol::rtp::{DtlsParameters, DtlsRole, IceParameters, MediaKind};
+    use crate::protocol::rtp::{DtlsParameters, DtlsRole, IceParameters};
 
     const STEP: Duration = Duration::from_millis(50);
     const SESSION: SessionId = SessionId(Uuid::from_u128(7));
@@ -158,14 +159,15 @@ mod tests {
             };
             let producer = ProducerInfo {
                 id: ProducerId(Uuid::from_u128(1)),
-                kind: MediaKind::Audio,
+                kind: ProducerKind::Audio,
                 mime_type: "audio/opus".to_owned(),
                 encodings: 1,
                 paused: false,
                 label: String::new(),
                 app_data: Default::default(),
+                channel: None,
             };
-            let transport = TransportInfo { ice, candidates: Vec::new(), dtls: dtls.clone() };
+            let transport = TransportInfo { ice, candidates: Vec::new(), dtls: dtls.clone(), sctp: None };
             let request = PublishRequest {
                 session: SESSION,
                 stream: "main".parse().unwrap(),

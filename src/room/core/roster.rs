@@ -6,8 +6,8 @@ use super::{Core, Moment};
 use crate::protocol::claim::ClaimedProducer;
 use crate::protocol::ids::{NodeName, PublicationId, StreamName};
 use crate::protocol::rtc::{
-    NewProducer, Participant, ParticipantJoined, ParticipantLeft, ProducerClosed, ProducerPaused,
-    ProducerResumed, RoomLocked, RtcEvent,
+    DataProducer, DataProducerClosed, NewDataProducer, NewProducer, Participant, ParticipantJoined,
+    ParticipantLeft, ProducerClosed, ProducerPaused, ProducerResumed, RoomLocked, RtcEvent,
 };
 
 /// What this node's participants were told of everybody.
@@ -22,6 +22,7 @@ struct Told {
     publication: PublicationId,
     node: NodeName,
     producers: Vec<ClaimedProducer>,
+    data_producers: Vec<DataProducer>,
 }
 
 impl Core {
@@ -40,12 +41,14 @@ impl Core {
     /// A participant, and its publication.
     fn participant(&self, name: &StreamName, m: &Moment<'_>) -> Option<(PublicationId, Participant)> {
         if let Some(own) = self.publications.get(name) {
+            let claimed = own.claimed_producers();
             let participant = Participant {
                 name: name.clone(),
                 node: self.me.node.clone(),
                 region: self.me.region.clone(),
                 app_data: own.app_data.clone().unwrap_or_default(),
-                producers: own.claimed_producers(),
+                data_producers: DataProducer::among(&claimed),
+                producers: claimed.into_iter().filter(|own| !own.kind.is_data()).collect(),
                 joined_at: own.started_at,
             };
             return Some((own.id, participant));
@@ -99,8 +102,12 @@ impl Core {
 
     /// Tells participants what has changed of one.
     fn tell_of(&mut self, name: StreamName, publication: PublicationId, participant: Participant) {
-        let producers = participant.producers.clone();
-        let told = Told { publication, node: participant.node.clone(), producers: producers.clone() };
+        let told = Told {
+            publication,
+            node: participant.node.clone(),
+            producers: participant.producers.clone(),
+            data_producers: participant.data_producers.clone(),
+        };
         let Some(former) = self.roster.told.insert(name.clone(), told.clone()) else {
             let joined = ParticipantJoined { participant };
             return self.notify_all(Some(&name), &RtcEvent::ParticipantJoined(Box::new(joined)));
@@ -113,7 +120,10 @@ impl Core {
             let joined = ParticipantJoined { participant };
             self.notify_all(Some(&name), &RtcEvent::ParticipantJoined(Box::new(joined)));
         }
-        for event in changes(&name, &former.producers, &producers) {
+        let media = changes(&name, &former.producers, &told.producers);
+        for event in
+            media.into_iter().chain(data_changes(&name, &former.data_producers, &told.data_producers))
+        {
             self.notify_all(Some(&name), &event);
         }
     }
@@ -144,4 +154,18 @@ fn changes(name: &StreamName, former: &[ClaimedProducer], now: &[ClaimedProducer
         }
     }
     events
+}
+
+/// What has changed of what messages one sends.
+fn data_changes(name: &StreamName, former: &[DataProducer], now: &[DataProducer]) -> Vec<RtcEvent> {
+    let lacks = |all: &[DataProducer], own: &DataProducer| !all.iter().any(|other| other.id == own.id);
+    let gone = former.iter().filter(|own| lacks(now, own)).map(|own| {
+        let closed = DataProducerClosed { participant: name.clone(), data_producer_id: own.id };
+        RtcEvent::DataProducerClosed(closed)
+    });
+    let new = now.iter().filter(|own| lacks(former, own)).map(|own| {
+        let new = NewDataProducer { participant: name.clone(), data_producer: own.clone() };
+        RtcEvent::NewDataProducer(Box::new(new))
+    });
+    gone.chain(new).collect()
 }

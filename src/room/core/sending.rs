@@ -7,7 +7,8 @@ use super::{Core, Moment, refusal};
 use crate::protocol::ids::{ProducerId, SessionId, StreamName};
 use crate::protocol::media::{MediaError, ProducerInfo};
 use crate::protocol::refusal::{Code, Refusal};
-use crate::protocol::rtc::{Produce, Produced, RtcReply};
+use crate::protocol::rtc::{Produce, ProduceData, Produced, RtcReply};
+use crate::protocol::rtp::AppDataJson;
 
 /// The most that a participant may attach to itself and all that it sends, in bytes of JSON: all of it is in its claim.
 const MAX_ATTACHED: usize = 32 * 1024;
@@ -20,19 +21,40 @@ impl Core {
         session: SessionId,
         produce: Box<Produce>,
     ) -> Result<Option<RtcReply>, Refusal> {
-        let name = self.sends(session, produce.transport_id)?;
+        self.may_add(session, produce.transport_id, &produce.app_data)?;
+        self.out.push(Effect::Produce(ticket, session, produce));
+        Ok(None)
+    }
+
+    /// A participant begins to send messages.
+    pub(super) fn produce_data(
+        &mut self,
+        ticket: Ticket,
+        session: SessionId,
+        produce: Box<ProduceData>,
+    ) -> Result<Option<RtcReply>, Refusal> {
+        self.may_add(session, produce.transport_id, &produce.app_data)?;
+        if !self.participants.get(session).is_some_and(|attendant| attendant.sends_data()) {
+            return Err(without_sctp());
+        }
+        self.out.push(Effect::ProduceData(ticket, session, produce));
+        Ok(None)
+    }
+
+    /// Whether a participant may send something more on a connection.
+    fn may_add(&self, session: SessionId, by: SessionId, app_data: &AppDataJson) -> Result<(), Refusal> {
+        let name = self.sends(session, by)?;
         let many = self.publications.get(&name).map_or(0, |own| own.producers.len());
         if many >= self.limits.producers_per_participant {
             let why = "limits.producers_per_participant is reached: close another producer first";
             return Err(Refusal::new(Code::Limit, why));
         }
         let attached = self.publications.get(&name).map_or(0, Publication::attached);
-        if attached + size(&produce.app_data) > MAX_ATTACHED {
+        if attached + size(app_data) > MAX_ATTACHED {
             let why = "what the participant attaches to all it sends is more than 32 KiB of JSON";
             return Err(Refusal::new(Code::TooLarge, why));
         }
-        self.out.push(Effect::Produce(ticket, session, produce));
-        Ok(None)
+        Ok(())
     }
 
     /// A producer of a participant is there, or its parameters don't fit.
@@ -40,7 +62,6 @@ impl Core {
         &mut self,
         ticket: Ticket,
         session: SessionId,
-        produce: &Produce,
         result: Result<ProducerInfo, MediaError>,
         m: &Moment<'_>,
     ) {
@@ -55,8 +76,7 @@ impl Core {
             let over = Refusal::new(Code::UnknownSession, "the session has ended meanwhile");
             return self.answer_rtc(ticket, Err(over));
         };
-        let (label, app_data) = (produce.label.clone(), produce.app_data.clone());
-        own.producers.push(ProducerInfo { label, app_data, ..producer });
+        own.producers.push(producer);
         own.hears(m.now);
         if let Some(name) = name {
             self.producers_changed(&name);
@@ -123,4 +143,9 @@ impl Core {
             self.producers_changed(stream);
         }
     }
+}
+
+pub(super) fn without_sctp() -> Refusal {
+    let why = "the connection takes no messages: createWebRtcTransport with sctp: true";
+    Refusal::new(Code::WrongOrder, why)
 }

@@ -68,7 +68,8 @@ impl Source {
 
     /// What a viewer is sent, which has one section for each kind: a camera rather than a screen.
     pub(super) fn shown(&self) -> Vec<ProducerInfo> {
-        let mut shown: Vec<&ProducerInfo> = self.producers.iter().collect();
+        let media = self.producers.iter().filter(|own| !own.kind.is_data());
+        let mut shown: Vec<&ProducerInfo> = media.collect();
         shown.sort_by_key(|own| (own.kind, rank(&own.label), own.id));
         shown.dedup_by_key(|own| own.kind);
         shown.into_iter().cloned().collect()

@@ -13,6 +13,7 @@ use super::sources::Via;
 use super::{Core, Moment, backoff};
 use crate::protocol::event::{PipeStarved, What};
 use crate::protocol::ids::{Incarnation, Peer, PipeId, ProducerId, StreamName, Token};
+use crate::protocol::media::ProducerInfo;
 use crate::protocol::origin::{CarriedStream, Join, Joined, Leave};
 use crate::protocol::refusal::Code;
 
@@ -514,7 +515,9 @@ impl Core {
 
     /// Whether a pipe carries anything that should be flowing.
     pub(super) fn expects(&self, pipe: PipeId) -> bool {
-        self.sources.via(pipe).any(|(_, source)| source.producers.iter().any(|producer| !producer.paused))
+        // Messages may not come for long where all is well.
+        let brings = |producer: &ProducerInfo| !producer.paused && !producer.kind.is_data();
+        self.sources.via(pipe).any(|(_, source)| source.producers.iter().any(brings))
     }
 
     /// Whether all that comes by a pipe could come from an origin that is heard, and isn't this parent.

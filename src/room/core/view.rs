@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use super::sources::{Source, Traffic, Via};
 use super::{Core, Moment};
+use crate::protocol::data::ProducerKind;
 use crate::protocol::event::{ViewerId, Warning};
 use crate::protocol::ids::{NodeName, Peer, PipeId, ProducerId, PublicationId, RoomId, RouterId, StreamName};
 use crate::protocol::media::{AdaptState, Adapted, Counts, Layers, PipeFlow, ViewerFlow};
-use crate::protocol::rtp::MediaKind;
 
 /// A room on this node.
 #[derive(Debug, Clone, Serialize)]
@@ -107,8 +107,8 @@ fn millis(from: Instant, to: Instant) -> u64 {
 pub struct ProducerView {
     /// Its id, the same on every node.
     pub id: ProducerId,
-    /// Audio or video.
-    pub kind: MediaKind,
+    /// Audio, video or messages.
+    pub kind: ProducerKind,
     /// Its codec.
     pub mime_type: String,
     /// Simulcast layers.

@@ -3,6 +3,7 @@
 use headwater::broker::events::{Logged, Start};
 use headwater::node::Node;
 use headwater::protocol::claim::{ClaimedProducer, EndReason};
+use headwater::protocol::data::ProducerKind;
 use headwater::protocol::event::{
     About, Event, EventsDropped, KeyFrameBurst, LeaveReason, LimitHit, NodeLost, NodeSummary, PipeClosed,
     PipeFailed, PipeHere, PipeOpened, PipeOpening, PipeRefused, PipeStarved, Quality, RoomClosed,
@@ -12,7 +13,6 @@ use headwater::protocol::event::{
 };
 use headwater::protocol::ids::{Peer, PipeId, ProducerId, PublicationId};
 use headwater::protocol::presence::{Load, Phase, Role};
-use headwater::protocol::rtp::MediaKind;
 use uuid::Uuid;
 
 /// One event of each kind.
@@ -22,12 +22,13 @@ pub(crate) fn one_of_each(peer: &Peer, uuid: fn(u128) -> Uuid) -> Vec<What> {
     let (pipe, to, viewer) = (PipeId(uuid(3)), peer.clone(), ViewerId(uuid(6)));
     let producers = vec![ClaimedProducer {
         id: ProducerId(uuid(4)),
-        kind: MediaKind::Video,
+        kind: ProducerKind::Video,
         mime_type: "video/VP8".to_owned(),
         paused: false,
         encodings: 3,
         label: Box::default(),
         app_data: Default::default(),
+        channel: None,
     }];
     let at = "2026-01-02T03:04:05Z".parse().unwrap();
     let turned = || Turned {

@@ -8,10 +8,10 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use headwater::protocol::claim::{ClaimedProducer, EndReason};
+use headwater::protocol::data::ProducerKind;
 use headwater::protocol::event::*;
 use headwater::protocol::ids::*;
 use headwater::protocol::presence::{Load, Phase, Role};
-use headwater::protocol::rtp::MediaKind;
 use uuid::{Builder, Uuid};
 
 const REGIONS: [&str; 4] = ["eu-west", "eu-north", "us-east", "ap-south"];
@@ -166,7 +166,7 @@ impl Fleet {
     }
 
     fn producers(&mut self, paused: bool) -> Vec<ClaimedProducer> {
-        [(MediaKind::Audio, "audio/opus", 1), (MediaKind::Video, "video/VP8", 3)]
+        [(ProducerKind::Audio, "audio/opus", 1), (ProducerKind::Video, "video/VP8", 3)]
             .map(|(kind, mime, encodings)| ClaimedProducer {
                 id: ProducerId(self.draw()),
                 kind,
@@ -175,6 +175,7 @@ impl Fleet {
                 encodings,
                 label: Box::default(),
                 app_data: Default::default(),
+                channel: None,
             })
             .into()
     }

@@ -2,6 +2,7 @@
 
 use headwater::node::Node;
 use headwater::protocol::claim::Claim;
+use headwater::protocol::data::ProducerKind;
 use headwater::protocol::edge::{
     ConnectRemotePipeTransport, CreatePipeProducer, CreateRemotePipeTransport, Done, GetRemoteRouterInfo,
     RemotePipeTransport,
@@ -9,7 +10,6 @@ use headwater::protocol::edge::{
 use headwater::protocol::ids::{Peer, PipeId, ProducerId, RouterId, Token};
 use headwater::protocol::origin::{CarriedProducer, CarriedStream, Join, Joined};
 use headwater::protocol::refusal::Code;
-use headwater::protocol::rtp::MediaKind;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -36,7 +36,7 @@ impl Parent {
         let mut rogue = Rogue::connect(nats, "parent", "west").await;
         let mut joins = rogue.asked_as_origin(room).await;
         rogue.live().await;
-        let claim = rogue.claim_of(room, 1, &[(ProducerId(Uuid::new_v4()), MediaKind::Audio)]);
+        let claim = rogue.claim_of(room, 1, &[(ProducerId(Uuid::new_v4()), ProducerKind::Audio)]);
         rogue.claim(claim.clone()).await;
         heard_of(edge, room).await;
         let mut tasks = JoinSet::new();
@@ -104,7 +104,7 @@ impl Parent {
             path: vec![self.rogue.peer().node.clone()],
             of: 1,
             id: self.claim.producers[0].id,
-            kind: MediaKind::Audio,
+            kind: ProducerKind::Audio,
             rtp_parameters: serde_json::from_value(serde_json::json!({
                 "codecs": [{"mimeType": "audio/opus", "payloadType": 111, "clockRate": 48000, "channels": 2,
                             "parameters": {}, "rtcpFeedback": []}],
@@ -114,6 +114,7 @@ impl Parent {
             paused: false,
             label: String::new(),
             app_data: serde_json::Map::new(),
+            data: None,
         }
     }
 

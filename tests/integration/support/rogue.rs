@@ -8,13 +8,13 @@ use futures_util::StreamExt;
 use headwater::fleet::digest::Digest;
 use headwater::protocol::claim::{Claim, ClaimedProducer, StreamState};
 use headwater::protocol::codec::{self, Addressed, Reply};
+use headwater::protocol::data::ProducerKind;
 use headwater::protocol::directory::{Claims, GetClaims};
 use headwater::protocol::edge::{EdgeCall, EdgeRequest};
 use headwater::protocol::ids::{Incarnation, Peer, ProducerId, PublicationId};
 use headwater::protocol::origin::{Join, Joined, OriginReply, OriginRequest};
 use headwater::protocol::presence::{Beat, Limits, Load, Phase, Presence, Role};
 use headwater::protocol::refusal::Code;
-use headwater::protocol::rtp::MediaKind;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
@@ -75,15 +75,16 @@ impl Rogue {
     }
 
     /// A claim to a room's first stream, with these producers.
-    pub(crate) fn claim_of(&self, room: &str, term: u64, producers: &[(ProducerId, MediaKind)]) -> Claim {
-        let claimed = |(id, kind): &(ProducerId, MediaKind)| ClaimedProducer {
+    pub(crate) fn claim_of(&self, room: &str, term: u64, producers: &[(ProducerId, ProducerKind)]) -> Claim {
+        let claimed = |(id, kind): &(ProducerId, ProducerKind)| ClaimedProducer {
             id: *id,
             kind: *kind,
-            mime_type: if *kind == MediaKind::Audio { "audio/opus" } else { "video/VP8" }.to_owned(),
+            mime_type: if *kind == ProducerKind::Audio { "audio/opus" } else { "video/VP8" }.to_owned(),
             paused: false,
             encodings: 1,
             label: Box::default(),
             app_data: Default::default(),
+            channel: None,
         };
         Claim {
             room_id: room.parse().expect("a room"),

@@ -241,6 +241,6 @@ async fn whep(State(handle): State<Handle>, offer: String) -> Response {
     (StatusCode::CREATED, [(header::CONTENT_TYPE, "application/sdp")], answer).into_response()
 }
 
-fn local(TransportInfo { ice, candidates, dtls }: TransportInfo) -> LocalTransport {
+fn local(TransportInfo { ice, candidates, dtls, .. }: TransportInfo) -> LocalTransport {
     LocalTransport { ice, candidates, dtls }
 }

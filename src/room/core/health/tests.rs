@@ -28,9 +28,10 @@ impl Bench {
             paused: false,
             label: String::new(),
             app_data: Default::default(),
+            channel: None,
         };
         let producers =
-            vec![producer(MediaKind::Audio, 1, "audio/opus"), producer(MediaKind::Video, 2, codec)];
+            vec![producer(ProducerKind::Audio, 1, "audio/opus"), producer(ProducerKind::Video, 2, codec)];
         Self {
             health: Health::new(now),
             now,
