@@ -15,6 +15,7 @@ mod anywhere;
 mod bus;
 mod cascade;
 mod cases;
+mod channels;
 mod clients;
 mod codecs;
 mod conference;

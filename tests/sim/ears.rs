@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use headwater::protocol::ids::{ConsumerId, ProducerId, RoomId, SessionId};
 use headwater::protocol::media::{MediaError, Receive};
 use headwater::protocol::rtc::{
-    Consume, Consumed, ConsumerKind, CreateWebRtcTransport, Direction, May, Nothing, RtcEvent, RtcReply,
-    RtcRequest,
+    Consume, ConsumeData, Consumed, ConsumerKind, CreateWebRtcTransport, DataConsumed, Direction, May,
+    Nothing, RtcEvent, RtcReply, RtcRequest,
 };
-use headwater::protocol::rtp::RtpCapabilities;
+use headwater::protocol::rtp::{RtpCapabilities, SctpStreamParameters};
 use headwater::room::Entrance;
 use headwater::room::core::{Input, Pass};
 
@@ -96,12 +96,13 @@ impl World {
                     continue;
                 }
                 own.consumers.insert(producer_id, (None, now + PATIENCE));
-                let consume = Consume {
-                    producer_id,
-                    rtp_capabilities: Some(RtpCapabilities::default()),
-                    paused: false,
+                let rtp_capabilities = Some(RtpCapabilities::default());
+                let consume = if kind.is_data() {
+                    RtcRequest::ConsumeData(ConsumeData { data_producer_id: producer_id })
+                } else {
+                    RtcRequest::Consume(Consume { producer_id, rtp_capabilities, paused: false })
                 };
-                asks.push((Waiting::Consumer(id, session, producer_id), RtcRequest::Consume(consume)));
+                asks.push((Waiting::Consumer(id, session, producer_id), consume));
             }
             for (waiting, request) in asks {
                 self.ask_rtc(pid, &room, life, session, waiting, request);
@@ -142,6 +143,7 @@ impl World {
         let Some(own) = self.session_of(id, session) else { return };
         let consumer = match reply {
             Some(RtcReply::Consumed(consumed)) => Some(consumed.id),
+            Some(RtcReply::DataConsumed(consumed)) => Some(consumed.id),
             _ => None,
         };
         own.consumers.insert(of, (consumer, now + AGAIN));
@@ -162,6 +164,9 @@ impl World {
         match event {
             RtcEvent::ConsumerClosed(closed) => {
                 own.consumers.retain(|_, (consumer, _)| *consumer != Some(closed.consumer_id));
+            }
+            RtcEvent::DataConsumerClosed(closed) => {
+                own.consumers.retain(|_, (consumer, _)| *consumer != Some(closed.data_consumer_id));
             }
             RtcEvent::ConsumerReplaced(replaced) => {
                 let has = |(consumer, _): &(Option<ConsumerId>, At)| *consumer == Some(replaced.consumer_id);
@@ -192,11 +197,22 @@ impl RoomMedia {
             self.producer(receive.producer.id).ok_or(MediaError::UnknownProducer)?;
         let receiver = self.receivers.get_mut(&receive.by).ok_or(MediaError::UnknownSession)?;
         receiver.consumers.insert(receive.consumer, receive.producer.id);
+        let Some(kind) = codec.kind().media() else {
+            return Ok(RtcReply::DataConsumed(Box::new(DataConsumed {
+                id: receive.consumer,
+                data_producer_id: receive.producer.id,
+                participant: "nobody".parse().unwrap(),
+                sctp_stream_parameters: SctpStreamParameters::new_ordered(1),
+                label: String::new(),
+                protocol: String::new(),
+                app_data: Default::default(),
+            })));
+        };
         Ok(RtcReply::Consumed(Box::new(Consumed {
             id: receive.consumer,
             producer_id: receive.producer.id,
             participant: "nobody".parse().unwrap(),
-            kind: codec.kind(),
+            kind,
             rtp_parameters: codec.parameters(1),
             r#type: ConsumerKind::Simple,
             producer_paused,

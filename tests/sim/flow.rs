@@ -4,16 +4,17 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use headwater::protocol::data::ProducerKind;
 use headwater::protocol::ids::{PipeId, ProducerId, RoomId};
 use headwater::protocol::media::PipeEnd;
-use headwater::protocol::rtp::{MediaKind, SrtpCryptoSuite, SrtpParameters};
+use headwater::protocol::rtp::{SrtpCryptoSuite, SrtpParameters};
 
 use crate::media::Codec;
 use crate::room::Room;
 use crate::world::{At, Mid, Pid, World};
 
 /// What a publisher sends at most, each on its own.
-const MEDIA: usize = 2;
+const MEDIA: usize = 3;
 /// How often the receiving end of a pipe reports: with video among what it gets, and without.
 const REPORTS: (Duration, Duration) = (Duration::from_millis(1_000), Duration::from_millis(5_000));
 /// Bytes of a report.
@@ -169,8 +170,8 @@ impl World {
                 }
             }
             for receiver in room.media.receivers.values() {
-                for Packets { producer, codec, .. } in coming().map(|(_, own)| own).filter(|own| own.size > 0)
-                {
+                let heard = |own: &&Packets| own.size > 0 || own.codec == Codec::Messages;
+                for Packets { producer, codec, .. } in coming().map(|(_, own)| own).filter(heard) {
                     if receiver.consumers.values().any(|of| of == producer) {
                         self.clients[receiver.client].gets(codec.kind(), *producer, now);
                     }
@@ -242,7 +243,8 @@ impl World {
             inlet.bytes += packets.size;
             inlet.bitrate += packets.size * 8 * 4;
             if now >= inlet.report_at && packets.size > 0 {
-                let has_video = inlet.producers.values().any(|other| other.codec.kind() == MediaKind::Video);
+                let has_video =
+                    inlet.producers.values().any(|other| other.codec.kind() == ProducerKind::Video);
                 inlet.report_at = now + if has_video { REPORTS.0 } else { REPORTS.1 };
                 reports = returns;
             }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::num::{NonZeroU8, NonZeroU32};
 use std::time::Duration;
 
+use headwater::protocol::data::{Channel, PipedData, ProducerKind, SealKey};
 use headwater::protocol::edge::CreatePipeProducer;
 use headwater::protocol::ids::{PipeId, ProducerId, RoomId, SessionId};
 use headwater::protocol::media::{
@@ -12,7 +13,7 @@ use headwater::protocol::media::{
     TransportInfo, UplinkFlow,
 };
 use headwater::protocol::rtp::{
-    DtlsParameters, DtlsRole, IceParameters, MediaKind, MimeTypeAudio, MimeTypeVideo, RtpCodecParameters,
+    DtlsParameters, DtlsRole, IceParameters, MimeTypeAudio, MimeTypeVideo, RtpCodecParameters,
     RtpEncodingParameters, RtpParameters,
 };
 
@@ -32,6 +33,8 @@ const AUDIO: u64 = 2_000;
 pub enum Codec {
     Opus,
     Video(MimeTypeVideo),
+    /// Messages, which nobody counts and of which nobody reports.
+    Messages,
 }
 
 #[derive(Debug)]
@@ -66,24 +69,28 @@ pub struct Watcher {
 
 /// One of each kind of media, or none.
 #[derive(Debug)]
-pub struct OfKind<T>([Option<T>; 2]);
+pub struct OfKind<T>([Option<T>; 3]);
 
 impl<T> Default for OfKind<T> {
     fn default() -> Self {
-        Self([None, None])
+        Self([None, None, None])
     }
 }
 
 impl<T> OfKind<T> {
-    fn place(kind: MediaKind) -> usize {
-        usize::from(kind == MediaKind::Video)
+    fn place(kind: ProducerKind) -> usize {
+        match kind {
+            ProducerKind::Audio => 0,
+            ProducerKind::Video => 1,
+            ProducerKind::Data => 2,
+        }
     }
 
-    pub fn get(&self, kind: MediaKind) -> Option<&T> {
+    pub fn get(&self, kind: ProducerKind) -> Option<&T> {
         self.0[Self::place(kind)].as_ref()
     }
 
-    pub fn insert(&mut self, kind: MediaKind, it: T) {
+    pub fn insert(&mut self, kind: ProducerKind, it: T) {
         self.0[Self::place(kind)] = Some(it);
     }
 
@@ -161,10 +168,11 @@ pub struct RoomMedia {
 pub type Ports = HashMap<(IpAddr, u16), (Pid, RoomId, PipeId)>;
 
 impl Codec {
-    pub fn kind(self) -> MediaKind {
+    pub fn kind(self) -> ProducerKind {
         match self {
-            Self::Opus => MediaKind::Audio,
-            Self::Video(_) => MediaKind::Video,
+            Self::Opus => ProducerKind::Audio,
+            Self::Video(_) => ProducerKind::Video,
+            Self::Messages => ProducerKind::Data,
         }
     }
 
@@ -172,17 +180,32 @@ impl Codec {
         match self {
             Self::Opus => MimeTypeAudio::Opus.as_str().to_owned(),
             Self::Video(video) => video.as_str().to_owned(),
+            Self::Messages => String::new(),
         }
     }
 
     pub fn size(self) -> u64 {
-        if self == Self::Opus { AUDIO } else { VIDEO }
+        match self {
+            Self::Opus => AUDIO,
+            Self::Video(_) => VIDEO,
+            Self::Messages => 0,
+        }
     }
 
-    /// How it is described on a pipe.
+    /// What a pipe carries of it.
+    fn carried(self, ssrc: u32) -> Carried {
+        match self.kind().media() {
+            Some(kind) => Carried::Media(kind, self.parameters(ssrc)),
+            None => {
+                Carried::Data(PipedData { stream_id: ssrc as u16, key: SealKey([7; 32]), channel: channel() })
+            }
+        }
+    }
+
+    /// How it is described.
     pub fn parameters(self, ssrc: u32) -> RtpParameters {
         let codec = match self {
-            Self::Opus => RtpCodecParameters::Audio {
+            Self::Opus | Self::Messages => RtpCodecParameters::Audio {
                 mime_type: MimeTypeAudio::Opus,
                 payload_type: 111,
                 clock_rate: NonZeroU32::new(48_000).unwrap(),
@@ -205,10 +228,17 @@ impl Codec {
         }
     }
 
-    fn of(parameters: &RtpParameters) -> Self {
-        match parameters.codecs.first() {
-            Some(RtpCodecParameters::Video { mime_type, .. }) => Self::Video(*mime_type),
-            _ => Self::Opus,
+    /// The codec and SSRC, or SCTP stream, of what a pipe carries.
+    fn of(carried: &Carried) -> (Self, u32) {
+        match carried {
+            Carried::Data(data) => (Self::Messages, u32::from(data.stream_id)),
+            Carried::Media(_, rtp) => {
+                let ssrc = rtp.encodings.first().and_then(|encoding| encoding.ssrc).unwrap_or(0);
+                match rtp.codecs.first() {
+                    Some(RtpCodecParameters::Video { mime_type, .. }) => (Self::Video(*mime_type), ssrc),
+                    _ => (Self::Opus, ssrc),
+                }
+            }
         }
     }
 }
@@ -222,14 +252,18 @@ impl Produced {
 fn info(id: ProducerId, codec: Codec, paused: bool) -> ProducerInfo {
     ProducerInfo {
         id,
-        kind: codec.kind().into(),
+        kind: codec.kind(),
         mime_type: codec.name(),
         encodings: 1,
         paused,
         label: String::new(),
         app_data: Default::default(),
-        channel: None,
+        channel: codec.kind().is_data().then(channel),
     }
+}
+
+fn channel() -> Channel {
+    Channel { ordered: true, max_packet_life_time: None, max_retransmits: None, protocol: "".into() }
 }
 
 fn worker() -> MediaError {
@@ -327,7 +361,8 @@ impl RoomMedia {
         for source in sources {
             self.producer(source.id).ok_or(MediaError::UnknownProducer)?;
             let viewer = self.viewers.get_mut(&session).ok_or(MediaError::UnknownSession)?;
-            viewer.shows.insert(source.kind.media().expect("a viewer is shown media"), source.id);
+            assert!(!source.kind.is_data(), "a viewer is shown media alone");
+            viewer.shows.insert(source.kind, source.id);
         }
         Ok(())
     }
@@ -388,7 +423,7 @@ impl RoomMedia {
         // A consumer has an SSRC of its own.
         self.ssrcs += 1;
         let ssrc = *outlet.sends.entry(id).or_insert(self.ssrcs);
-        Ok(Piped { id, carried: Carried::Media(codec.kind(), codec.parameters(ssrc)), paused })
+        Ok(Piped { id, carried: codec.carried(ssrc), paused })
     }
 
     pub fn open_inlet(&mut self, pipe: PipeId, end: PipeEnd) -> Result<PipeEnd, MediaError> {
@@ -417,13 +452,12 @@ impl RoomMedia {
         self.alive()?;
         let (pipe, id) = (request.pipe_id, request.id);
         let inlet = self.inlets.get_mut(&pipe).ok_or(MediaError::UnknownPipe)?;
-        let codec = Codec::of(&request.rtp_parameters);
+        let (codec, ssrc) = Codec::of(&request.carried());
         if let Codec::Video(video) = codec
             && !codecs.contains(&video)
         {
             return Err(MediaError::Unsupported(format!("no {}", codec.name())));
         }
-        let ssrc = request.rtp_parameters.encodings.first().and_then(|encoding| encoding.ssrc).unwrap_or(0);
         let new = Received { codec, paused: request.paused, ssrc, bytes: 0, arrived: Flow::default() };
         let renewed = inlet.producers.get(&id).is_some_and(|former| former.ssrc != ssrc);
         if renewed {
@@ -448,30 +482,36 @@ impl RoomMedia {
 
     /// Pipes that send what a producer was so far do so for a moment yet.
     fn part(&mut self, id: ProducerId) {
+        // Messages go on as they did.
+        if self.producer(id).is_some_and(|(codec, _)| codec == Codec::Messages) {
+            return;
+        }
         for outlet in self.outlets.values_mut() {
             outlet.sends.remove(&id);
         }
     }
 
     pub fn stop_receiving(&mut self, pipe: PipeId, id: ProducerId) {
-        if self.inlets.get_mut(&pipe).is_some_and(|inlet| inlet.producers.remove(&id).is_some()) {
-            self.ends(pipe, id);
+        if let Some(ended) = self.inlets.get_mut(&pipe).and_then(|inlet| inlet.producers.remove(&id)) {
+            self.ends(pipe, id, ended.codec);
         }
     }
 
     pub fn close_inlet(&mut self, pipe: PipeId) {
         if let Some(inlet) = self.inlets.remove(&pipe) {
-            inlet.producers.into_keys().for_each(|id| self.ends(pipe, id));
+            inlet.producers.into_iter().for_each(|(id, ended)| self.ends(pipe, id, ended.codec));
         }
     }
 
     /// What came by a pipe is over: another that brings it takes its place.
-    fn ends(&mut self, pipe: PipeId, id: ProducerId) {
+    fn ends(&mut self, pipe: PipeId, id: ProducerId, codec: Codec) {
         if self.current.get(&id) != Some(&pipe) {
             return;
         }
         self.current.remove(&id);
-        self.forget(id);
+        if codec != Codec::Messages {
+            self.forget(id);
+        }
         let other = self.inlets.iter().find(|(_, inlet)| inlet.producers.contains_key(&id));
         if let Some(other) = other.map(|(other, _)| *other) {
             self.current.insert(id, other);

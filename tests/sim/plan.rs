@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
+use headwater::protocol::data::ProducerKind;
 use headwater::protocol::presence::Role;
-use headwater::protocol::rtp::{MediaKind, MimeTypeVideo};
+use headwater::protocol::rtp::MimeTypeVideo;
 
 use crate::dice::Dice;
 use crate::media::Codec;
@@ -45,7 +46,7 @@ pub struct Machine {
 pub struct Client {
     pub publishes: bool,
     /// What it is sent as a participant, of a stream that others watch whole.
-    pub ear: Option<MediaKind>,
+    pub ear: Option<ProducerKind>,
     pub room: String,
     pub stream: String,
     pub machine: Mid,
@@ -223,10 +224,33 @@ impl Plan {
         }
         for client in self.clients.iter_mut().filter(|client| !client.publishes) {
             client.ear = match dice.below(4) {
-                0 => Some(MediaKind::Audio),
-                1 => Some(MediaKind::Video),
+                0 => Some(ProducerKind::Audio),
+                1 => Some(ProducerKind::Video),
                 _ => None,
             };
+        }
+        if dice.chance(50) {
+            self.draw_messages(&mut dice);
+        }
+    }
+
+    /// Some publishers send messages, too, which some participants alone are sent.
+    fn draw_messages(&mut self, dice: &mut Dice) {
+        let publishers =
+            self.clients.iter_mut().filter(|client| client.publishes).map(|client| &mut client.codecs);
+        let later = self.steps.iter_mut().filter_map(|step| match &mut step.action {
+            Action::Codecs(_, codecs) => Some(codecs),
+            _ => None,
+        });
+        for codecs in publishers.chain(later) {
+            if dice.chance(60) {
+                codecs.push(Codec::Messages);
+            }
+        }
+        for client in self.clients.iter_mut().filter(|client| client.ear.is_some()) {
+            if dice.chance(30) {
+                client.ear = Some(ProducerKind::Data);
+            }
         }
     }
 

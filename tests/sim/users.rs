@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use headwater::protocol::data::ProducerKind;
 use headwater::protocol::ids::{ProducerId, RoomId, SessionId, StreamName};
 use headwater::protocol::media::{MediaError, ProducerInfo, TransportInfo};
 use headwater::protocol::presence::Role;
-use headwater::protocol::rtp::MediaKind;
 use headwater::room::RoomError;
 use headwater::room::core::{Input, Pass, PublishRequest, WatchRequest};
 
@@ -40,7 +40,7 @@ pub enum Where {
 pub struct Client {
     pub publishes: bool,
     /// What it is sent as a participant; none of who watches all of a stream by WHEP.
-    pub ear: Option<MediaKind>,
+    pub ear: Option<ProducerKind>,
     pub session: ears::Session,
     pub room: RoomId,
     pub stream: StreamName,
@@ -116,7 +116,7 @@ impl Client {
         self.pid() == Some(pid)
     }
 
-    pub fn gets(&mut self, kind: MediaKind, producer: ProducerId, now: At) {
+    pub fn gets(&mut self, kind: ProducerKind, producer: ProducerId, now: At) {
         self.got.insert(kind, (producer, now));
     }
 }

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{CloseDataConsumer, CloseDataProducer, ConsumeData, May, ProduceData, lenient};
 use crate::protocol::claim::{MAX_LABEL, is_small};
-use crate::protocol::data::Channel;
 use crate::protocol::ids::{ConsumerId, ProducerId, SessionId, StreamName};
 use crate::protocol::rtp::{AppDataJson, DtlsParameters, MediaKind, RtpCapabilities, RtpParameters};
 use crate::protocol::schema;
@@ -327,12 +326,8 @@ impl RtcRequest {
                 Some("appData: at most 4 KiB of JSON")
             }
             Self::ProduceData(produce) if produce.label.len() > MAX_LABEL => Some("label: at most 64 bytes"),
-            Self::ProduceData(produce) => {
-                let channel = Channel::new(produce.sctp_stream_parameters, &produce.protocol);
-                (!channel.is_sound()).then_some(
-                    "protocol: at most 64 bytes; sctpStreamParameters: of messages that are not ordered, maxPacketLifeTime or \
-                     maxRetransmits",
-                )
+            Self::ProduceData(produce) if produce.protocol.len() > MAX_LABEL => {
+                Some("protocol: at most 64 bytes")
             }
             Self::Consume(Consume { rtp_capabilities: Some(takes), .. }) => {
                 listed(&[takes.codecs.len() / 4, takes.header_extensions.len()])

@@ -4,6 +4,7 @@ use super::effect::Effect;
 use super::input::Ticket;
 use super::publications::{Publication, size};
 use super::{Core, Moment, refusal};
+use crate::protocol::data::Channel;
 use crate::protocol::ids::{ProducerId, SessionId, StreamName};
 use crate::protocol::media::{MediaError, ProducerInfo};
 use crate::protocol::refusal::{Code, Refusal};
@@ -36,6 +37,10 @@ impl Core {
         self.may_add(session, produce.transport_id, &produce.app_data)?;
         if !self.participants.get(session).is_some_and(|attendant| attendant.sends_data()) {
             return Err(without_sctp());
+        }
+        if !Channel::new(produce.sctp_stream_parameters, &produce.protocol).is_sound() {
+            let why = "sctpStreamParameters: ordered messages all arrive; of others maxPacketLifeTime or maxRetransmits";
+            return Err(Refusal::new(Code::Malformed, why));
         }
         self.out.push(Effect::ProduceData(ticket, session, produce));
         Ok(None)

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use headwater::protocol::data::ProducerKind;
 use headwater::protocol::ids::ProducerId;
 
 use crate::media::Codec;
@@ -38,8 +39,8 @@ impl World {
             };
             let mid = self.nodes[pid].mid;
             // What its node can't take, no viewer there gets.
-            let wanted =
-                producers.iter().filter(|(_, codec)| viewer.ear.is_none_or(|kind| kind == codec.kind()));
+            let of_ear = |kind: ProducerKind| viewer.ear.map_or(!kind.is_data(), |ear| ear == kind);
+            let wanted = producers.iter().filter(|(_, codec)| of_ear(codec.kind()));
             let mut taken = wanted.filter(|(_, codec)| self.takes(mid, *codec)).peekable();
             if taken.peek().is_none() {
                 continue;
@@ -76,7 +77,7 @@ impl World {
     /// A relay that lacks a codec is passed over only once its share hasn't become the whole, one after the other.
     fn patience(&self, producers: &[(ProducerId, Codec)]) -> Duration {
         let everywhere = |codec: &Codec| match codec {
-            Codec::Opus => true,
+            Codec::Opus | Codec::Messages => true,
             Codec::Video(video) => self.common.contains(video),
         };
         let all = producers.iter().all(|(_, codec)| everywhere(codec));
@@ -86,7 +87,7 @@ impl World {
 
     fn takes(&self, mid: Mid, codec: Codec) -> bool {
         match codec {
-            Codec::Opus => true,
+            Codec::Opus | Codec::Messages => true,
             Codec::Video(video) => self.machines[mid].codecs.contains(&video),
         }
     }
