@@ -227,6 +227,42 @@ async fn what_makes_no_sense_is_refused_by_name_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_without_a_websocket_learns_what_one_would_be_refused_for() {
+    let nats = NatsServer::start().await;
+    let mut settings = fleet::config("west-1", "west", &nats.url());
+    let tokens = "[[auth.tokens]]
+        token = 'ann-0123456789'
+        stream = 'ann'
+        actions = ['publish', 'watch']";
+    settings.auth = headwater::config::Config::parse(tokens).expect("a configuration").auth;
+    let west = start(settings).await;
+    let asked = async |path: &str, token: Option<&str>| {
+        let request = fleet::http().get(format!("{}/rtc/{path}", west.public_url()));
+        let request = token.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
+        let response = request.send().await.expect("an answer");
+        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        assert_eq!(header("content-type"), Some("application/problem+json"), "{path}");
+        let upgrade = header("upgrade").map(str::to_owned);
+        let status = response.status().as_u16();
+        let problem: Value = serde_json::from_slice(&response.bytes().await.expect("a body")).expect("JSON");
+        assert!(problem["status"] == status && problem["detail"].is_string(), "{problem}");
+        assert_eq!(upgrade.as_deref(), (status == 426).then_some("websocket"), "{path}");
+        status
+    };
+    assert_eq!(asked("no.dots", None).await, 400);
+    assert_eq!(asked("talk", None).await, 401);
+    assert_eq!(asked("talk", Some("guessed")).await, 401);
+    assert_eq!(asked("talk?name=ben", Some("ann-0123456789")).await, 403);
+    assert_eq!(asked("talk?name=ann", Some("ann-0123456789")).await, 426);
+    assert_eq!(asked("talk?name=ann&access_token=ann-0123456789", None).await, 426);
+    assert_eq!(asked("talk", Some("ann-0123456789")).await, 426, "by which name isn't known");
+    let posted =
+        fleet::http().post(format!("{}/rtc/talk", west.public_url())).send().await.expect("an answer");
+    assert_eq!(posted.status(), 405);
+    west.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn moderators_mute_remove_and_lock_on_any_node() {
     let nats = NatsServer::start().await;
     let token = |name: &str, actions: &str| {

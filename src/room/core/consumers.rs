@@ -150,7 +150,7 @@ impl Core {
 
     /// Another's producer that a participant may be sent.
     fn consumable(
-        &self,
+        &mut self,
         session: SessionId,
         id: ProducerId,
         is_data: bool,
@@ -171,10 +171,7 @@ impl Core {
             return no(Code::WrongOrder, "first createWebRtcTransport with direction 'recv'");
         }
         if attendant.consuming.consumers.len() >= self.limits.consumers_per_participant {
-            return no(
-                Code::Limit,
-                "limits.consumers_per_participant is reached: closeConsumer another first",
-            );
+            return Err(self.limit_reached("consumers_per_participant", "closeConsumer another first"));
         }
         Ok((stream, producer))
     }
