@@ -373,6 +373,7 @@ impl Core {
         self.refuse_late_consumers(m);
         self.plan_roster(m);
         self.plan_consumers(m);
+        self.look_at_levels(m);
         self.note_deliveries(m.now);
         self.end_idle_promises(m);
         self.end_lost_parents(m);
