@@ -42,7 +42,7 @@ impl Core {
     }
 
     /// Whether a participant may send something more on a connection.
-    fn may_add(&self, session: SessionId, by: SessionId, app_data: &AppDataJson) -> Result<(), Refusal> {
+    fn may_add(&mut self, session: SessionId, by: SessionId, app_data: &AppDataJson) -> Result<(), Refusal> {
         let name = self.sends(session, by)?;
         let many = self.publications.get(&name).map_or(0, |own| own.producers.len());
         if many >= self.limits.producers_per_participant {
