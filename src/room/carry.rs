@@ -339,6 +339,7 @@ impl Carrier {
                     metrics.join_seconds.get_or_create(&[("kind", kind)]).observe(took.as_secs_f64());
                 }
             }
+            Figure::Consumer(result) => _ = metrics.consumers.get_or_create(&[("result", result)]).inc(),
             Figure::PipeSetup(result, took) => {
                 metrics.pipe_setups.get_or_create(&[("result", result)]).inc();
                 if let Some(took) = took {

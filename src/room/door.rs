@@ -174,6 +174,7 @@ impl Rooms {
         let (stream, what): (_, fn(Turned) -> What) = match &message {
             Message::Publish(request, ..) => (Some(request.stream.clone()), What::PublisherRejected),
             Message::Watch(request, ..) => (Some(request.stream.clone()), What::ViewerRejected),
+            Message::Enter(entrance, ..) => (Some(entrance.name.clone()), What::ViewerRejected),
             _ => (None, What::ViewerRejected),
         };
         if let Some(stream) = stream {

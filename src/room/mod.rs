@@ -18,8 +18,8 @@ mod task;
 
 pub use context::Context;
 pub use core::{
-    Answered, COUNTER_OFFER, ChildView, Entrance, ParentView, Pass, Patch, ProducerView, Proof,
-    PublishRequest, RoomView, StreamHereView, StreamView, ViewerView, WatchRequest,
+    Answered, COUNTER_OFFER, ChildView, Entrance, LackView, ParentView, ParticipantView, Pass, Patch,
+    ProducerView, Proof, PublishRequest, RoomView, StreamHereView, StreamView, ViewerView, WatchRequest,
 };
 pub use door::{Rooms, RoomsInbox};
 pub use error::RoomError;

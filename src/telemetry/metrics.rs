@@ -56,6 +56,8 @@ pub struct Metrics {
     pub joins: Family<One, Counter>,
     /// Time of a successful join, by `kind` (`warm`, `cold`).
     pub join_seconds: Family<One, Histogram>,
+    /// What participants asked to be sent, by `result`; beside that `lacked` where it didn't come for 10 s.
+    pub consumers: Family<One, Counter>,
     /// Pipe set-ups from the first request to the last reply, by `result`.
     pub pipe_setups: Family<One, Counter>,
     /// Time of a successful pipe set-up.
@@ -157,6 +159,7 @@ impl Metrics {
             pipe_ports: Gauge::default(),
             joins: Family::default(),
             join_seconds: Family::new_with_constructor(seconds),
+            consumers: Family::default(),
             pipe_setups: Family::default(),
             pipe_setup_seconds: seconds(),
             messages_received: Family::default(),
@@ -207,6 +210,7 @@ impl Metrics {
         r.register("pipe_ports", "Pipe ports configured", self.pipe_ports.clone());
         r.register("joins", "Joins of viewers", self.joins.clone());
         r.register_with_unit("join", "Time of a successful join", Unit::Seconds, self.join_seconds.clone());
+        r.register("consumers", "What participants asked to be sent", self.consumers.clone());
         r.register("pipe_setups", "Pipe set-ups", self.pipe_setups.clone());
         r.register_with_unit(
             "pipe_setup",

@@ -10,6 +10,7 @@ use crate::support::chaos::ChaosProxy;
 use crate::support::events::{logged, told};
 use crate::support::fleet::{SOON, acquainted, config, heard_of, node, plays, publish, room, start, watch};
 use crate::support::nats::NatsServer;
+use crate::support::socket::Socket;
 use crate::support::wait::eventually;
 
 /// Waits until the log tells these types of a room, in this order but for what different nodes tell.
@@ -279,6 +280,61 @@ async fn who_is_turned_away_at_the_door_is_told_without_what_was_sent() {
     let all = serde_json::to_string(&events).unwrap();
     assert!(!all.contains("guessed") && !all.contains("hunter2") && !all.contains("203.0.113"), "{all}");
     assert!(told(&guarded, "news").await.is_empty(), "strangers make no rooms known");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn participants_who_are_turned_away_are_told_like_everybody() {
+    let nats = NatsServer::start().await;
+    let mut settings = config("guarded", "west", &nats.url());
+    settings.limits.participants_per_room = 1;
+    settings.limits.viewers = 2;
+    settings.auth.tokens = vec![StaticToken {
+        name: None,
+        token: "hunter2".into(),
+        actions: vec![Action::Publish, Action::Watch],
+        room: None,
+        stream: None,
+    }];
+    let guarded = start(settings).await;
+    let join = async |room: &str, name: &str, token: &str| {
+        let mut socket = Socket::open(&guarded, room, &format!("access_token={token}")).await;
+        let refused = socket.ask("join", serde_json::json!({ "name": name })).await.err();
+        (socket, refused)
+    };
+    assert_eq!(join("talk", "eve", "guessed").await.1.as_deref(), Some("forbidden"));
+    let (_ann, refused) = join("talk", "ann", "hunter2").await;
+    assert_eq!(refused, None);
+    assert_eq!(join("talk", "ben", "hunter2").await.1.as_deref(), Some("limit"));
+    let (_cleo, refused) = join("other", "cleo", "hunter2").await;
+    assert_eq!(refused, None);
+    assert_eq!(join("third", "dan", "hunter2").await.1.as_deref(), Some("limit"));
+    let turned = |event: Event| match event.what {
+        What::ViewerRejected(it) => {
+            let room = match (&event.subject, it.room) {
+                (About::Room(room), None) => format!("in {room}"),
+                (About::Node(_), Some(room)) => format!("before {room}"),
+                other => panic!("{other:?}"),
+            };
+            Some((it.stream.to_string(), it.reason, room))
+        }
+        What::LimitHit(it) => Some((it.limit, "reached".to_owned(), String::new())),
+        _ => None,
+    };
+    let wanted = [
+        ("ben", "limit", "in talk"),
+        ("dan", "limit", "before third"),
+        ("eve", "unauthorized", "before talk"),
+        ("limits.participants_per_room", "reached", ""),
+        ("limits.viewers", "reached", ""),
+    ];
+    let wanted = wanted.map(|(who, why, at)| (who.to_owned(), why.to_owned(), at.to_owned()));
+    eventually(SOON, "all of them are told", || async {
+        let events = logged(&guarded).await.into_iter().filter_map(|logged| logged.event);
+        let mut told: Vec<_> = events.filter_map(turned).collect();
+        told.sort();
+        if told == wanted { Ok(()) } else { Err(told) }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -35,7 +35,10 @@ async fn produces(socket: &mut Socket, kind: &str, label: &str, ssrc: u32) -> St
     let transport = match socket.ask("createWebRtcTransport", json!({ "direction": "send" })).await {
         Ok(transport) => transport["id"].clone(),
         // It is there.
-        Err(_) => socket.ask("resume", json!({})).await.expect("all that holds")["transports"][0].clone(),
+        Err(code) => {
+            assert_eq!(code, "wrongOrder");
+            socket.ask("resume", json!({})).await.expect("all that holds")["transports"][0].clone()
+        }
     };
     let produce = json!({ "transportId": transport, "kind": kind, "label": label,
                           "rtpParameters": rtp_parameters(kind, ssrc), "appData": { "nice": true } });
@@ -197,7 +200,7 @@ async fn what_makes_no_sense_is_refused_by_name_and_changes_nothing() {
         ("consume", json!({ "producerId": unknown }), "unknownProducer"),
         ("pauseProducer", json!({ "producerId": own }), "unknownProducer"),
         ("closeProducer", json!({ "producerId": own }), "unknownProducer"),
-        ("closeConsumer", json!({ "consumerId": unknown }), "wrongOrder"),
+        ("closeConsumer", json!({ "consumerId": unknown }), "unknownConsumer"),
         (
             "connectWebRtcTransport",
             json!({ "transportId": unknown, "dtlsParameters": {
@@ -209,9 +212,7 @@ async fn what_makes_no_sense_is_refused_by_name_and_changes_nothing() {
         ("removeParticipant", json!({ "participant": "ann" }), "forbidden"),
         ("getStats", json!({ "transportId": unknown }), "unknownTransport"),
     ] {
-        let answer = ben.ask(verb, parameters).await;
-        let code = if verb == "closeConsumer" { "unknownConsumer" } else { code };
-        assert_eq!(answer, Err(code.to_owned()), "{verb}");
+        assert_eq!(ben.ask(verb, parameters).await, Err(code.to_owned()), "{verb}");
     }
     receives(&mut ben).await;
     let second = ben.ask("createWebRtcTransport", json!({ "direction": "recv" })).await;
@@ -223,6 +224,42 @@ async fn what_makes_no_sense_is_refused_by_name_and_changes_nothing() {
     assert_eq!(unable, Err("unsupported".to_owned()));
     let everybody = ben.ask("getParticipants", json!({})).await.expect("all");
     assert_eq!(everybody["participants"].as_array().map(Vec::len), Some(2));
+    west.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_without_a_websocket_learns_what_one_would_be_refused_for() {
+    let nats = NatsServer::start().await;
+    let mut settings = fleet::config("west-1", "west", &nats.url());
+    let tokens = "[[auth.tokens]]
+        token = 'ann-0123456789'
+        stream = 'ann'
+        actions = ['publish', 'watch']";
+    settings.auth = headwater::config::Config::parse(tokens).expect("a configuration").auth;
+    let west = start(settings).await;
+    let asked = async |path: &str, token: Option<&str>| {
+        let request = fleet::http().get(format!("{}/rtc/{path}", west.public_url()));
+        let request = token.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
+        let response = request.send().await.expect("an answer");
+        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        assert_eq!(header("content-type"), Some("application/problem+json"), "{path}");
+        let upgrade = header("upgrade").map(str::to_owned);
+        let status = response.status().as_u16();
+        let problem: Value = serde_json::from_slice(&response.bytes().await.expect("a body")).expect("JSON");
+        assert!(problem["status"] == status && problem["detail"].is_string(), "{problem}");
+        assert_eq!(upgrade.as_deref(), (status == 426).then_some("websocket"), "{path}");
+        status
+    };
+    assert_eq!(asked("no.dots", None).await, 400);
+    assert_eq!(asked("talk", None).await, 401);
+    assert_eq!(asked("talk", Some("guessed")).await, 401);
+    assert_eq!(asked("talk?name=ben", Some("ann-0123456789")).await, 403);
+    assert_eq!(asked("talk?name=ann", Some("ann-0123456789")).await, 426);
+    assert_eq!(asked("talk?name=ann&access_token=ann-0123456789", None).await, 426);
+    assert_eq!(asked("talk", Some("ann-0123456789")).await, 426, "by which name isn't known");
+    let posted =
+        fleet::http().post(format!("{}/rtc/talk", west.public_url())).send().await.expect("an answer");
+    assert_eq!(posted.status(), 405);
     west.stop().await;
 }
 

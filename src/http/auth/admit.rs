@@ -127,8 +127,13 @@ fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     Some(value.chars().take(MAX_HEADER).collect())
 }
 
-/// Tells the client and the log, which is about the node, so that strangers make no rooms known.
 fn refuse(app: &App, action: Action, room: RoomId, stream: StreamName, error: AuthError) -> Response {
+    tell(app, action, room, stream, &error);
+    Problem::from(error).into_response()
+}
+
+/// Tells the log who was refused: about the node, so that strangers make no rooms known.
+pub(in crate::http) fn tell(app: &App, action: Action, room: RoomId, stream: StreamName, error: &AuthError) {
     let (reason, detail) = error.told();
     let turned = Turned { room: Some(room), stream, reason: reason.to_owned(), detail, times: 1 };
     let what = match action {
@@ -136,5 +141,4 @@ fn refuse(app: &App, action: Action, room: RoomId, stream: StreamName, error: Au
         Action::Watch | Action::Moderate => What::ViewerRejected(turned),
     };
     app.ctx.events.record_often(About::Node(app.ctx.me.node.clone()), reason, what);
-    Problem::from(error).into_response()
 }

@@ -19,7 +19,7 @@ use crate::protocol::gate::TokenKey;
 use crate::protocol::ids::{RoomId, StreamName};
 use crate::telemetry::Metrics;
 
-pub(super) use admit::{Asker, admit, may};
+pub(super) use admit::{Asker, admit, may, tell};
 pub use callout::Callout;
 pub use jwks::KeyKeeper;
 

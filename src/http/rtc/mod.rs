@@ -1,5 +1,6 @@
 //! The session API (see [`crate::protocol::rtc`]): for browsers over a WebSocket, for application servers over NATS.
 
+mod admit;
 mod servers;
 mod socket;
 

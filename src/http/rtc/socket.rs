@@ -5,28 +5,29 @@
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{Path, Request, State};
+use axum::http::{HeaderValue, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::any;
+use axum::routing::get;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::{ask, enter};
-use crate::config::Action;
-use crate::http::auth::{Asker, AuthError, may};
+use super::admit::{Guest, explain, join_as};
+use super::ask;
+use crate::http::auth::Asker;
 use crate::http::elsewhere::socket_elsewhere;
 use crate::http::problem::Problem;
 use crate::http::request::{Asked, bearer};
 use crate::http::{App, door};
 use crate::protocol::claim::EndReason;
-use crate::protocol::ids::{RoomId, SessionId};
+use crate::protocol::ids::{RoomId, SessionId, StreamName};
 use crate::protocol::refusal::{Code, Refusal};
-use crate::protocol::rtc::{Enter, May, Nothing, RtcEvent, RtcReply, RtcRequest, SessionEnded};
-use crate::room::Pass;
+use crate::protocol::rtc::{Nothing, RtcEvent, RtcReply, RtcRequest, SessionEnded};
 
 /// Events that may wait for a slow socket; one that can't keep up is closed, and may go on anew.
 const EVENTS: usize = 512;
@@ -40,7 +41,7 @@ const TAKES: Duration = Duration::from_secs(10);
 const JOIN: Duration = Duration::from_secs(10);
 
 pub(in crate::http) fn routes() -> Router<App> {
-    Router::new().route("/rtc/{room}", any(upgrade))
+    Router::new().route("/rtc/{room}", get(upgrade))
 }
 
 #[derive(Debug, Deserialize)]
@@ -51,6 +52,8 @@ struct Options {
     access_token: Option<String>,
     /// A session to go on with.
     session: Option<SessionId>,
+    /// By which name somebody would join, who asks without a WebSocket.
+    name: Option<StreamName>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -76,11 +79,12 @@ struct Frame {
     said: Said,
 }
 
+/// Takes a WebSocket. Whoever asks without one is told what it would be refused for.
 async fn upgrade(
     State(app): State<App>,
     Path(room): Path<String>,
     Asked(options): Asked<Options>,
-    upgrade: WebSocketUpgrade,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
     let room: RoomId = room.parse()?;
@@ -88,17 +92,18 @@ async fn upgrade(
     let (parts, _) = request.into_parts();
     let token = options.access_token.as_deref().or_else(|| bearer(&parts.headers));
     let guest = Guest { asker: Asker::of(&parts, token), room, resumes: options.session };
+    let Ok(upgrade) = upgrade else {
+        let mut response = explain(&app, &guest, options.name.as_ref()).await.into_response();
+        if response.status() == StatusCode::UPGRADE_REQUIRED && parts.version < Version::HTTP_2 {
+            let headers = response.headers_mut();
+            headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        }
+        return Ok(response);
+    };
     let most = app.ctx.limits.borrow().body_bytes;
     let upgrade = upgrade.max_message_size(most).max_frame_size(most);
     Ok(upgrade.on_upgrade(move |socket| serve(app, guest, socket)).into_response())
-}
-
-/// Who is at a socket.
-#[derive(Debug)]
-struct Guest {
-    asker: Asker,
-    room: RoomId,
-    resumes: Option<SessionId>,
 }
 
 /// Serves a socket until it ends, or its session does.
@@ -201,24 +206,6 @@ async fn begin(
             return session;
         }
     }
-}
-
-/// Lets somebody in, as far as its token allows.
-async fn join_as(
-    app: &App,
-    guest: &Guest,
-    join: Enter,
-    listener: mpsc::Sender<RtcEvent>,
-) -> Result<RtcReply, Refusal> {
-    let allowed = async |action| may(app, action, &guest.room, &join.name, &guest.asker).await;
-    let publishes = allowed(Action::Publish).await;
-    let watches = allowed(Action::Watch).await;
-    // Where nobody needs a token, nobody is more than others.
-    let moderates = app.verifier.checks() && allowed(Action::Moderate).await.is_ok();
-    let may = May { publish: publishes.is_ok(), subscribe: watches.is_ok(), moderate: moderates };
-    let pass: Result<Pass, AuthError> = publishes.or(watches);
-    let pass = pass.map_err(|error| Refusal::new(Code::Forbidden, error.to_string()))?;
-    enter(app, guest.room.clone(), join, (may, pass), listener).await
 }
 
 /// Whoever has to leave a node that is on its way out is told where to go on.

@@ -159,7 +159,7 @@ pub struct Score {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ActiveSpeaker {
-    /// Who; none where nobody does.
+    /// Who; none where it has left, and nobody has spoken since.
     pub participant: Option<StreamName>,
 }
 

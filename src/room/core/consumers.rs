@@ -1,16 +1,20 @@
 //! What participants of this node are sent: single producers of others, on whichever node these are. Each is asked for
 //! on its own, and comes by the pipes that bring it for everybody here.
 
+mod lacks;
+
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 use serde_json::Value;
 
-use super::effect::Effect;
+use self::lacks::Lacked;
+use super::effect::{Effect, Figure};
 use super::input::Ticket;
 use super::sending::without_sctp;
 use super::{Core, Moment, refusal};
 use crate::protocol::claim::ClaimedProducer;
+use crate::protocol::event::What;
 use crate::protocol::ids::{ConsumerId, ProducerId, SessionId, StreamName};
 use crate::protocol::media::{Layers, MediaError, Receive, Tuning};
 use crate::protocol::refusal::{Code, Refusal};
@@ -18,6 +22,7 @@ use crate::protocol::rtc::{
     Consume, ConsumeData, ConsumerClosed, ConsumerReplaced, DataConsumerClosed, GetStats, LayersChanged,
     RtcEvent, RtcReply, RtcRequest, Score, Stats,
 };
+use crate::room::RoomError;
 
 /// What a participant is sent.
 #[derive(Debug, Default)]
@@ -40,6 +45,7 @@ struct Consumer {
     layers: Option<Layers>,
     priority: Option<u8>,
     state: State,
+    lacked: Option<Lacked>,
 }
 
 /// How far it is.
@@ -57,7 +63,7 @@ enum State {
 
 impl Consumer {
     fn new(producer: ProducerId, is_data: bool, stream: StreamName, state: State) -> Self {
-        Self { producer, is_data, stream, paused: false, layers: None, priority: None, state }
+        Self { producer, is_data, stream, paused: false, layers: None, priority: None, state, lacked: None }
     }
 }
 
@@ -70,6 +76,11 @@ impl Consuming {
     /// The producers that are sent, or waited for.
     pub(super) fn picked(&self) -> impl Iterator<Item = (&StreamName, ProducerId)> {
         self.consumers.values().map(|consumer| (&consumer.stream, consumer.producer))
+    }
+
+    /// How many producers are sent, or waited for.
+    pub(super) fn len(&self) -> usize {
+        self.consumers.len()
     }
 
     /// What is sent of a producer is sent anew.
@@ -150,7 +161,7 @@ impl Core {
 
     /// Another's producer that a participant may be sent.
     fn consumable(
-        &self,
+        &mut self,
         session: SessionId,
         id: ProducerId,
         is_data: bool,
@@ -171,10 +182,7 @@ impl Core {
             return no(Code::WrongOrder, "first createWebRtcTransport with direction 'recv'");
         }
         if attendant.consuming.consumers.len() >= self.limits.consumers_per_participant {
-            return no(
-                Code::Limit,
-                "limits.consumers_per_participant is reached: closeConsumer another first",
-            );
+            return Err(self.limit_reached("consumers_per_participant", "closeConsumer another first"));
         }
         Ok((stream, producer))
     }
@@ -295,7 +303,9 @@ impl Core {
                     (MediaError::UnknownProducer, _) => {}
                     (error, Some(ticket)) => {
                         self.forget_consumer(session, id);
-                        self.answer_rtc(ticket, Err(refusal(&error)));
+                        let refusal = refusal(&error);
+                        self.out.push(Effect::Count(Figure::Consumer(refusal.code.as_str())));
+                        self.answer_rtc(ticket, Err(refusal));
                     }
                     (_, None) => self.consumer_over(session, id),
                 }
@@ -314,6 +324,7 @@ impl Core {
             None => consumed,
         };
         if let Some(ticket) = ticket {
+            self.out.push(Effect::Count(Figure::Consumer("ok")));
             self.answer_rtc(ticket, Ok(consumed));
         } else if let Some((consumer_id, RtcReply::Consumed(by))) = replaces.zip(Some(consumed)) {
             let replaced = ConsumerReplaced { consumer_id, by: *by };
@@ -387,14 +398,16 @@ impl Core {
             for (id, consumer) in &attendant.consuming.consumers {
                 match consumer.state {
                     State::Waiting { ticket, since } if m.now.saturating_duration_since(since) > join => {
-                        late.push((session, *id, ticket));
+                        late.push((session, *id, ticket, consumer.stream.clone()));
                     }
                     _ => {}
                 }
             }
         }
-        for (session, id, ticket) in late {
+        for (session, id, ticket, stream) in late {
             self.forget_consumer(session, id);
+            self.out.push(Effect::Count(Figure::Consumer("timeout")));
+            self.turned(&stream, &RoomError::JoinTimeout, What::ViewerRejected);
             let why = "it did not arrive from its source in time: ask again";
             self.answer_rtc(ticket, Err(Refusal::new(Code::Timeout, why)));
         }

@@ -211,6 +211,8 @@ pub enum Answer {
 pub enum Figure {
     /// A viewer's join, by result; with its kind and time where it succeeded.
     Join(&'static str, Option<(&'static str, Duration)>),
+    /// What a participant asked to be sent, by result; `lacked` where it came, or is still asked for, and doesn't for long.
+    Consumer(&'static str),
     /// A pipe set-up, by result; with its time where it succeeded.
     PipeSetup(&'static str, Option<Duration>),
     /// A publisher's media can't be watched well.

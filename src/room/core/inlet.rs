@@ -345,6 +345,7 @@ impl Core {
             return no(Code::UnknownPipe, "this node does not have that pipe");
         };
         if many >= self.limits.producers_per_pipe {
+            self.out.push(Effect::LimitHit("producers_per_pipe"));
             return no(Code::Limit, "limits.producers_per_pipe is reached");
         }
         if !inlet.is_news(request.id, request.revision) {

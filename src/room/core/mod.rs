@@ -78,7 +78,8 @@ pub use moment::{Mint, Moment};
 pub use passes::Pass;
 pub use rhythm::{Look, Rhythm};
 pub use view::{
-    ChildView, ParentView, ProducerView, Proof, RoomView, StreamHereView, StreamView, ViewerView,
+    ChildView, LackView, ParentView, ParticipantView, ProducerView, Proof, RoomView, StreamHereView,
+    StreamView, ViewerView,
 };
 
 /// How long a stopping room tries to say what is left to say.
@@ -373,6 +374,8 @@ impl Core {
         self.refuse_late_consumers(m);
         self.plan_roster(m);
         self.plan_consumers(m);
+        self.tell_of_lacks(m);
+        self.look_at_levels(m);
         self.note_deliveries(m.now);
         self.end_idle_promises(m);
         self.end_lost_parents(m);

@@ -115,6 +115,7 @@ impl Core {
     /// Lets a participant in: its name is live from now on, whether it sends anything or not.
     pub(super) fn enter(&mut self, ticket: Ticket, entrance: Entrance, m: &mut Moment<'_>) {
         if let Err(refusal) = self.may_enter(&entrance, m) {
+            self.participant_turned(&entrance.name, &refusal);
             self.answer_rtc(ticket, Err(refusal));
             self.out.push(Effect::Deafen(entrance.session));
             return self.out.push(Effect::Release(entrance.session));
@@ -137,7 +138,7 @@ impl Core {
         self.entered(ticket, session, m);
     }
 
-    fn may_enter(&self, entrance: &Entrance, m: &Moment<'_>) -> Result<(), Refusal> {
+    fn may_enter(&mut self, entrance: &Entrance, m: &Moment<'_>) -> Result<(), Refusal> {
         let no = |code, why: &str| Err(Refusal::new(code, why));
         if m.draining || self.stop_by.is_some() {
             return no(Code::Draining, "the node is draining; use another");
@@ -148,7 +149,7 @@ impl Core {
         }
         self.is_allowed().map_err(|error| Refusal::new(Code::Residency, error.to_string()))?;
         if self.participants.sessions.len() >= self.limits.participants_per_room {
-            return no(Code::Limit, "limits.participants_per_room is reached: use another node");
+            return Err(self.limit_reached("participants_per_room", "use another node"));
         }
         let is_back = self.known_participant(&entrance.name, m);
         if self.is_locked(m) && !is_back && !entrance.may.moderate {

@@ -19,6 +19,7 @@ use crate::protocol::event::{
 };
 use crate::protocol::ids::{PipeId, SessionId, StreamName, Token};
 use crate::protocol::media::PipeFlow;
+use crate::protocol::refusal::{Code, Refusal};
 use crate::room::RoomError;
 
 /// At most so many viewers of a stream are looked at for a summary.
@@ -105,6 +106,20 @@ impl Core {
             times: 1,
         };
         self.out.push(Effect::RecordOften(error.kind(), what(turned)));
+    }
+
+    /// A participant was turned away.
+    pub(super) fn participant_turned(&mut self, name: &StreamName, refusal: &Refusal) {
+        let reason = refusal.code.as_str();
+        let (stream, detail) = (name.clone(), refusal.reason.clone());
+        let turned = Turned { room: None, stream, reason: reason.to_owned(), detail, times: 1 };
+        self.out.push(Effect::RecordOften(reason, What::ViewerRejected(turned)));
+    }
+
+    /// A participant asks for more than `limits.<limit>`: the refusal says so, with what to do, and so does the log.
+    pub(super) fn limit_reached(&mut self, limit: &'static str, instead: &str) -> Refusal {
+        self.out.push(Effect::LimitHit(limit));
+        Refusal::new(Code::Limit, format!("limits.{limit} is reached: {instead}"))
     }
 
     pub(super) fn record_opening(&mut self, token: Token, pipe: PipeId) {

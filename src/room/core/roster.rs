@@ -93,6 +93,7 @@ impl Core {
                 let reason = if self.known.is_unheard(&name, m) { "lost" } else { "left" };
                 let left = ParticipantLeft { name: name.clone(), reason: reason.to_owned() };
                 self.notify_all(Some(&name), &RtcEvent::ParticipantLeft(left));
+                self.speaker_left(&name);
             }
         }
         for (name, (publication, participant)) in now {

@@ -47,12 +47,11 @@ impl Core {
     }
 
     /// Whether a participant may send something more on a connection.
-    fn may_add(&self, session: SessionId, by: SessionId, app_data: &AppDataJson) -> Result<(), Refusal> {
+    fn may_add(&mut self, session: SessionId, by: SessionId, app_data: &AppDataJson) -> Result<(), Refusal> {
         let name = self.sends(session, by)?;
         let many = self.publications.get(&name).map_or(0, |own| own.producers.len());
         if many >= self.limits.producers_per_participant {
-            let why = "limits.producers_per_participant is reached: close another producer first";
-            return Err(Refusal::new(Code::Limit, why));
+            return Err(self.limit_reached("producers_per_participant", "close another producer first"));
         }
         let attached = self.publications.get(&name).map_or(0, Publication::attached);
         if attached + size(app_data) > MAX_ATTACHED {

@@ -5,6 +5,7 @@ use std::time::Instant;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::participants::Attendant;
 use super::sources::{Source, Traffic, Via};
 use super::{Core, Moment};
 use crate::protocol::data::ProducerKind;
@@ -32,6 +33,8 @@ pub struct RoomView {
     pub viewers: Vec<ViewerView>,
     /// Viewers whose stream is on its way.
     pub waiting: usize,
+    /// Who is here by the session API.
+    pub participants: Vec<ParticipantView>,
     /// What the room holds in the workers.
     pub counts: Counts,
 }
@@ -183,6 +186,30 @@ pub struct ViewerView {
     pub adapts: Option<AdaptView>,
 }
 
+/// A participant on this node. What it sends is a stream of its name.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ParticipantView {
+    /// Its name.
+    pub name: StreamName,
+    /// How many producers of others it is sent, or has asked for.
+    pub consumers: usize,
+    /// Those of them that don't come.
+    pub lacks: Vec<LackView>,
+}
+
+/// What a participant asked for that doesn't come.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LackView {
+    /// The stream.
+    pub stream: StreamName,
+    /// The producer.
+    pub producer: ProducerId,
+    /// For how long, in milliseconds.
+    pub for_ms: u64,
+}
+
 /// How a viewer's layers are chosen.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -266,6 +293,7 @@ impl Core {
             children: self.child_views(),
             viewers: self.audience.iter().map(viewer).collect(),
             waiting: self.audience.waiting(),
+            participants: self.participants.iter().map(|(_, it)| participant_view(it, m.now)).collect(),
             counts,
         }
     }
@@ -332,5 +360,19 @@ impl Core {
             }
         };
         self.downstream.iter().map(|(_, child)| view(child)).collect()
+    }
+}
+
+fn participant_view(attendant: &Attendant, now: Instant) -> ParticipantView {
+    let lack = |(stream, producer, since): (&StreamName, ProducerId, Instant)| LackView {
+        stream: stream.clone(),
+        producer,
+        for_ms: millis(since, now),
+    };
+    let consuming = &attendant.consuming;
+    ParticipantView {
+        name: attendant.name.clone(),
+        consumers: consuming.len(),
+        lacks: consuming.lacked().map(lack).collect(),
     }
 }
