@@ -7,9 +7,11 @@ use headwater::node::Node;
 use serde_json::{Value, json};
 
 use crate::joins::{forgetful, quiet};
+use crate::support::browser::Browser;
 use crate::support::chaos::ChaosProxy;
 use crate::support::fleet::{SOON, acquainted, room, start};
 use crate::support::nats::NatsServer;
+use crate::support::peer::PEER;
 use crate::support::socket::{Socket, rtp_parameters};
 use crate::support::wait::eventually;
 use crate::table::{self, Samples};
@@ -22,6 +24,7 @@ const SEEN: usize = 9;
 /// So many join each second.
 const RATE: f64 = 10.0;
 const MEET_S: f64 = 10.0;
+const MESSAGES: usize = 1_000;
 
 pub(crate) async fn run() {
     let nats = NatsServer::start().await;
@@ -33,6 +36,7 @@ pub(crate) async fn run() {
     acquainted(&[&near, &far, &third]).await;
     a_consumer(&near, &far).await;
     many(&[&near, &third]).await;
+    messages(&near, &third).await;
     for node in [far, third, near] {
         node.stop().await;
     }
@@ -106,7 +110,40 @@ async fn many(nodes: &[&Node; 2]) {
     let (times, sockets): (Vec<_>, Vec<_>) = met.into_iter().unzip();
     let all = format!("{PARTICIPANTS} participants, {RATE} joins/s, each sent all that were there");
     let beyond = whole - f64::from(PARTICIPANTS) / RATE;
-    table::values_wanted(&format!("{all}: after the last had come"), vec![beyond], "s", MEET_S - 5.0);
+    table::values_wanted(
+        &format!("{all}: after the last had come"),
+        vec![beyond],
+        "s",
+        MEET_S - f64::from(PARTICIPANTS) / RATE,
+    );
     times.into_iter().collect::<Samples>().print(&format!("{all}: of each, join to the last consume"));
     drop(sockets);
+}
+
+/// From a message's leaving one page to its coming to the same page: by one node, and by two.
+async fn messages(near: &Node, far: &Node) {
+    let browser = Browser::start().await;
+    let page = browser.page_after(PEER, &format!("{}/embed", near.public_url())).await;
+    let far = far.public_url();
+    let meet = format!(
+        "(async () => {{
+            const [ann, ada, bob] = [await enter('anna'), await enter('ada'), await enter('bob', '{far}')];
+            window.near = []; window.far = [];
+            ada.heard = (at) => near.push(performance.now() - Number(at));
+            bob.heard = (at) => far.push(performance.now() - Number(at));
+            const clock = await ann.send('clock');
+            for (const one of [ada, bob]) {{
+                while (!one.others.has('anna/clock')) await new Promise((done) => setTimeout(done, 10));
+                await one.hear('anna/clock');
+            }}
+            setInterval(() => clock.send(String(performance.now())), 10);
+        }})()"
+    );
+    let _: () = page.eval(&meet).await;
+    page.wait_for(&format!("near.length > {MESSAGES} && far.length > {MESSAGES}"), SOON).await;
+    let near: Vec<f64> = page.eval(&format!("near.slice(-{MESSAGES})")).await;
+    let far: Vec<f64> = page.eval(&format!("far.slice(-{MESSAGES})")).await;
+    let (near, far): (Samples, Samples) = (near.into_iter().collect(), far.into_iter().collect());
+    near.print("a message from page to page by one node");
+    far.print_beyond("a further node: a message by two, beyond that", &near, Some(1.0));
 }

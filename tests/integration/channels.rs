@@ -8,75 +8,13 @@ use crate::support::browser::Browser;
 use crate::support::fleet::{SOON, acquainted, config, http, metric, node, room, start};
 use crate::support::nats::NatsServer;
 use crate::support::page::Page;
+use crate::support::peer::PEER;
 use crate::support::wait::eventually;
-
-/// A participant, driven by hand: `me.send(label, options)`, `me.hear(id)`, and what it got by label.
-const PEER: &str = r"
-    window.enter = async (name) => {
-        const { Device } = await import('/assets/mediasoup-client.js');
-        const socket = new WebSocket(`${location.origin.replace('http', 'ws')}/rtc/talk`);
-        await new Promise((done) => socket.addEventListener('open', done));
-        let last = 0;
-        const asked = new Map();
-        const me = { got: {}, told: [], others: new Map() };
-        const add = (of, one) => me.others.set(`${of}/${one.label}`, one);
-        socket.addEventListener('message', ({ data }) => {
-            const { id, ok, error, event } = JSON.parse(data);
-            if (id !== undefined) {
-                const { done, failed } = asked.get(id);
-                return ok ? done(ok) : failed(Object.assign(new Error(error.reason), { code: error.code }));
-            }
-            for (const [name, told] of Object.entries(event)) {
-                me.told.push(name);
-                if (name === 'newDataProducer') add(told.participant, told.dataProducer);
-                if (name === 'participantJoined') told.participant.dataProducers.forEach((one) => add(told.participant.name, one));
-            }
-        });
-        me.ask = (verb, parameters = {}) => new Promise((done, failed) => {
-            asked.set(++last, { done, failed });
-            socket.send(JSON.stringify({ id: last, request: { [verb]: parameters } }));
-        });
-        me.refused = (verb, parameters) => me.ask(verb, parameters).then(() => 'done', ({ code }) => code);
-        const entered = await me.ask('join', { name });
-        entered.participants.forEach((other) => other.dataProducers.forEach((one) => add(other.name, one)));
-        const device = await Device.factory();
-        await device.load({ routerRtpCapabilities: entered.routerRtpCapabilities });
-        const link = async (direction, make) => {
-            const options = await me.ask('createWebRtcTransport', { direction, sctp: true });
-            const transport = device[make](options);
-            const transportId = transport.id;
-            transport.on('connect', ({ dtlsParameters }, done, failed) =>
-                me.ask('connectWebRtcTransport', { transportId, dtlsParameters }).then(done, failed));
-            transport.on('producedata', ({ sctpStreamParameters, label, protocol }, done, failed) =>
-                me.ask('produceData', { transportId, sctpStreamParameters, label, protocol }).then(done, failed));
-            me[`${direction}s`] = transportId;
-            me.limit = options.sctpParameters.maxMessageSize;
-            return transport;
-        };
-        let sends;
-        me.send = async (label, options = {}) => {
-            sends ??= link('send', 'createSendTransport');
-            const producer = await (await sends).produceData({ label, ...options });
-            if (producer.readyState !== 'open') await new Promise((done) => producer.on('open', done));
-            return producer;
-        };
-        const receives = await link('recv', 'createRecvTransport');
-        me.hear = async (what) => {
-            const { id: dataProducerId } = me.others.get(what);
-            const { id, sctpStreamParameters, label, protocol } = await me.ask('consumeData', { dataProducerId });
-            const consumer = await receives.consumeData({ id, dataProducerId, sctpStreamParameters, label, protocol });
-            me.got[what] = [];
-            consumer.on('message', (data) => me.got[what].push(data));
-            return consumer;
-        };
-        window.me = me;
-    };
-";
 
 /// A page that has entered the room `talk` at a node.
 async fn enters(browser: &Browser, node: &Node, name: &str) -> Page {
     let page = browser.page_after(PEER, &format!("{}/embed", node.public_url())).await;
-    let _: () = page.eval(&format!("window.enter('{name}')")).await;
+    let _: () = page.eval(&format!("window.enter('{name}').then(() => {{}})")).await;
     page
 }
 

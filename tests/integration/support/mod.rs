@@ -29,6 +29,7 @@ pub(crate) mod netns;
 pub(crate) mod offers;
 pub(crate) mod page;
 pub(crate) mod parent;
+pub(crate) mod peer;
 pub(crate) mod player;
 pub(crate) mod process;
 pub(crate) mod raw;
