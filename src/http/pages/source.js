@@ -24,10 +24,11 @@ export async function open({ kind, width, height, fps, camera, microphone, music
   return { stream, end: () => stream.getTracks().forEach((track) => track.stop()) };
 }
 
-const exactly = (id) => (id ? { deviceId: { exact: id } } : {});
+/** The device of that id and no other; any where it is ''. */
+export const exactly = (id) => (id ? { deviceId: { exact: id } } : {});
 
 /** Speech is cleaned; that of music would cut notes, and leaves one channel. */
-function hearing(microphone, music) {
+export function hearing(microphone, music = false) {
   const cleaned = { echoCancellation: !music, noiseSuppression: !music, autoGainControl: !music };
   return { ...cleaned, ...(music ? { channelCount: { ideal: 2 } } : {}), ...exactly(microphone) };
 }
