@@ -1,6 +1,6 @@
 // One data channel to a room, kept open wherever the session goes on.
 
-import { RoomProblem, lost } from './room-socket.js';
+import { RoomProblem } from './room-socket.js';
 
 /** From so many bytes on that wait in the browser, the next waits here, until they are so few. */
 const MUCH = 1 << 20;
@@ -73,13 +73,13 @@ export class DataPublication extends EventTarget {
   /** Publishes it with this media. */
   async start(media) {
     if (this.#producer && !this.#producer.closed) return;
-    const transport = await media.transport('send');
-    if (!media.data) throw new RoomProblem('unsupported', 'This node carries sound and pictures alone.');
     const { label, protocol, appData } = this;
-    const making = transport.produceData({ ...this.#options, label, protocol, appData });
-    const producer = await making.catch((error) => { throw transport.closed ? lost() : error; });
+    await media.transport('send');
+    if (!media.data) throw new RoomProblem('unsupported', 'This node carries sound and pictures alone.');
+    const options = { ...this.#options, label, protocol, appData };
+    const producer = await media.send((transport) => transport.produceData(options));
     if (this.closed) {
-      this.#end(producer);
+      await this.#end(producer);
       return;
     }
     this.#producer = producer;
@@ -98,7 +98,7 @@ export class DataPublication extends EventTarget {
   }
 
   /** Sends no more; `why` is told to who waits. */
-  close(problem = null, why = problem ?? new RoomProblem('unwanted', 'It was closed.')) {
+  async close(problem = null, why = problem ?? new RoomProblem('unwanted', 'It was closed.')) {
     if (this.closed) return;
     const producer = this.#producer;
     this.#why = why;
@@ -106,11 +106,11 @@ export class DataPublication extends EventTarget {
     this.#settle.reject(why);
     this.#changed();
     this.dispatchEvent(new CustomEvent('closed', { detail: { problem } }));
-    if (producer) this.#end(producer);
+    if (producer) await this.#end(producer);
   }
 
-  #end(producer) {
+  async #end(producer) {
     producer.close();
-    this.#session.request('closeDataProducer', { dataProducerId: producer.id }).catch(() => {});
+    await this.#session.request('closeDataProducer', { dataProducerId: producer.id }).catch(() => {});
   }
 }

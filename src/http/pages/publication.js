@@ -1,7 +1,7 @@
 // One track that is published to a room, kept published wherever the session goes on.
 
 import { encodings } from './encodings.js';
-import { RoomProblem, lost } from './room-socket.js';
+import { RoomProblem } from './room-socket.js';
 
 /**
  * A published track. Events: `change` (`paused` changed, by the moderator where `detail.by` says so), `ended` (the device
@@ -53,17 +53,14 @@ export class Publication extends EventTarget {
   }
 
   async #produce(media) {
-    const transport = await media.transport('send');
     const { label, appData, paused, track, kind } = this;
     if (paused) track.enabled = false;
-    const making = transport.produce({
+    const producer = await media.send((transport) => transport.produce({
       track,
       ...(kind === 'video' ? this.#picture(media.device) : { codecOptions: this.#sound() }),
       stopTracks: false,
       appData: { label, appData, paused },
-    });
-    // Where its connection is over, another is opened.
-    const producer = await making.catch((error) => { throw transport.closed ? lost() : error; });
+    }));
     if (this.closed) {
       await this.#end(producer);
       return;

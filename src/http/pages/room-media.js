@@ -5,7 +5,11 @@ import { lost } from './room-socket.js';
 
 /** A short silence on the path usually heals by itself. */
 const GRACE_MS = 2_000;
-const RETRY_MS = 1_000;
+const RETRY_MS = 500;
+/** How long mediasoup-client may take to undo what the room has refused. */
+const UNDO_MS = 300;
+/** What says nothing of whether a node will do it. */
+const PASSES = ['lost', 'timeout', 'busy'];
 const LOOK_MS = 500;
 /** How long nothing may come before it is doubted that the node is there. */
 const SILENCE_MS = 1_200;
@@ -21,6 +25,7 @@ export class RoomMedia extends EventTarget {
   /** Promises of them, by direction. */
   #transports = { send: null, recv: null };
   #closed = false;
+  #sending = Promise.resolve();
   #healing = new Set();
   #timer;
   #quiet = { packets: 0, since: performance.now(), patience: SILENCE_MS };
@@ -59,6 +64,17 @@ export class RoomMedia extends EventTarget {
     return made;
   }
 
+  /** Makes something that is sent, of the transport for it: one after the other, and where one was refused, once that is undone. */
+  send(make) {
+    const made = this.#sending.then(async () => {
+      const transport = await this.transport('send');
+      // Where it is over meanwhile, another is opened.
+      return make(transport).catch((error) => { throw transport.closed ? lost() : error; });
+    });
+    this.#sending = made.catch(() => pause(UNDO_MS / 1_000));
+    return made;
+  }
+
   async #create(direction) {
     const options = await this.#options(direction);
     if (this.#closed) throw lost();
@@ -68,17 +84,19 @@ export class RoomMedia extends EventTarget {
       iceServers: this.#iceServers,
       iceTransportPolicy: this.#relay ? 'relay' : 'all',
     });
-    const ask = (verb, parameters) => this.#ask(verb, transport, parameters);
+    const ask = (verb, parameters) => this.#insist(verb, transport, parameters);
     transport.on('connect', ({ dtlsParameters }, done, failed) => {
       ask('connectWebRtcTransport', { dtlsParameters }).then(done, (problem) => {
         failed(problem);
-        // mediasoup-client doesn't go on with what is half set up: another takes its place.
+        // It is half set up, and of no use: another takes its place.
         this.#session.request('closeTransport', { transportId: transport.id }).catch(() => {});
         this.drop(transport.id);
       });
     });
     transport.on('produce', ({ kind, rtpParameters, appData }, done, failed) => {
-      ask('produce', { kind, rtpParameters, ...appData }).then(done, failed);
+      // Of layers alone mediasoup-client knows no name, which it says by an empty one.
+      const rtcp = { ...rtpParameters.rtcp, cname: rtpParameters.rtcp?.cname || undefined };
+      ask('produce', { kind, rtpParameters: { ...rtpParameters, rtcp }, ...appData }).then(done, failed);
     });
     transport.on('producedata', (parameters, done, failed) => ask('produceData', parameters).then(done, failed));
     transport.on('connectionstatechange', () => this.#changed(transport));
@@ -108,6 +126,19 @@ export class RoomMedia extends EventTarget {
       if (problem.code === 'unknownTransport') this.drop(transportId);
       throw problem;
     }
+  }
+
+  /** Asks until there is an answer: mediasoup-client can't go on later with what it has begun. */
+  async #insist(verb, transport, parameters) {
+    while (!transport.closed) {
+      try {
+        return await this.#ask(verb, transport, parameters);
+      } catch (problem) {
+        if (!PASSES.includes(problem.code)) throw problem;
+      }
+      await pause(RETRY_MS / 1_000);
+    }
+    throw lost();
   }
 
   #changed(transport) {
