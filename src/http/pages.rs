@@ -38,6 +38,7 @@ const ASSETS: &[(&str, &str)] = files![
     "contours.svg",
     "data-publication.js",
     "data-subscriptions.js",
+    "doubt.js",
     "drawer.js",
     "element.js",
     "embed.js",

@@ -13,6 +13,7 @@ export { RoomProblem } from './assets/room-socket.js';
 // What these need, named here so that a browser fetches all of it at once.
 import './assets/data-publication.js';
 import './assets/data-subscriptions.js';
+import './assets/doubt.js';
 import './assets/encodings.js';
 import './assets/keep.js';
 import './assets/live.js';

@@ -1,7 +1,7 @@
 // What one shows and says in a conference: camera, microphone and screen, each opened and closed by itself.
 
 import { generated } from './generated.js';
-import { SourceError, exactly, explain, hearing, listDevices, open as openSource } from './source.js';
+import { SourceError, exactly, explain, hearing, open as openSource } from './source.js';
 
 const PICTURE = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } };
 const SCREEN = { kind: 'screen', width: 1920, height: 1080, fps: 15 };
@@ -110,10 +110,6 @@ export class Inputs extends EventTarget {
     if (this.screen) this.closeScreen();
     this.#drawn?.end();
     this.#drawn = null;
-  }
-
-  devices() {
-    return listDevices();
   }
 
   #wanted(kind) {

@@ -3,8 +3,9 @@
 import { Level } from './level.js';
 import { status } from './node.js';
 import { address, objection } from './place.js';
+import { listDevices } from './source.js';
 import { showFace } from './tile.js';
-import { el, set } from './ui.js';
+import { el, fillChoice, set } from './ui.js';
 
 const KEY = 'headwater.conference';
 
@@ -187,13 +188,11 @@ export function showButton(button, kind, on) {
 
 /** Fills all lists of devices. */
 export async function fillDevices(inputs) {
-  const { cameras, microphones } = await inputs.devices();
+  const { cameras, microphones } = await listDevices();
   for (const select of document.querySelectorAll('[data-device]')) {
     const kind = select.dataset.device;
-    const devices = (kind === 'camera' ? cameras : microphones).filter(({ id }) => id !== 'default');
-    const options = [{ id: '', label: inputs.isDrawn ? 'Test picture and tone' : `Default ${kind}` }, ...devices];
-    const chosen = inputs.chosen[kind];
-    select.replaceChildren(...options.map(({ id, label }) => new Option(label, id, false, id === chosen)));
+    const fallback = inputs.isDrawn ? 'Test picture and tone' : `Default ${kind}`;
+    fillChoice(select, kind === 'camera' ? cameras : microphones, fallback, inputs.chosen[kind]);
     select.disabled = inputs.isDrawn;
   }
 }

@@ -1,5 +1,6 @@
 // The media of a session in a room: mediasoup-client's device and its two transports, kept connected.
 
+import { Doubt } from './doubt.js';
 import { pause } from './keep.js';
 import { lost } from './room-socket.js';
 
@@ -13,7 +14,6 @@ const PASSES = ['lost', 'timeout', 'busy'];
 const LOOK_MS = 500;
 /** How long nothing may come before it is doubted that the node is there. */
 const SILENCE_MS = 1_200;
-const LONGEST_DOUBT_MS = 5_000;
 
 const isBroken = ({ connectionState }) => ['failed', 'disconnected'].includes(connectionState);
 
@@ -28,7 +28,7 @@ export class RoomMedia extends EventTarget {
   #sending = Promise.resolve();
   #healing = new Set();
   #timer;
-  #quiet = { packets: 0, since: performance.now(), patience: SILENCE_MS };
+  #doubt = new Doubt(SILENCE_MS);
   #looking = false;
 
   /** What can be sent and received with a node, of what `join` answered; `former` is that with the node before. */
@@ -213,14 +213,7 @@ export class RoomMedia extends EventTarget {
     for (const report of reports.flatMap((one) => [...one.values()])) {
       if (report.type === 'transport') packets += report.packetsReceived ?? 0;
     }
-    const now = performance.now();
-    const quiet = this.#quiet;
-    if (packets !== quiet.packets) Object.assign(quiet, { packets, since: now, patience: SILENCE_MS });
-    const since = Math.max(quiet.since, this.#session.heardAt);
-    if (now - since > quiet.patience) {
-      quiet.patience = Math.min(LONGEST_DOUBT_MS, 2 * quiet.patience);
-      await this.#session.doubt();
-    }
+    if (this.#doubt.asks(packets, this.#session.heardAt)) await this.#session.doubt();
     this.#looking = false;
   }
 

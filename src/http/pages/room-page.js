@@ -6,9 +6,10 @@ import * as format from './format.js';
 import { Inputs } from './inputs.js';
 import { Lobby, explain, fillDevices, showButton } from './lobby.js';
 import { address, place } from './place.js';
+import { listDevices } from './source.js';
 import { inlineIcons } from './tile.js';
 import { Toasts } from './toasts.js';
-import { el, header, set, state } from './ui.js';
+import { el, fillChoice, header, set, state } from './ui.js';
 
 const KEYS = { m: 'microphone', v: 'camera', s: 'screen', c: 'chat', p: 'people', d: 'devices', L: 'leave' };
 /** A short interruption isn't worth a word. */
@@ -225,11 +226,8 @@ function prepareDevices() {
 }
 
 async function fillSpeakers() {
-  const all = await navigator.mediaDevices?.enumerateDevices().catch(() => []) ?? [];
-  const speakers = all.filter(({ kind, deviceId }) => kind === 'audiooutput' && deviceId && deviceId !== 'default');
+  const { speakers } = await listDevices();
   const able = 'setSinkId' in HTMLMediaElement.prototype;
   el('speaker-field').hidden = !able || speakers.length === 0;
-  const options = [['Default loudspeaker', ''], ...speakers.map(({ label, deviceId }, at) => [label || `Loudspeaker ${at + 1}`, deviceId])];
-  const chosen = el('speaker').value;
-  el('speaker').replaceChildren(...options.map(([label, id]) => new Option(label, id, false, id === chosen)));
+  fillChoice(el('speaker'), speakers, 'Default loudspeaker');
 }

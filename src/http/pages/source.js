@@ -81,11 +81,11 @@ export function explain(error, what) {
   return new SourceError(reasons[error.name] ?? `The ${what} could not be opened: ${error.message}`);
 }
 
-/** Cameras and microphones, as `{ cameras, microphones }` of `{ id, label }`. */
+/** `{ cameras, microphones, speakers }`, each of `{ id, label }`. */
 export async function listDevices() {
   const all = await navigator.mediaDevices?.enumerateDevices().catch(() => []) ?? [];
   const of = (kind, name) => all
     .filter((device) => device.kind === kind && device.deviceId)
     .map((device, index) => ({ id: device.deviceId, label: device.label || `${name} ${index + 1}` }));
-  return { cameras: of('videoinput', 'Camera'), microphones: of('audioinput', 'Microphone') };
+  return { cameras: of('videoinput', 'Camera'), microphones: of('audioinput', 'Microphone'), speakers: of('audiooutput', 'Loudspeaker') };
 }
