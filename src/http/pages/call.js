@@ -17,15 +17,13 @@ export class Call extends EventTarget {
   #tiles;
   #own = { microphone: null, camera: null, screen: null, screenSound: null };
   #turns = {};
-  #wasMuted;
   /** Who was there before one came isn't announced. */
   #joined = false;
   #follows = new AbortController();
 
-  constructor({ room, name, displayName, token, relay, inputs, muted }) {
+  constructor({ room, name, displayName, token, relay, inputs }) {
     super();
     this.#inputs = inputs;
-    this.#wasMuted = muted;
     const appData = displayName === name ? {} : { displayName };
     // Pictures are asked for as they come in sight.
     this.room = new Room({ room, name, token, relay, appData, subscribe: 'audio' });
@@ -37,7 +35,9 @@ export class Call extends EventTarget {
     inputs.addEventListener('change', ({ detail }) => this.#changed(detail), { signal });
     const on = (event, then) => this.room.addEventListener(event, ({ detail }) => then(detail));
     on('participantjoined', ({ participant }) => this.#joined && this.#say(`${called(participant)} joined.`));
-    on('participantleft', ({ participant, reason }) => this.#say(parting(called(participant), reason)));
+    on('participantleft', ({ participant, reason }) => this.#say(
+      `${called(participant)} ${reason === 'lost' ? 'lost the connection' : 'left'}.`,
+    ));
     on('producer', ({ participant, producer }) => producer.label === 'screen' && producer.kind === 'video' && this.#joined
       && this.#say(`${called(participant)} shares a screen.`));
     on('locked', ({ locked }) => this.#say(locked ? 'The room is locked: nobody new joins.' : 'The room is open again.'));
@@ -57,8 +57,7 @@ export class Call extends EventTarget {
 
   /** Whether one sends this now, or is about to: `microphone`, `camera` or `screen`. */
   sends(kind) {
-    const isMuted = kind === 'microphone' && (this.#own.microphone?.paused ?? this.#wasMuted);
-    return Boolean(this.#inputs[kind]) && !isMuted;
+    return Boolean(this.#inputs[kind]) && !(kind === 'microphone' && this.#inputs.muted);
   }
 
   get isAlone() {
@@ -84,11 +83,11 @@ export class Call extends EventTarget {
     this.#follows.abort();
     this.room.leave();
     this.cast.end();
-    this.#tiles.clear();
+    this.#tiles.end();
   }
 
   async #mute(on) {
-    this.#wasMuted = on;
+    this.#inputs.muted = on;
     if (!on && !this.#inputs.microphone) await this.#inputs.open('microphone');
     await this.#turns.microphone;
     const publication = this.#own.microphone;
@@ -120,11 +119,11 @@ export class Call extends EventTarget {
 
   async #send(kind, track) {
     const label = kind === 'screenSound' ? 'screen' : kind;
-    const paused = kind === 'microphone' && this.#wasMuted;
+    const paused = kind === 'microphone' && this.#inputs.muted;
     const publication = await this.room.publish(track, { label, paused });
-    if (publication.closed) return;
     this.#own[kind] = publication;
     publication.addEventListener('change', ({ detail }) => {
+      if (kind === 'microphone') this.#inputs.muted = publication.paused;
       if (detail.by && publication.paused) this.#say('A moderator has muted you. You can turn it on again.');
       this.#show();
     });
@@ -165,17 +164,4 @@ export class Call extends EventTarget {
     }
     this.dispatchEvent(new Event('change'));
   }
-}
-
-function parting(name, reason) {
-  const why = {
-    removed: 'was removed by a moderator',
-    closed: 'was removed',
-    replaced: 'came back elsewhere',
-    expired: 'lost the connection',
-    lost: 'lost the connection',
-    disconnected: 'lost the connection',
-    gone: 'lost the connection',
-  };
-  return `${name} ${why[reason] ?? 'left'}.`;
 }

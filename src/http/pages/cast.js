@@ -14,6 +14,8 @@ export class Cast extends EventTarget {
   #room;
   #tiles;
   #sounds = new Map();
+  /** The keys of the tiles on which pictures are shown, by producer. */
+  #places = new Map();
   #quality = new RoomQuality();
   #timers;
   #active = null;
@@ -30,12 +32,10 @@ export class Cast extends EventTarget {
     on('producer', ({ participant, producer }) => this.#expect(participant, producer));
     on('track', (detail) => this.#take(detail));
     on('producerended', (detail) => this.#drop(detail));
-    on('trackended', (detail) => this.#drop(detail));
     on('trackpaused', ({ participant }) => this.#mark(participant));
     on('trackresumed', ({ participant }) => this.#mark(participant));
     on('activespeaker', ({ participant }) => { this.#active = participant; });
     on('volumes', ({ volumes }) => this.#hear(volumes));
-    on('layers', ({ producer, spatialLayer }) => { producer.layer = spatialLayer; });
     tiles.addEventListener('size', ({ detail }) => this.#prefer(detail));
     tiles.addEventListener('sight', ({ detail }) => this.#sight(detail));
     this.#timers = [setInterval(() => this.#judge(), QUALITY_MS), setInterval(() => this.#showSpeakers(), LOOK_MS)];
@@ -66,7 +66,7 @@ export class Cast extends EventTarget {
     this.#mark(participant);
   }
 
-  /** The key of the tile on which a picture is shown: its sender's own one, or one for it alone. */
+  /** The key of the tile on which a picture is to be shown: its sender's own one, or one for it alone. */
   #key(participant, producer) {
     if (producer.label === 'camera') return participant.name;
     const pictures = [...participant.producers.values()].filter(({ kind }) => kind === 'video');
@@ -77,6 +77,7 @@ export class Cast extends EventTarget {
   #expect(participant, producer) {
     if (producer.kind === 'video') {
       const key = this.#key(participant, producer);
+      this.#places.set(producer.id, key);
       const tile = this.#tiles.add(key, key === producer.id ? 'screen' : 'person');
       if (key === producer.id) tile.describe({ ...participant, name: called(participant) });
       tile.producerId = producer.id;
@@ -99,7 +100,7 @@ export class Cast extends EventTarget {
     if (producer.kind === 'audio') {
       this.#play(producer.id, track);
     } else {
-      const tile = this.#tiles.get(this.#key(participant, producer));
+      const tile = this.#tiles.get(this.#places.get(producer.id));
       tile?.show(track, producer.id);
       if (tile) this.#tiles.fit(tile);
     }
@@ -112,6 +113,7 @@ export class Cast extends EventTarget {
       if (sound) sound.srcObject = null;
       this.#sounds.delete(producer.id);
     } else {
+      this.#places.delete(producer.id);
       this.#tiles.remove(producer.id);
       const tile = this.#tiles.get(participant.name);
       if (tile?.producerId === producer.id) tile.show(null);

@@ -1,7 +1,7 @@
 // The panel beside a conference: messages, and who is there.
 
 import * as format from './format.js';
-import { called, hue, icon, initials } from './tile.js';
+import { called, icon, showFace } from './tile.js';
 import { el, set } from './ui.js';
 
 const KEPT = 500;
@@ -82,17 +82,19 @@ export class Drawer extends EventTarget {
     this.dispatchEvent(new Event('change'));
   }
 
-  #send(event) {
+  async #send(event) {
     event.preventDefault();
-    const text = el('text').value.trim();
+    const field = el('text');
+    const text = field.value.trim();
     if (!text) return;
+    field.value = '';
     try {
-      this.#call.room.send(text);
+      await this.#call.room.send(text);
     } catch (problem) {
+      field.value ||= text;
       set(el('say-note'), problem.message);
       return;
     }
-    el('text').value = '';
     set(el('say-note'), '');
     this.#message(this.#call.displayName, text, true);
   }
@@ -149,8 +151,7 @@ export class Drawer extends EventTarget {
     const row = document.createElement('li');
     const [face, text, who, where] = ['span', 'p', 'b', 'span'].map((tag) => document.createElement(tag));
     face.className = 'face';
-    face.textContent = initials(name);
-    face.style.backgroundColor = `hsl(${hue(name)} 45% 34%)`;
+    showFace(face, name);
     face.setAttribute('aria-hidden', 'true');
     who.textContent = one.name === room.name ? `${name} (you)` : name;
     where.textContent = `${format.node({ name: one.node, region: one.region })}${isMuted ? ' · muted' : ''}`;

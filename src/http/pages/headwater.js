@@ -11,6 +11,9 @@ export { Room } from './assets/room.js';
 export { RoomProblem } from './assets/room-socket.js';
 
 // What these need, named here so that a browser fetches all of it at once.
+import './assets/data-publication.js';
+import './assets/data-subscriptions.js';
+import './assets/doubt.js';
 import './assets/encodings.js';
 import './assets/keep.js';
 import './assets/live.js';
@@ -18,9 +21,11 @@ import './assets/people.js';
 import './assets/place.js';
 import './assets/publication.js';
 import './assets/publications.js';
+import './assets/reception.js';
 import './assets/room-chat.js';
 import './assets/room-media.js';
 import './assets/room-session.js';
+import './assets/room-traffic.js';
 import './assets/room-ways.js';
 import './assets/sdp.js';
 import './assets/session.js';

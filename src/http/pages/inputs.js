@@ -1,13 +1,10 @@
 // What one shows and says in a conference: camera, microphone and screen, each opened and closed by itself.
 
 import { generated } from './generated.js';
-import { SourceError, explain, listDevices, open as openSource } from './source.js';
+import { SourceError, exactly, explain, hearing, open as openSource } from './source.js';
 
 const PICTURE = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } };
-const SOUND = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
 const SCREEN = { kind: 'screen', width: 1920, height: 1080, fps: 15 };
-
-const exactly = (id) => (id ? { deviceId: { exact: id } } : {});
 
 /** Events: `change`: a track came or went, also where its device was pulled out (`detail.kind`, `detail.problem`). */
 export class Inputs extends EventTarget {
@@ -18,6 +15,7 @@ export class Inputs extends EventTarget {
   screenSound = null;
   /** Ids of the chosen devices; '' is the browser's choice. */
   chosen = { camera: '', microphone: '' };
+  #muted = false;
   #drawn = null;
   #endScreen = null;
 
@@ -27,15 +25,24 @@ export class Inputs extends EventTarget {
     Object.assign(this, { isDrawn: drawn, label, width, height });
   }
 
+  /** Whether the microphone, open or not, lets nothing be heard. */
+  get muted() {
+    return this.#muted;
+  }
+
+  set muted(muted) {
+    this.#muted = muted;
+    if (this.microphone) this.microphone.enabled = !muted;
+  }
+
   /** Opens both, or what there is of them; resolves with the problems, by kind. */
   async openBoth() {
     let refused = null;
     if (!this.isDrawn && navigator.mediaDevices) {
       // Asked for together, people are asked once.
       try {
-        const { camera, microphone } = this.chosen;
-        const video = { ...PICTURE, ...exactly(camera) };
-        const stream = await navigator.mediaDevices.getUserMedia({ video, audio: { ...SOUND, ...exactly(microphone) } });
+        const [video, audio] = [this.#wanted('camera'), this.#wanted('microphone')];
+        const stream = await navigator.mediaDevices.getUserMedia({ video, audio });
         this.#take('camera', stream.getVideoTracks()[0]);
         this.#take('microphone', stream.getAudioTracks()[0]);
         return {};
@@ -61,9 +68,8 @@ export class Inputs extends EventTarget {
     if (!navigator.mediaDevices) {
       throw new SourceError('Cameras and microphones are available only over HTTPS or on localhost.');
     }
-    const wanted = { ...(kind === 'camera' ? PICTURE : SOUND), ...exactly(this.chosen[kind]) };
     try {
-      const stream = await navigator.mediaDevices.getUserMedia({ [kind === 'camera' ? 'video' : 'audio']: wanted });
+      const stream = await navigator.mediaDevices.getUserMedia({ [kind === 'camera' ? 'video' : 'audio']: this.#wanted(kind) });
       this.#take(kind, stream.getTracks()[0]);
     } catch (error) {
       throw explain(error, kind);
@@ -106,8 +112,9 @@ export class Inputs extends EventTarget {
     this.#drawn = null;
   }
 
-  devices() {
-    return listDevices();
+  #wanted(kind) {
+    const id = this.chosen[kind];
+    return kind === 'camera' ? { ...PICTURE, ...exactly(id) } : hearing(id);
   }
 
   #drawing() {
@@ -117,6 +124,7 @@ export class Inputs extends EventTarget {
   #take(kind, track) {
     const before = this[kind];
     this[kind] = track;
+    if (kind === 'microphone') track.enabled = !this.#muted;
     if (before !== track) before?.stop();
     track.addEventListener('ended', () => {
       if (this[kind] !== track) return;

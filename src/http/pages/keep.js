@@ -20,20 +20,20 @@ export function backoff(n, random = Math.random()) {
   return Math.max(SHORTEST_S, ceiling * (0.5 + random / 2));
 }
 
-/** Waits `seconds`, or until the signal aborts (then rejects). */
-export function pause(seconds, signal) {
+/** Waits `seconds`, or until the signal (if any) aborts (then rejects). */
+export function pause(seconds, signal = null) {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(done, seconds * 1000);
     function done() {
-      signal.removeEventListener('abort', abort);
+      signal?.removeEventListener('abort', abort);
       resolve();
     }
     function abort() {
       clearTimeout(timer);
       reject(signal.reason);
     }
-    if (signal.aborted) abort();
-    else signal.addEventListener('abort', abort, { once: true });
+    if (signal?.aborted) abort();
+    else signal?.addEventListener('abort', abort, { once: true });
   });
 }
 

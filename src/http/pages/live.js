@@ -1,13 +1,12 @@
 // What playing and publishing have in common: one session that is kept alive, and its state, told.
 
+import { Doubt } from './doubt.js';
 import { keep } from './keep.js';
 
 const LOOK_MS = 500;
 const SILENCE_MS = 2_000;
 /** How long a node may take to say that it still has a session. */
 const ANSWER_MS = 800;
-/** The longest time between two such questions while nothing comes. */
-const LONGEST_DOUBT_MS = 5_000;
 
 /**
  * One session with a server, opened again by itself when it is lost.
@@ -46,19 +45,19 @@ export class Live extends EventTarget {
     this.#end();
     const controller = new AbortController();
     const { signal } = controller;
-    const run = { controller, timer: null, busy: false, wasOpen: false, packets: 0, heard: 0, heardAt: 0, doubt: 0 };
+    const run = { controller, timer: null, busy: false, wasOpen: false, packets: 0, heardAt: 0, doubt: null };
     this.#run = run;
     this.#become('connecting');
     const on = {
       open: (session) => {
         run.wasOpen = true;
-        Object.assign(run, { packets: 0, heard: 0, doubt: 0 });
+        Object.assign(run, { packets: 0, doubt: null });
         this.#session = session;
         this.opened(session);
         session.listen((url) => session.leave({ url })).catch(() => {});
         this.dispatchEvent(new CustomEvent('session', { detail: session }));
       },
-      connected: () => { run.heardAt = run.doubtedAt = performance.now(); },
+      connected: () => Object.assign(run, { heardAt: performance.now(), doubt: new Doubt(this.patience) }),
       healing: () => this.#become('reconnecting'),
       lost: (problem, seconds) => {
         this.#session = null;
@@ -110,15 +109,10 @@ export class Live extends EventTarget {
 
   /** Asks for the session where nothing comes: a node that is gone doesn't say so. */
   async #ask(run, session, reports) {
-    if (!run.heardAt) return;
-    const now = performance.now();
-    const heard = this.heard([...reports.values()]);
-    if (heard !== run.heard) Object.assign(run, { heard, doubt: 0, doubtedAt: now });
-    const patience = run.doubt || this.patience;
-    if (run.asking || now - (run.doubtedAt ?? now) < patience) return;
+    if (run.asking || !run.doubt?.asks(this.heard([...reports.values()]))) return;
     run.asking = true;
     const there = await session.there(ANSWER_MS);
-    Object.assign(run, { asking: false, doubt: Math.min(LONGEST_DOUBT_MS, 2 * patience), doubtedAt: performance.now() });
+    run.asking = false;
     if (!there && this.#run === run && this.#session === session) session.leave('gone');
   }
 

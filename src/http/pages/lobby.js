@@ -3,13 +3,14 @@
 import { Level } from './level.js';
 import { status } from './node.js';
 import { address, objection } from './place.js';
-import { hue, initials } from './tile.js';
-import { el, set } from './ui.js';
+import { listDevices } from './source.js';
+import { showFace } from './tile.js';
+import { el, fillChoice, set } from './ui.js';
 
 const KEY = 'headwater.conference';
 
 /** The name of a participant that comes nearest to how people call themselves. */
-export function nameOf(text) {
+function nameOf(text) {
   const plain = text.normalize('NFKD').replace(/\p{M}/gu, '').replaceAll('ß', 'ss');
   return plain.replace(/[^A-Za-z0-9_-]+/g, '-').replace(/^-+|-+$/g, '').slice(0, 64);
 }
@@ -21,8 +22,8 @@ export class Lobby extends EventTarget {
   #level = new Level((level) => { el('meter').firstElementChild.style.width = `${Math.round(level * 100)}%`; });
   #form = el('lobby-form');
   #insists = null;
-  /** Whether one joins with the microphone open, but muted. */
-  muted = false;
+  /** Ends when the lobby isn't shown any more: what happens to the inputs then is no matter of its. */
+  #shown = new AbortController();
 
   constructor(where, inputs) {
     super();
@@ -37,7 +38,6 @@ export class Lobby extends EventTarget {
       el(`preview-${kind}`).addEventListener('click', () => this.#toggle(kind));
       this.#form.elements[kind].addEventListener('change', () => this.choose(kind, this.#form.elements[kind].value));
     }
-    inputs.addEventListener('change', () => this.show());
     if (!objection(where.room, 'room')) return;
     el('room-field').hidden = false;
     this.#form.elements.room.value = where.room;
@@ -45,11 +45,10 @@ export class Lobby extends EventTarget {
   }
 
   /** Opens the devices, as far as people let it. */
-  async open({ microphone = true, camera = true } = {}) {
-    this.show();
-    let problems = {};
-    if (microphone && camera) problems = await this.#inputs.openBoth();
-    else if (microphone) await this.#inputs.open('microphone').catch((problem) => { problems = { microphone: problem }; });
+  async open(opens) {
+    const kinds = ['microphone', 'camera'].filter((kind) => opens[kind]);
+    const problems = kinds.length > 1 ? await this.#inputs.openBoth() : {};
+    if (kinds.length === 1) await this.#inputs.open(kinds[0]).catch((problem) => { problems[kinds[0]] = problem; });
     const said = [...new Set(Object.values(problems).map(({ message }) => message))];
     const without = { microphone: 'without a microphone', camera: 'without a camera' };
     const lacks = Object.keys(problems).map((kind) => without[kind]).join(' and ');
@@ -91,25 +90,31 @@ export class Lobby extends EventTarget {
     if (on) set(el('lobby-problem'), '');
   }
 
+  /** Follows the inputs from now on, until `leave`. */
+  show() {
+    this.#shown.abort();
+    this.#shown = new AbortController();
+    this.#inputs.addEventListener('change', () => this.#draw(), { signal: this.#shown.signal });
+    this.#draw();
+  }
+
   leave() {
+    this.#shown.abort();
     this.#level.end();
   }
 
   /** What one will be seen and heard with. */
-  show() {
-    const { camera, microphone } = this.#inputs;
+  #draw() {
+    const { camera, microphone, muted } = this.#inputs;
     const video = el('preview-video');
     if ((video.srcObject?.getVideoTracks()[0] ?? null) !== camera) video.srcObject = camera ? new MediaStream([camera]) : null;
     el('preview').dataset.picture = camera ? 'on' : 'off';
     el('preview').dataset.mirror = String(!this.#inputs.isDrawn);
-    const on = { camera: Boolean(camera), microphone: Boolean(microphone) && !this.muted };
-    if (microphone) microphone.enabled = !this.muted;
+    const on = { camera: Boolean(camera), microphone: Boolean(microphone) && !muted };
     for (const kind of ['camera', 'microphone']) showButton(el(`preview-${kind}`), kind, on[kind]);
     set(el('preview-text'), on.camera ? '' : on.microphone ? 'Camera off' : 'Camera and microphone off');
     this.#level.follow(on.microphone ? microphone : null);
-    const name = this.#form.elements.name.value.trim() || '?';
-    set(el('preview-face'), initials(name));
-    el('preview-face').style.backgroundColor = `hsl(${hue(name)} 45% 34%)`;
+    showFace(el('preview-face'), this.#form.elements.name.value.trim() || '?');
   }
 
   /** Whether somebody else has the name; who insists takes it over. */
@@ -124,7 +129,7 @@ export class Lobby extends EventTarget {
   async #toggle(kind) {
     const open = this.#inputs[kind];
     try {
-      if (kind === 'microphone' && open) this.muted = !this.muted;
+      if (kind === 'microphone' && open) this.#inputs.muted = !this.#inputs.muted;
       else if (open) this.#inputs.close(kind);
       else await this.#inputs.open(kind);
       set(el('lobby-note'), '');
@@ -132,7 +137,7 @@ export class Lobby extends EventTarget {
     } catch (problem) {
       set(el('lobby-note'), problem.message);
     }
-    this.show();
+    this.#draw();
   }
 
   #check(quiet) {
@@ -145,7 +150,7 @@ export class Lobby extends EventTarget {
     set(el('name-help'), plain && plain !== text ? `Streams of yours are called ${plain}.` : '');
     const place = el('room-field').hidden ? null : objection(room.value.trim(), 'room');
     if (!quiet || room.value) set(el('room-error'), place ?? '');
-    this.show();
+    this.#draw();
     return !wrong && !place;
   }
 
@@ -183,13 +188,11 @@ export function showButton(button, kind, on) {
 
 /** Fills all lists of devices. */
 export async function fillDevices(inputs) {
-  const { cameras, microphones } = await inputs.devices();
+  const { cameras, microphones } = await listDevices();
   for (const select of document.querySelectorAll('[data-device]')) {
     const kind = select.dataset.device;
-    const devices = (kind === 'camera' ? cameras : microphones).filter(({ id }) => id !== 'default');
-    const options = [{ id: '', label: inputs.isDrawn ? 'Test picture and tone' : `Default ${kind}` }, ...devices];
-    const chosen = inputs.chosen[kind];
-    select.replaceChildren(...options.map(({ id, label }) => new Option(label, id, false, id === chosen)));
+    const fallback = inputs.isDrawn ? 'Test picture and tone' : `Default ${kind}`;
+    fillChoice(select, kind === 'camera' ? cameras : microphones, fallback, inputs.chosen[kind]);
     select.disabled = inputs.isDrawn;
   }
 }

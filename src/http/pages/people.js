@@ -29,7 +29,7 @@ export class People extends EventTarget {
   /** Takes over what holds now. */
   apply(list) {
     const names = new Set(list.map(({ name }) => name));
-    for (const name of this.all.keys()) if (!names.has(name)) this.#leave(name, 'gone');
+    for (const name of this.all.keys()) if (!names.has(name)) this.#leave(name, 'left');
     for (const one of list) this.#join(one);
   }
 

@@ -1,6 +1,7 @@
 // One track that is published to a room, kept published wherever the session goes on.
 
 import { encodings } from './encodings.js';
+import { RoomProblem } from './room-socket.js';
 
 /**
  * A published track. Events: `change` (`paused` changed, by the moderator where `detail.by` says so), `ended` (the device
@@ -10,8 +11,9 @@ export class Publication extends EventTarget {
   #session;
   #options;
   #producer = null;
-  #started;
-  #ready;
+  /** Whether it is paused as far as the room was told. */
+  #told = null;
+  #settle;
   #turn = Promise.resolve();
 
   constructor(session, track, { label = track.kind === 'audio' ? 'microphone' : 'camera', appData = {}, ...options }) {
@@ -24,7 +26,9 @@ export class Publication extends EventTarget {
     this.track = track;
     this.paused = options.paused ?? false;
     this.closed = false;
-    this.#ready = new Promise((resolve) => { this.#started = resolve; });
+    /** Resolves once it is published; rejects where that can't be. */
+    this.ready = new Promise((resolve, reject) => { this.#settle = { resolve, reject }; });
+    this.ready.catch(() => {});
   }
 
   /** Its producer's id, which changes with the node; null before it is published. */
@@ -32,12 +36,7 @@ export class Publication extends EventTarget {
     return this.#producer?.id ?? null;
   }
 
-  /** Resolves once it is published. */
-  get ready() {
-    return this.#ready;
-  }
-
-  /** Publishes it with this media. */
+  /** Publishes it with this media, or tells the room again what holds. */
   start(media) {
     const begun = this.#turn.then(() => this.#begin(media));
     this.#turn = begun.catch(() => {});
@@ -45,25 +44,31 @@ export class Publication extends EventTarget {
   }
 
   async #begin(media) {
-    if (this.closed || (this.#producer && !this.#producer.closed)) return;
-    const transport = await media.transport('send');
+    if (this.closed) return;
+    if (!this.#producer || this.#producer.closed) await this.#produce(media);
+    // What the room was told last may never have come.
+    else this.#told = null;
+    await this.#tell();
+    this.#settle.resolve();
+  }
+
+  async #produce(media) {
     const { label, appData, paused, track, kind } = this;
     if (paused) track.enabled = false;
-    const producer = await transport.produce({
+    const producer = await media.send((transport) => transport.produce({
       track,
       ...(kind === 'video' ? this.#picture(media.device) : { codecOptions: this.#sound() }),
       stopTracks: false,
       appData: { label, appData, paused },
-    });
+    }));
     if (this.closed) {
-      this.#end(producer);
+      await this.#end(producer);
       return;
     }
     this.#producer = producer;
+    this.#told = paused;
     producer.on('trackended', () => this.dispatchEvent(new Event('ended')));
     if (this.track !== track) await producer.replaceTrack({ track: this.track });
-    if (this.paused !== paused) await this.confirm();
-    this.#started();
   }
 
   #picture(device) {
@@ -82,15 +87,6 @@ export class Publication extends EventTarget {
     return { opusStereo: stereo, opusDtx: !stereo, opusFec: true, ...(bitrate ? { opusMaxAverageBitrate: bitrate } : {}) };
   }
 
-  /** Tells the room again what holds: it may have missed it. */
-  async confirm() {
-    const producer = this.#producer;
-    if (!producer || producer.closed) return;
-    if (this.paused) producer.pause();
-    else producer.resume();
-    await this.#ask(this.paused ? 'pauseProducer' : 'resumeProducer', producer.id);
-  }
-
   /** Sends nothing until `resume`. */
   async pause() {
     await this.#set(true);
@@ -101,21 +97,39 @@ export class Publication extends EventTarget {
   }
 
   async #set(paused) {
-    if (this.closed || this.paused === paused) return;
-    this.paused = paused;
-    this.track.enabled = !paused;
-    this.dispatchEvent(new CustomEvent('change', { detail: { by: null } }));
-    await this.confirm();
+    if (this.#become(paused, null)) await this.#tell();
   }
 
-  /** A moderator has paused it. */
-  overruled(paused, by) {
-    if (this.paused === paused) return;
+  /** The room has done something to it: a moderator, that is, where it was paused. */
+  overruled(name, by = null) {
+    if (name === 'producerClosed') {
+      this.close(new RoomProblem('closed', 'The node has closed it.')).catch(() => {});
+    } else if (by) {
+      this.#told = name === 'producerPaused';
+      this.#become(this.#told, by);
+    }
+  }
+
+  #become(paused, by) {
+    if (this.closed || this.paused === paused) return false;
     this.paused = paused;
     this.track.enabled = !paused;
     if (paused) this.#producer?.pause();
     else this.#producer?.resume();
-    this.dispatchEvent(new CustomEvent('change', { detail: { by: by ?? null } }));
+    this.dispatchEvent(new CustomEvent('change', { detail: { by } }));
+    return true;
+  }
+
+  /** Tells the room whether it is paused, until it knows. */
+  async #tell() {
+    const producer = this.#producer;
+    while (producer && !producer.closed && producer === this.#producer && this.#told !== this.paused) {
+      const { paused } = this;
+      if (paused) producer.pause();
+      else producer.resume();
+      await this.#ask(paused ? 'pauseProducer' : 'resumeProducer', producer.id);
+      this.#told = paused;
+    }
   }
 
   /** Sends another track of the same kind from now on; the old one isn't stopped. */
@@ -125,13 +139,13 @@ export class Publication extends EventTarget {
     if (this.#producer && !this.#producer.closed) await this.#producer.replaceTrack({ track });
   }
 
-  /** Publishes it no more; the track isn't stopped. */
-  async close(problem = null) {
+  /** Publishes it no more; the track isn't stopped. `why` is told to who waits for it to be published. */
+  async close(problem = null, why = problem ?? new RoomProblem('unwanted', 'It was closed before it was published.')) {
     if (this.closed) return;
     this.closed = true;
     const producer = this.#producer;
     this.#producer = null;
-    this.#started();
+    this.#settle.reject(why);
     this.dispatchEvent(new CustomEvent('closed', { detail: { problem } }));
     if (producer) await this.#end(producer);
   }

@@ -1,71 +1,80 @@
 // All that one publishes to a room.
 
-import { Publication } from './publication.js';
+import { pause } from './keep.js';
 import { RoomProblem } from './room-socket.js';
 
-/** The `Publication`s of a session, which begin anew wherever it goes on. */
-export class Publications {
-  #session;
-  #media = null;
-  #over = false;
-  #all = new Set();
+const RETRY_MS = 500;
+const LONGEST_MS = 5_000;
 
-  constructor(session) {
-    this.#session = session;
+/**
+ * The publications of a session, of tracks or of data, which begin anew wherever it goes on. `close(id)` closes what the
+ * node has of one.
+ */
+export class Publications {
+  #close;
+  #media = null;
+  #over = null;
+  /** Each with the run of attempts that is its newest. */
+  #all = new Map();
+
+  constructor(close) {
+    this.#close = close;
   }
 
   get all() {
-    return [...this.#all];
+    return [...this.#all.keys()];
   }
 
-  /** Publishes a track; resolves once it is published. */
-  async add(track, options) {
-    const publication = new Publication(this.#session, track, options);
-    this.#all.add(publication);
+  /** Publishes one; resolves with it once it is published. */
+  async add(publication) {
+    if (this.#over) throw this.#over;
     publication.addEventListener('closed', () => this.#all.delete(publication));
-    await this.#start(publication);
+    this.#run(publication);
+    await publication.ready;
     return publication;
   }
 
-  /** Goes on with this media; `there` are the ids of the producers that the node still has. */
-  start(media, there) {
+  /** Goes on with this media; `there` are the ids of what the node still has. */
+  start(media, there = []) {
     this.#media = media;
-    for (const publication of this.#all) {
-      if (publication.id !== null && there.includes(publication.id)) {
-        publication.confirm().catch(() => {});
-        continue;
-      }
-      publication.lost();
-      this.#start(publication).catch(() => {});
+    const unknown = new Set(there);
+    for (const publication of this.all) {
+      if (!unknown.delete(publication.id)) publication.lost();
+      this.#run(publication);
     }
+    // Made by an answer that never came.
+    for (const id of unknown) this.#close(id).catch(() => {});
   }
 
-  /** The room has done something to one of them. */
-  overruled(name, { producerId, by }) {
-    const publication = this.all.find(({ id }) => id === producerId);
-    if (!publication) return;
-    if (name === 'producerClosed') publication.close(new RoomProblem('closed', 'The node has closed it.'));
-    else if (by) publication.overruled(name === 'producerPaused', by);
-  }
-
-  /** The session is over, for this reason if it was not meant. */
-  close(problem) {
-    this.#over = true;
+  /** Asks for nothing until `start`: the room can't be asked. */
+  hold() {
     this.#media = null;
-    for (const publication of this.all) publication.close(problem).catch(() => {});
   }
 
-  async #start(publication) {
-    const media = this.#media;
-    try {
-      if (media) await publication.start(media);
-    } catch (problem) {
-      // It is published again when the session goes on.
-      if (problem.code !== 'lost' && media === this.#media && this.#session.isOpen) {
-        await publication.close(problem);
-        throw problem;
+  /** The session is over, for this reason, which is a problem if it was not meant. */
+  stop(why, problem) {
+    this.#over = why;
+    this.#media = null;
+    for (const publication of this.all) publication.close(problem, why).catch(() => {});
+  }
+
+  /** Tries until it is published, or can't be. */
+  async #run(publication) {
+    const run = { media: this.#media };
+    this.#all.set(publication, run);
+    const goesOn = () => run.media !== null && run.media === this.#media && this.#all.get(publication) === run;
+    for (let tries = 1; goesOn(); tries += 1) {
+      try {
+        await publication.start(run.media);
+        return;
+      } catch (problem) {
+        if (!goesOn()) return;
+        if (!(problem instanceof RoomProblem) || problem.final) {
+          publication.close(problem).catch(() => {});
+          return;
+        }
       }
+      await pause(Math.min(LONGEST_MS, RETRY_MS * tries) / 1_000);
     }
-    if (!this.#over) await publication.ready;
   }
 }

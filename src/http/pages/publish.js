@@ -11,7 +11,7 @@ import { publishing } from './quality.js';
 import { SourceError, listDevices, open as openSource } from './source.js';
 import { Sparkline } from './sparkline.js';
 import { PublishMeter } from './stats.js';
-import { askForRoom, copy, countdown, el, header, numbers, set, state } from './ui.js';
+import { askForRoom, copy, countdown, el, fillChoice, header, numbers, set, state } from './ui.js';
 
 const MUSIC_BITRATE = 256_000;
 const STATUS_MS = 5_000;
@@ -177,14 +177,8 @@ function mark(kind) {
 
 async function fillDevices() {
   const { cameras, microphones } = await listDevices();
-  fill(form.elements.camera, cameras, 'Default camera');
-  fill(form.elements.microphone, microphones, 'Default microphone');
-}
-
-function fill(select, devices, fallback) {
-  const chosen = select.value;
-  const options = [{ id: '', label: fallback }, ...devices.filter(({ id }) => id !== 'default')];
-  select.replaceChildren(...options.map(({ id, label }) => new Option(label, id, false, id === chosen)));
+  fillChoice(form.elements.camera, cameras, 'Default camera');
+  fillChoice(form.elements.microphone, microphones, 'Default microphone');
 }
 
 function refuse(error) {

@@ -1,5 +1,6 @@
 // Text between the participants of a room, over data channels labelled `chat`.
 
+import { DataPublication } from './data-publication.js';
 import { RoomProblem } from './room-socket.js';
 
 const LABEL = 'chat';
@@ -7,110 +8,68 @@ const LABEL = 'chat';
 const LONGEST = 4_096;
 const RETRY_MS = 1_000;
 
+/** Whether a data channel carries the texts of a room. */
+export const isChat = ({ label }) => label === LABEL;
+
 /** Events: `message` (`participant`, `text`), `change`: whether one may send (`on`). */
 export class Chat extends EventTarget {
   #session;
-  #media = null;
-  #producer = null;
-  #sources = new Map();
+  #traffic;
+  #publication = null;
 
-  constructor(session) {
+  /** Sends and hears by the `traffic` of the session. */
+  constructor(session, traffic) {
     super();
     this.#session = session;
-    /** Whether texts can be sent now. */
-    this.on = false;
-    /** Why they can't be for good, or null. */
+    this.#traffic = traffic;
+    /** Why texts can't be sent for good, or null. */
     this.problem = null;
+    traffic.messages.addEventListener('data', ({ detail: { participant, dataProducer, data } }) => {
+      if (!isChat(dataProducer)) return;
+      const text = typeof data === 'string' ? data : new TextDecoder().decode(data);
+      this.dispatchEvent(new CustomEvent('message', { detail: { participant, text } }));
+    });
   }
 
-  /** Goes on with this media; `may` says whether one may send. */
-  async start(media, may) {
-    this.#media = media;
-    for (const source of this.#sources.values()) this.#listen(source);
-    if (this.#producer && !this.#producer.closed) return;
-    this.#producer = null;
-    this.#become(false, this.problem);
-    try {
-      if (!may) throw new RoomProblem('forbidden', 'You may only read here.');
-      const transport = await media.transport('send');
-      if (!media.data) throw new RoomProblem('unsupported', 'This node carries no messages.');
-      const producer = await transport.produceData({ label: LABEL, ordered: true });
-      if (media !== this.#media) return;
-      this.#producer = producer;
-      this.#become(true, null);
-    } catch (problem) {
-      if (media !== this.#media) return;
-      this.#become(false, problem.final ? problem : null);
-      if (!problem.final) setTimeout(() => media === this.#media && this.#session.isOpen && this.start(media, may), RETRY_MS);
+  /** Whether a text goes out now. */
+  get on() {
+    return this.#publication?.isOpen ?? false;
+  }
+
+  /** The session has begun, or goes on; `may` says whether one may send. */
+  start(may) {
+    // A node before this one may have refused it.
+    if (!this.#publication) this.#open(may);
+  }
+
+  #open(may) {
+    this.problem = may ? null : new RoomProblem('forbidden', 'You may only read here.');
+    if (!may) {
+      this.#change();
+      return;
     }
+    const publication = new DataPublication(this.#session, { label: LABEL, ordered: true });
+    this.#publication = publication;
+    publication.addEventListener('change', () => this.#change());
+    publication.addEventListener('closed', ({ detail: { problem } }) => {
+      this.#publication = null;
+      if (problem?.final) this.problem = problem;
+      else if (problem) setTimeout(() => this.#session.isOpen && this.start(may), RETRY_MS);
+      this.#change();
+    });
+    this.#traffic.data.add(publication).catch(() => {});
   }
 
-  /** The transports are over, or the session is. */
-  stop() {
-    this.#media = null;
-    this.#become(false, this.problem);
-  }
-
-  add(participant, { id, label }) {
-    if (label !== LABEL) return;
-    const source = { id, participant, consumer: null, busy: false };
-    this.#sources.set(id, source);
-    this.#listen(source);
-  }
-
-  remove({ id }) {
-    this.#sources.get(id)?.consumer?.close();
-    this.#sources.delete(id);
-  }
-
-  closed(dataConsumerId) {
-    for (const source of this.#sources.values()) {
-      if (source.consumer?.id !== dataConsumerId) continue;
-      source.consumer.close();
-      source.consumer = null;
-    }
-  }
-
-  /** Sends a text to all others. */
-  send(text) {
-    if (new TextEncoder().encode(text).length > LONGEST) {
-      throw new RoomProblem('tooLarge', `A message has at most ${LONGEST} bytes.`);
-    }
-    if (!this.#producer || this.#producer.closed) {
-      throw this.problem ?? new RoomProblem('lost', 'Messages cannot be sent just now.');
-    }
-    this.#producer.send(text);
-  }
-
-  #become(on, problem) {
-    if (this.on === on && this.problem === problem) return;
-    Object.assign(this, { on, problem });
+  #change() {
     this.dispatchEvent(new Event('change'));
   }
 
-  async #listen(source) {
-    const media = this.#media;
-    if (!media || source.busy || (source.consumer && !source.consumer.closed)) return;
-    source.busy = true;
-    try {
-      const transport = await media.transport('recv');
-      if (!media.data) return;
-      const { id, participant } = source;
-      const { dataProducerId, ...answer } = await this.#session.request('consumeData', { dataProducerId: id });
-      const { id: own, sctpStreamParameters, label, protocol } = answer;
-      if (media !== this.#media) return;
-      const consumer = await transport.consumeData({ id: own, dataProducerId, sctpStreamParameters, label, protocol });
-      source.consumer = consumer;
-      consumer.on('message', (data) => {
-        const text = typeof data === 'string' ? data : new TextDecoder().decode(data);
-        this.dispatchEvent(new CustomEvent('message', { detail: { participant, text } }));
-      });
-    } catch (problem) {
-      const again = !problem.final && problem.code !== 'unknownDataProducer' && problem.code !== 'unknownProducer';
-      const there = () => media === this.#media && this.#sources.get(source.id) === source && this.#session.isOpen;
-      if (again) setTimeout(() => there() && this.#listen(source), RETRY_MS);
-    } finally {
-      source.busy = false;
+  /** Sends a text to all others; resolves once it is on its way, rejects where that can't be. */
+  async send(text) {
+    if (new TextEncoder().encode(text).length > LONGEST) {
+      throw new RoomProblem('tooLarge', `A message has at most ${LONGEST} bytes.`);
     }
+    if (!this.#publication) throw this.problem ?? new RoomProblem('lost', 'Messages cannot be sent just now.');
+    await this.#publication.send(text);
   }
 }

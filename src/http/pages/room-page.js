@@ -6,9 +6,10 @@ import * as format from './format.js';
 import { Inputs } from './inputs.js';
 import { Lobby, explain, fillDevices, showButton } from './lobby.js';
 import { address, place } from './place.js';
+import { listDevices } from './source.js';
 import { inlineIcons } from './tile.js';
 import { Toasts } from './toasts.js';
-import { el, header, set, state } from './ui.js';
+import { el, fillChoice, header, set, state } from './ui.js';
 
 const KEYS = { m: 'microphone', v: 'camera', s: 'screen', c: 'chat', p: 'people', d: 'devices', L: 'leave' };
 /** A short interruption isn't worth a word. */
@@ -21,6 +22,8 @@ const [, width, height] = /^(\d{2,4})x(\d{2,4})$/.exec(query.get('size') ?? '') 
 const label = query.get('name') || where.room;
 const inputs = new Inputs({ drawn: source === 'generated', label, width: Number(width), height: Number(height) });
 const toasts = new Toasts(el('toasts'));
+/** What is opened of the devices where one joins. */
+let opens = { microphone: source !== 'none', camera: !['none', 'sound'].includes(source) };
 /** The conference that one is in, or null. */
 let call = null;
 let drawer = null;
@@ -32,8 +35,9 @@ inlineIcons().catch(() => {});
 state('idle', '');
 const lobby = new Lobby(where, inputs);
 lobby.addEventListener('join', ({ detail }) => join(detail));
-el('rejoin').addEventListener('click', () => {
+el('rejoin').addEventListener('click', async () => {
   show('lobby');
+  await lobby.open(opens);
   lobby.submit();
 });
 el('invite').addEventListener('click', invite);
@@ -50,13 +54,16 @@ prepareDevices();
 begin();
 
 async function begin() {
-  await lobby.open({ microphone: source !== 'none', camera: !['none', 'sound'].includes(source) });
+  show('lobby');
+  await lobby.open(opens);
   if (query.get('autostart') === '1' && !where.objection) lobby.submit();
 }
 
 function show(view) {
   document.body.dataset.view = view;
   for (const one of ['lobby', 'call', 'ended']) el(one).hidden = one !== view;
+  if (view === 'lobby') lobby.show();
+  else lobby.leave();
 }
 
 async function join({ name, displayName }) {
@@ -65,7 +72,7 @@ async function join({ name, displayName }) {
   state('connecting', 'Joining.');
   const { room, token } = where;
   const relay = query.get('relay') === '1';
-  const mine = new Call({ room, name, displayName, token, relay, inputs, muted: lobby.muted });
+  const mine = new Call({ room, name, displayName, token, relay, inputs });
   call = mine;
   window.headwater.room = mine.room;
   ends = new AbortController();
@@ -90,7 +97,6 @@ async function join({ name, displayName }) {
   }
   if (call !== mine) return;
   lobby.busy(false);
-  lobby.leave();
   show('call');
   refresh();
   if (!mine.room.may.publish) toasts.say('You watch and listen here.');
@@ -129,10 +135,10 @@ function banner(text) {
 function over(reason, problem) {
   leave();
   banner('');
+  opens = { microphone: Boolean(inputs.microphone), camera: Boolean(inputs.camera) };
   inputs.end();
   const [title, text] = {
     left: ['You left the room', ''],
-    removed: ['You were removed from the room', 'A moderator has removed you.'],
     closed: ['You were removed from the room', 'A moderator or an operator has ended your session.'],
     replaced: ['You are in the room elsewhere', 'Someone joined under your name, perhaps you on another page or device.'],
   }[reason] ?? ['The room was closed to you', problem ? explain(problem) : `The node ended it: ${reason}.`];
@@ -220,11 +226,8 @@ function prepareDevices() {
 }
 
 async function fillSpeakers() {
-  const all = await navigator.mediaDevices?.enumerateDevices().catch(() => []) ?? [];
-  const speakers = all.filter(({ kind, deviceId }) => kind === 'audiooutput' && deviceId && deviceId !== 'default');
+  const { speakers } = await listDevices();
   const able = 'setSinkId' in HTMLMediaElement.prototype;
   el('speaker-field').hidden = !able || speakers.length === 0;
-  const options = [['Default loudspeaker', ''], ...speakers.map(({ label, deviceId }, at) => [label || `Loudspeaker ${at + 1}`, deviceId])];
-  const chosen = el('speaker').value;
-  el('speaker').replaceChildren(...options.map(([label, id]) => new Option(label, id, false, id === chosen)));
+  fillChoice(el('speaker'), speakers, 'Default loudspeaker');
 }

@@ -2,7 +2,7 @@
 
 import { pause } from './keep.js';
 import { Problem, request as ask } from './problem.js';
-import { RoomProblem, RoomSocket } from './room-socket.js';
+import { RoomProblem, RoomSocket, left, lost } from './room-socket.js';
 import { Ways, socketUrl } from './room-ways.js';
 
 /** How long a node keeps a session whose socket broke. */
@@ -21,7 +21,7 @@ const GOES_ON = ['drained', 'media', 'expired', 'lost', 'disconnected', 'silent'
 const DOUBT_MS = 1_000;
 
 /** Where attempt `n` (from 0) goes, null being the node that there was, and how many ms it waits. */
-export function attempt(n, others) {
+function attempt(n, others) {
   if (n < 2) return { base: null, wait: n * SHORTEST_MS };
   const turn = n - 2;
   const wait = Math.min(LONGEST_MS, turn === 0 ? 0 : SHORTEST_MS * 2 ** (turn - 1));
@@ -29,6 +29,9 @@ export function attempt(n, others) {
   if (others.length === 0 || turn % 2 === 1) return { base: null, wait };
   return { base: others[(turn / 2) % others.length], wait };
 }
+
+/** Whether no node of the room will do it. */
+const everywhere = (problem) => problem.final && !problem.elsewhere;
 
 /**
  * Events: `joined` (`detail`: the answer of `join` or `resume`, and `resumed`), `lost`, `event` (`name`, `data`), `closed`
@@ -61,15 +64,16 @@ export class RoomSession extends EventTarget {
       await this.#join(this.base, {});
     } catch (problem) {
       if (problem.code === 'unreachable') await this.#explain();
-      if (problem.final || !(problem instanceof RoomProblem)) throw problem;
+      if (everywhere(problem) || !(problem instanceof RoomProblem)) throw problem;
       // This node is full, or on its way out: others may do it.
+      this.#controller.signal.throwIfAborted();
       await this.#ways.follow(this.base);
       for (const base of this.#ways.but(this.base)) {
         try {
           await this.#join(base, { limit: ATTEMPT_MS });
           return;
         } catch (other) {
-          if (other.final) throw other;
+          if (everywhere(other)) throw other;
         }
       }
       throw problem;
@@ -78,8 +82,7 @@ export class RoomSession extends EventTarget {
 
   /** Asks the room; rejects with `lost` while the connection is broken. */
   request(verb, parameters, limit) {
-    if (!this.#socket) return Promise.reject(new RoomProblem('lost', 'The connection to the room was interrupted.'));
-    return this.#socket.request(verb, parameters, limit);
+    return this.#socket ? this.#socket.request(verb, parameters, limit) : Promise.reject(lost());
   }
 
   /** When the server was heard last. */
@@ -102,20 +105,19 @@ export class RoomSession extends EventTarget {
     }
   }
 
-  /** Leaves the room. */
-  leave() {
+  /** Leaves the room; `why` is what `closed` tells. */
+  leave(why = { reason: 'left', problem: null }) {
     if (this.#closed) return;
     const socket = this.#socket;
     this.#socket = null;
-    // The node closes the socket once it knows.
-    socket?.request('leave', {}, GOODBYE_MS).catch(() => {}).finally(() => socket.close());
-    this.#end({ reason: 'left', problem: null });
+    if (socket) goodbye(socket);
+    this.#end(why);
   }
 
   #end(detail) {
     if (this.#closed) return;
     this.#closed = true;
-    this.#controller.abort();
+    this.#controller.abort(left());
     this.#ways.stop();
     this.#socket?.close();
     this.#socket = null;
@@ -153,8 +155,8 @@ export class RoomSession extends EventTarget {
     }
     socket.removeEventListener('event', hold);
     if (this.#closed) {
-      socket.close();
-      throw new RoomProblem('left', 'You left the room.');
+      goodbye(socket);
+      throw left();
     }
     if (base !== this.base || !resumed) this.#ways.follow(base);
     Object.assign(this, { base });
@@ -194,40 +196,54 @@ export class RoomSession extends EventTarget {
   async #again(address, leaves = false) {
     this.dispatchEvent(new Event('lost'));
     const since = performance.now();
+    const lasts = (ms) => performance.now() - since < ms;
+    /** The nodes that can't or mayn't do it. */
+    const refused = new Set();
     // A node that says that it leaves isn't asked again.
     let n = leaves ? 2 : 0;
     while (!this.#closed) {
       const { base, wait } = attempt(n, this.#ways.but(this.base));
+      const at = address === null ? base ?? this.base : pages(address, this.#room);
+      const resumes = address === null && base === null && this.#session !== null && lasts(KEPT_MS);
       n += 1;
       try {
         await pause(wait / 1_000, this.#controller.signal);
-        if (address !== null) await this.#join(pages(address, this.#room), { limit: ATTEMPT_MS, address });
-        else if (base !== null) await this.#join(base, { limit: ATTEMPT_MS });
-        else if (this.#session !== null && performance.now() - since < KEPT_MS) await this.#resume(ATTEMPT_MS);
-        else await this.#join(this.base, { limit: ATTEMPT_MS });
+        if (resumes) await this.#resume(ATTEMPT_MS);
+        else await this.#join(at, { limit: ATTEMPT_MS, ...(address === null ? {} : { address }) });
         return;
       } catch (problem) {
         if (this.#closed) return;
         address = null;
-        const waits = ['nameTaken', 'locked'].includes(problem.code) && performance.now() - since < TAKEN_MS;
+        if (problem.elsewhere) refused.add(at);
         if (problem.code === 'unknownSession') {
           this.#session = null;
           n = 0;
-        } else if (problem.final && !waits) {
+        } else if (this.#isOver(problem, refused) && !(['nameTaken', 'locked'].includes(problem.code) && lasts(TAKEN_MS))) {
           this.#end({ reason: 'refused', problem });
         }
       }
     }
   }
 
+  /** Whether no node is left that might do it. */
+  #isOver(problem, refused) {
+    if (!problem.elsewhere) return problem.final;
+    return [this.base, ...this.#ways.but(this.base)].every((base) => refused.has(base));
+  }
+
   /** Browsers don't tell why a WebSocket was refused: asked without one, the node says it. */
   async #explain() {
     const url = new URL(`rtc/${this.#room}`, this.base).href;
     const headers = this.#token ? { Authorization: `Bearer ${this.#token}` } : {};
-    await ask(url, { headers }, [400, 426]).catch((problem) => {
+    await ask(url, { headers, signal: this.#controller.signal }, [426]).catch((problem) => {
       if (problem instanceof Problem && problem.final) throw problem;
     });
   }
+}
+
+/** Says that one leaves; the node closes the socket once it knows. */
+function goodbye(socket) {
+  socket.request('leave', {}, GOODBYE_MS).catch(() => {}).finally(() => socket.close());
 }
 
 /** Where the node has its pages whose WebSocket is at `address`. */

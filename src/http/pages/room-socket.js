@@ -3,9 +3,22 @@
 const OPEN_LIMIT_MS = 10_000;
 const ANSWER_LIMIT_MS = 10_000;
 
+/** What asking the same node again can't help. */
+const FINAL = ['malformed', 'forbidden', 'nameTaken', 'locked', 'tooLarge', 'left'];
+/** What another node may do all the same: this one is full, isn't made for it, or mayn't. */
+const ELSEWHERE = ['limit', 'unsupported', 'residency'];
+/** What is made by an answer that nobody waits for any more, and how that is closed. */
+const CLOSES = {
+  createWebRtcTransport: ['closeTransport', 'transportId'],
+  produce: ['closeProducer', 'producerId'],
+  consume: ['closeConsumer', 'consumerId'],
+  produceData: ['closeDataProducer', 'dataProducerId'],
+  consumeData: ['closeDataConsumer', 'dataConsumerId'],
+};
+
 /**
  * What a room refused, or why it can't be reached. `code` is the server's (such as `locked`), or one of ours: `lost` (the
- * connection broke), `timeout` (no answer), `unreachable`, `left`.
+ * connection broke), `timeout` (no answer), `unreachable`, `left`, `unwanted` (it isn't asked for any more).
  */
 export class RoomProblem extends Error {
   constructor(code, message) {
@@ -14,11 +27,21 @@ export class RoomProblem extends Error {
     this.code = code;
   }
 
-  /** Whether asking again, here or elsewhere, can't help. */
+  /** Whether asking the same node again can't help. */
   get final() {
-    return ['malformed', 'forbidden', 'nameTaken', 'locked', 'limit', 'unsupported', 'tooLarge'].includes(this.code);
+    return FINAL.includes(this.code) || this.elsewhere;
+  }
+
+  /** Whether another node may do it all the same. */
+  get elsewhere() {
+    return ELSEWHERE.includes(this.code);
   }
 }
+
+/** What doesn't come about as the connection broke. */
+export const lost = () => new RoomProblem('lost', 'The connection to the room was interrupted.');
+/** What doesn't come about as one has left. */
+export const left = () => new RoomProblem('left', 'You left the room.');
 
 /** An open socket. Events: `event`, whose `detail` has `name` and `data`; `close`, once, whoever closed it. */
 export class RoomSocket extends EventTarget {
@@ -72,7 +95,7 @@ export class RoomSocket extends EventTarget {
     const id = this.#last;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        this.#waiting.delete(id);
+        this.#waiting.set(id, { resolve: (late) => this.#undo(verb, late), reject: () => {} });
         reject(new RoomProblem('timeout', `The node did not answer “${verb}” in time.`));
       }, limit);
       this.#waiting.set(id, { resolve, reject, timer });
@@ -96,6 +119,12 @@ export class RoomSocket extends EventTarget {
     this.dispatchEvent(new Event('close'));
   }
 
+  /** Closes what came too late. */
+  #undo(verb, { id }) {
+    const [close, key] = CLOSES[verb] ?? [];
+    if (close) this.request(close, { [key]: id }).catch(() => {});
+  }
+
   #hear(text) {
     this.heardAt = performance.now();
     let message;
@@ -108,7 +137,7 @@ export class RoomSocket extends EventTarget {
     if (waiting) {
       this.#waiting.delete(message.id);
       clearTimeout(waiting.timer);
-      if (message.error) waiting.reject(new RoomProblem(message.error.code, message.error.message));
+      if (message.error) waiting.reject(new RoomProblem(message.error.code, message.error.reason));
       else waiting.resolve(message.ok ?? {});
       return;
     }
@@ -117,5 +146,3 @@ export class RoomSocket extends EventTarget {
     }
   }
 }
-
-const lost = () => new RoomProblem('lost', 'The connection to the room was interrupted.');

@@ -2,18 +2,17 @@
 
 import { People } from './people.js';
 import { here } from './place.js';
-import { Publications } from './publications.js';
 import { Chat } from './room-chat.js';
 import { RoomMedia } from './room-media.js';
 import { RoomSession } from './room-session.js';
-import { RoomProblem } from './room-socket.js';
-import { Subscriptions } from './subscriptions.js';
+import { RoomProblem, left } from './room-socket.js';
+import { Traffic } from './room-traffic.js';
 
 /**
  * A participant in a room. `url` is where a node has its pages (default: the node that this module is of), `name` one's
- * name there, `subscribe` what is received: `all`, `audio` (pictures by `subscribe`), or `none`.
+ * name there, `subscribe` what is received: `all`, `audio` (the rest by `subscribe` and `subscribeData`), or `none`.
  *
- * Goes on by itself: on the same node when the connection breaks, on another one when the node is gone.
+ * Goes on by itself: on the same node when the connection breaks, on another one when the node is gone. Is joined once.
  *
  * Events, with these in `detail`:
  * - `state`: `state` (`connecting`, `connected`, `reconnecting`, `closed`), `reason` and `problem` of the end;
@@ -23,6 +22,8 @@ import { Subscriptions } from './subscriptions.js';
  * - `trackpaused`, `trackresumed`: `participant`, `producer`, `by`;
  * - `layers`, `score`: `participant`, `producer` and what the server says;
  * - `activespeaker`: `participant` (a name, or null); `volumes`: `volumes` of `{ participant, producerId, volume }`;
+ * - `dataproducer`, `dataproducerended`: `participant` sends data (`dataProducer`), whether it is received or not;
+ * - `data`: `participant`, `dataProducer` and the `data`, text or an `ArrayBuffer`; `datafailed`: `problem`;
  * - `message`: `participant`, `text`; `chat`: whether messages can be sent (`on`) and why not (`problem`);
  * - `locked`: `locked`.
  */
@@ -31,12 +32,15 @@ export class Room extends EventTarget {
   #session;
   #media = null;
   #people = new People();
-  #subscriptions;
+  #traffic;
   #chat;
-  #publications;
   #relay;
+  /** The answer that holds; null while the room can't be asked. */
+  #answer = null;
   #turn = Promise.resolve();
   #joining = null;
+  /** Whether one keeps the room locked, wherever the session goes on. */
+  #locks = false;
 
   constructor({ url = here(''), room, name, token = null, appData = {}, subscribe = 'all', relay = false }) {
     super();
@@ -45,10 +49,10 @@ export class Room extends EventTarget {
     this.may = { publish: false, subscribe: false, moderate: false };
     this.#relay = relay;
     const introduce = () => ({ name: this.name, appData: this.appData });
-    this.#session = new RoomSession({ base: new URL(url, document.baseURI).href, room, token, introduce });
-    this.#subscriptions = new Subscriptions(this.#session, subscribe);
-    this.#publications = new Publications(this.#session);
-    this.#chat = new Chat(this.#session);
+    const session = new RoomSession({ base: new URL(url, document.baseURI).href, room, token, introduce });
+    this.#session = session;
+    this.#traffic = new Traffic(session, subscribe);
+    this.#chat = new Chat(session, this.#traffic);
     this.#listen();
   }
 
@@ -62,9 +66,9 @@ export class Room extends EventTarget {
     return this.#people.all;
   }
 
-  /** What one publishes. */
+  /** The tracks that one publishes. */
   get publications() {
-    return this.#publications.all;
+    return this.#traffic.publications.all;
   }
 
   /** Whether messages can be sent, and why they can't be: `{ on, problem }`. */
@@ -74,12 +78,13 @@ export class Room extends EventTarget {
 
   /** Joins; rejects where that is refused or impossible. */
   async join() {
+    if (this.#state !== 'idle') throw left();
     this.#become('connecting');
     try {
       await this.#session.open();
       await this.#joining;
     } catch (problem) {
-      this.#refused(problem);
+      this.#session.leave({ reason: 'refused', problem });
       throw problem;
     }
   }
@@ -94,36 +99,58 @@ export class Room extends EventTarget {
    * `simulcast`, `codec`, `bitrate` (bit/s), `fps`; for sound `stereo` and `bitrate`.
    */
   async publish(track, options = {}) {
+    this.#mayPublish();
+    return this.#traffic.publish(track, options);
+  }
+
+  /**
+   * Opens a data channel to whoever receives it; resolves with its `DataPublication`. Options: `label`, `protocol`,
+   * `appData`, `ordered`, and `maxRetransmits` or `maxPacketLifeTime` (ms).
+   */
+  async publishData(options = {}) {
+    this.#mayPublish();
+    return this.#traffic.publishData(options);
+  }
+
+  #mayPublish() {
     if (!this.may.publish) throw new RoomProblem('forbidden', 'You may only watch and listen here.');
-    return this.#publications.add(track, options);
   }
 
   /** Receives what the subscribe policy leaves out; resolves with its track. */
   subscribe(producerId) {
-    return this.#subscriptions.subscribe(producerId);
+    return this.#traffic.tracks.subscribe(producerId);
   }
 
   unsubscribe(producerId) {
-    this.#subscriptions.unsubscribe(producerId);
+    this.#traffic.tracks.unsubscribe(producerId);
+  }
+
+  /** The same of data; resolves once it is received. */
+  subscribeData(dataProducerId) {
+    return this.#traffic.messages.subscribe(dataProducerId);
+  }
+
+  unsubscribeData(dataProducerId) {
+    this.#traffic.messages.unsubscribe(dataProducerId);
   }
 
   /** Which layers of a picture are to be received: `{ spatialLayer, temporalLayer }`, or the number of the former. */
   setLayers(producerId, layers) {
-    this.#subscriptions.prefer(producerId, typeof layers === 'number' ? { spatialLayer: layers } : layers);
+    this.#traffic.tracks.wish(producerId, { layers: typeof layers === 'number' ? { spatialLayer: layers } : layers });
   }
 
   /** Lets the node send nothing of it until `resume`. */
   pause(producerId) {
-    this.#subscriptions.pause(producerId, true);
+    this.#traffic.tracks.wish(producerId, { paused: true });
   }
 
   resume(producerId) {
-    this.#subscriptions.pause(producerId, false);
+    this.#traffic.tracks.wish(producerId, { paused: false });
   }
 
-  /** Sends a text to all; throws where that can't be. */
+  /** Sends a text to all; resolves once it is on its way, rejects where that can't be. */
   send(text) {
-    this.#chat.send(text);
+    return this.#chat.send(text);
   }
 
   /** For moderators: nobody gets this any more until its participant resumes it. */
@@ -131,13 +158,15 @@ export class Room extends EventTarget {
     return this.#session.request('muteProducer', { participant, producerId });
   }
 
-  remove(participant, reason) {
-    return this.#session.request('removeParticipant', { participant, ...(reason ? { reason } : {}) });
+  remove(participant) {
+    return this.#session.request('removeParticipant', { participant });
   }
 
-  /** For moderators: nobody new joins. */
-  lock(locked) {
-    return this.#session.request('lockRoom', { locked });
+  /** For moderators: nobody new joins, until all who have locked the room unlock it, or leave. */
+  async lock(locked) {
+    this.#locks = false;
+    await this.#session.request('lockRoom', { locked });
+    this.#locks = locked;
   }
 
   /** `RTCStatsReport`s of both directions, each null while there is none. */
@@ -157,72 +186,82 @@ export class Room extends EventTarget {
 
   #listen() {
     const session = this.#session;
+    const { tracks, messages } = this.#traffic;
     session.addEventListener('joined', ({ detail }) => {
+      this.#answer = detail;
       this.#joining = this.#turn.then(() => this.#joined(detail));
       this.#turn = this.#joining.catch((problem) => this.#fail(problem));
     });
-    session.addEventListener('lost', () => this.#become('reconnecting'));
+    session.addEventListener('lost', () => this.#lost());
     session.addEventListener('event', ({ detail }) => {
       // What comes while one still joins comes after it.
       this.#turn = this.#turn.then(() => this.#heard(detail.name, detail.data));
     });
     session.addEventListener('closed', ({ detail }) => this.#closed(detail));
     const on = (name, then) => this.#people.addEventListener(name, ({ detail }) => then(detail));
-    on('producer', ({ participant, producer }) => this.#subscriptions.add(participant, producer));
-    on('ended', ({ producer }) => this.#subscriptions.remove(producer));
+    on('producer', ({ participant, producer }) => tracks.add(participant, producer));
+    on('ended', ({ producer }) => tracks.remove(producer));
     on('paused', (detail) => this.#tell(detail.producer.paused ? 'trackpaused' : 'trackresumed', detail));
-    on('data', ({ participant, dataProducer }) => this.#chat.add(participant, dataProducer));
-    on('dataended', ({ dataProducer }) => this.#chat.remove(dataProducer));
+    on('data', ({ participant, dataProducer }) => messages.add(participant, dataProducer));
+    on('dataended', ({ dataProducer }) => messages.remove(dataProducer));
     // After our own parts have taken it over.
     const pass = (part, names) => Object.entries(names).forEach(([name, told]) => {
       part.addEventListener(name, ({ detail }) => this.#tell(told, detail));
     });
     pass(this.#people, { joined: 'participantjoined', left: 'participantleft', changed: 'participantchanged' });
-    pass(this.#people, { producer: 'producer', ended: 'producerended' });
-    pass(this.#subscriptions, { track: 'track', trackended: 'trackended', trackfailed: 'trackfailed' });
+    pass(this.#people, { producer: 'producer', ended: 'producerended', data: 'dataproducer', dataended: 'dataproducerended' });
+    pass(messages, { data: 'data', datafailed: 'datafailed' });
+    pass(tracks, { track: 'track', trackended: 'trackended', trackfailed: 'trackfailed' });
     pass(this.#chat, { message: 'message' });
     this.#chat.addEventListener('change', () => this.#tell('chat', this.chat));
   }
 
-  async #joined({ resumed, name, node, region, may, locked, participants, ...answer }) {
-    Object.assign(this, { name, node, region, may, locked });
-    if (!resumed) {
-      const former = this.#media;
-      former?.close();
-      this.#media = null;
-      this.#media = await RoomMedia.open(this.#session, answer, { relay: this.#relay, former });
-      this.#media.addEventListener('gone', ({ detail }) => this.#gone(detail));
-    }
-    if (this.#state === 'closed') return;
-    this.#become('connected');
-    await this.#media.resume(answer.transports ?? []);
-    this.#publications.start(this.#media, answer.producers ?? []);
-    this.#subscriptions.start(this.#media, answer.consumers ?? []);
-    this.#people.apply(participants.filter((one) => one.name !== name));
-    this.#chat.start(this.#media, may.publish);
+  #lost() {
+    this.#answer = null;
+    this.#traffic.hold();
+    this.#become('reconnecting');
   }
 
-  #gone(direction) {
-    if (direction === 'recv') this.#subscriptions.lost();
-    else this.#publications.start(this.#media, []);
-    this.#chat.start(this.#media, this.may.publish);
+  async #joined(answer) {
+    const { resumed, name, node, region, may, locked, participants, transports, activeSpeaker = null } = answer;
+    Object.assign(this, { name, node, region, may, locked });
+    if (!resumed || !this.#media) {
+      const former = this.#media;
+      former?.close();
+      this.#media = await RoomMedia.open(this.#session, answer, { relay: this.#relay, former });
+      this.#media.addEventListener('gone', ({ detail }) => this.#traffic.renew(detail));
+    }
+    const media = this.#media;
+    if (this.#state === 'closed') {
+      media.close();
+      throw left();
+    }
+    // Where it broke meanwhile, it goes on with the next answer.
+    if (this.#answer !== answer) return;
+    this.#become('connected');
+    await media.resume(transports);
+    if (this.#answer !== answer) return;
+    this.#traffic.start(media, answer);
+    this.#people.apply(participants.filter((one) => one.name !== name));
+    this.#chat.start(may.publish);
+    this.#tell('activespeaker', { participant: activeSpeaker });
+    // It was kept by the session that is over.
+    if (this.#locks) this.#session.request('lockRoom', { locked: true }).catch(() => {});
   }
 
   #heard(name, data) {
     if (this.#state === 'closed') return;
     if (data.participant === this.name && name.startsWith('producer')) {
-      this.#publications.overruled(name, data);
+      this.publications.find(({ id }) => id === data.producerId)?.overruled(name, data.by);
       return;
     }
     if (this.#people.hear(name, data)) return;
+    this.#traffic.hear(name, data);
     const told = { layersChanged: 'layers', score: 'score' }[name];
     if (told) {
-      const of = this.#subscriptions.of(data.consumerId);
-      if (of) this.#tell(told, { ...data, participant: of.participant, producer: of.producer });
+      const of = this.#traffic.tracks.of(data.consumerId);
+      if (of) this.#tell(told, { ...data, participant: of.participant, producer: of.source });
     }
-    if (name === 'consumerClosed') this.#subscriptions.closed(data.consumerId);
-    if (name === 'consumerReplaced') this.#subscriptions.replaced(data.consumerId, data.by);
-    if (name === 'dataConsumerClosed') this.#chat.closed(data.dataConsumerId);
     if (name === 'transportClosed') this.#media?.drop(data.transportId);
     if (name === 'activeSpeaker') this.#tell('activespeaker', data);
     if (name === 'volumes') this.#tell('volumes', data);
@@ -233,20 +272,15 @@ export class Room extends EventTarget {
   }
 
   #fail(problem) {
-    if (this.#session.isOpen && problem.code !== 'lost') this.#refused(problem);
-  }
-
-  #refused(problem) {
-    if (this.#state === 'closed') return;
-    this.#become('closed', { reason: 'refused', problem });
-    this.#session.leave();
+    if (this.#answer && problem.code !== 'lost') this.#session.leave({ reason: 'refused', problem });
   }
 
   #closed({ reason, problem }) {
+    const why = problem ?? left();
+    this.#answer = null;
     this.#media?.close();
     this.#media = null;
-    this.#chat.stop();
-    this.#publications.close(problem);
-    if (this.#state !== 'closed' && this.#state !== 'idle') this.#become('closed', { reason, problem });
+    this.#traffic.stop(why, problem);
+    this.#become('closed', { reason, problem });
   }
 }

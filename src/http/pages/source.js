@@ -24,10 +24,11 @@ export async function open({ kind, width, height, fps, camera, microphone, music
   return { stream, end: () => stream.getTracks().forEach((track) => track.stop()) };
 }
 
-const exactly = (id) => (id ? { deviceId: { exact: id } } : {});
+/** The device of that id and no other; any where it is ''. */
+export const exactly = (id) => (id ? { deviceId: { exact: id } } : {});
 
 /** Speech is cleaned; that of music would cut notes, and leaves one channel. */
-function hearing(microphone, music) {
+export function hearing(microphone, music = false) {
   const cleaned = { echoCancellation: !music, noiseSuppression: !music, autoGainControl: !music };
   return { ...cleaned, ...(music ? { channelCount: { ideal: 2 } } : {}), ...exactly(microphone) };
 }
@@ -80,11 +81,11 @@ export function explain(error, what) {
   return new SourceError(reasons[error.name] ?? `The ${what} could not be opened: ${error.message}`);
 }
 
-/** Cameras and microphones, as `{ cameras, microphones }` of `{ id, label }`. */
+/** `{ cameras, microphones, speakers }`, each of `{ id, label }`. */
 export async function listDevices() {
   const all = await navigator.mediaDevices?.enumerateDevices().catch(() => []) ?? [];
   const of = (kind, name) => all
     .filter((device) => device.kind === kind && device.deviceId)
     .map((device, index) => ({ id: device.deviceId, label: device.label || `${name} ${index + 1}` }));
-  return { cameras: of('videoinput', 'Camera'), microphones: of('audioinput', 'Microphone') };
+  return { cameras: of('videoinput', 'Camera'), microphones: of('audioinput', 'Microphone'), speakers: of('audiooutput', 'Loudspeaker') };
 }

@@ -44,23 +44,29 @@ export const called = ({ appData, name }) => {
 };
 
 /** One or two letters for a name. */
-export function initials(name) {
+function initials(name) {
   const words = name.split(/[\s_-]+/).filter(Boolean);
   const letters = words.length > 1 ? [words[0], words.at(-1)].map((word) => [...word][0]) : [...(words[0] ?? '?')].slice(0, 2);
   return letters.join('').toUpperCase();
 }
 
 /** The same colour for the same name. */
-export function hue(name) {
+function hue(name) {
   let sum = 0;
   for (const letter of name) sum = (sum * 31 + letter.codePointAt(0)) % 360;
   return sum;
 }
 
+/** What stands for somebody without a picture. */
+export function showFace(element, name) {
+  set(element, initials(name));
+  element.style.backgroundColor = `hsl(${hue(name)} 45% 34%)`;
+}
+
 /** An element of the grid. `kind` is `person` or `screen`. */
 export class Tile {
   constructor({ key, kind, isSelf = false, onPin }) {
-    Object.assign(this, { key, kind, isSelf, producerId: null, name: '', spokeAt: 0 });
+    Object.assign(this, { key, kind, isSelf, producerId: null, fitted: '', name: '', spokeAt: 0 });
     this.video = make('video', '');
     Object.assign(this.video, { playsInline: true, muted: true, autoplay: true });
     this.face = make('p', 'face', make('span', ''));
@@ -90,8 +96,7 @@ export class Tile {
     const screen = this.kind === 'screen';
     const shown = this.isSelf ? (screen ? 'Your screen' : `${name} (you)`) : screen ? `${name}: screen` : name;
     set(this.label, shown);
-    set(this.face.firstChild, initials(name));
-    this.face.firstChild.style.backgroundColor = `hsl(${hue(name)} 45% 34%)`;
+    showFace(this.face.firstChild, name);
     set(this.place, format.node({ name: node, region }));
     this.place.title = `${this.isSelf ? 'You are' : `${name} is`} connected to ${format.node({ name: node, region })}`;
     this.video.setAttribute('aria-label', shown);

@@ -13,15 +13,16 @@ export class Tiles extends EventTarget {
   #area;
   #tiles = new Map();
   #pinned = null;
-  #observer;
-  #told = new Map();
+  #sight;
+  #size;
   #frame = 0;
 
   constructor(area) {
     super();
     this.#area = area;
-    this.#observer = new IntersectionObserver((entries) => this.#sighted(entries), { root: area });
-    new ResizeObserver(() => this.arrange()).observe(area);
+    this.#sight = new IntersectionObserver((entries) => this.#sighted(entries), { root: area });
+    this.#size = new ResizeObserver(() => this.arrange());
+    this.#size.observe(area);
   }
 
   get(key) {
@@ -39,7 +40,7 @@ export class Tiles extends EventTarget {
     const tile = new Tile({ key, kind, isSelf, onPin: (which) => this.pin(this.#pinned === which ? null : which) });
     this.#tiles.set(key, tile);
     this.#area.append(tile.element);
-    this.#observer.observe(tile.element);
+    this.#sight.observe(tile.element);
     this.arrange();
     return tile;
   }
@@ -48,16 +49,18 @@ export class Tiles extends EventTarget {
     const tile = this.#tiles.get(key);
     if (!tile) return;
     this.#tiles.delete(key);
-    this.#observer.unobserve(tile.element);
+    this.#sight.unobserve(tile.element);
     clearTimeout(tile.timer);
     if (this.#pinned === key) this.#pinned = null;
     tile.remove();
     this.arrange();
   }
 
-  clear() {
+  /** Takes all away, for good. */
+  end() {
+    for (const observer of [this.#sight, this.#size]) observer.disconnect();
     for (const key of [...this.#tiles.keys()]) this.remove(key);
-    this.#told.clear();
+    cancelAnimationFrame(this.#frame);
   }
 
   /** Shows one large, or none. */
@@ -86,12 +89,14 @@ export class Tiles extends EventTarget {
   }
 
   /** Tells how large the picture of a tile needs to be. */
-  fit({ producerId, height, kind, isSelf }) {
+  fit(tile) {
+    const { producerId, height, kind, isSelf } = tile;
     if (isSelf || !producerId) return;
     const pixels = height * Math.min(2, devicePixelRatio);
     const layer = kind === 'screen' ? 2 : HEIGHTS.filter((bound) => pixels > bound).length;
-    if (this.#told.get(producerId) === layer) return;
-    this.#told.set(producerId, layer);
+    const fitted = `${producerId} ${layer}`;
+    if (tile.fitted === fitted) return;
+    tile.fitted = fitted;
     this.dispatchEvent(new CustomEvent('size', { detail: { producerId, layer } }));
   }
 

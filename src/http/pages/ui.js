@@ -110,6 +110,12 @@ export function askForRoom(where, page) {
   });
 }
 
+/** Fills a list of devices; '' leaves the choice to the browser, which is called `fallback`. */
+export function fillChoice(select, devices, fallback, chosen = select.value) {
+  const options = [{ id: '', label: fallback }, ...devices.filter(({ id }) => id !== 'default')];
+  select.replaceChildren(...options.map(({ id, label }) => new Option(label, id, false, id === chosen)));
+}
+
 /** Copies the text of a field and says so on the button. */
 export async function copy(field, button) {
   const label = button.textContent;

@@ -5,7 +5,7 @@ import { build } from 'esbuild';
 
 const [, , outfile] = process.argv;
 const how = { bundle: true, minify: true, format: 'esm', target: 'es2022' };
-const contents = "export { Device, detectDevice, version } from 'mediasoup-client';";
+const contents = "export { Device } from 'mediasoup-client';";
 const options = { stdin: { contents, resolveDir: '.' }, outfile, ...how };
 
 /** Name, version and licence of the package in a folder, as a comment that stays. */
