@@ -64,6 +64,12 @@ async fn receives(socket: &mut Socket) -> Value {
 async fn a_consumer(near: &Node, far: &Node) {
     let (mut ann, _) = Socket::join(near, "talk", "ann").await;
     let [microphone, camera] = sends(&mut ann, 0).await;
+    eventually(SOON, "the far node has heard what she sends", || async {
+        let (_, entered) = Socket::join(far, "talk", "probe").await;
+        let sent = entered["participants"][0]["producers"].as_array().map_or(0, Vec::len);
+        if sent == 2 { Ok(()) } else { Err(sent) }
+    })
+    .await;
     let (mut cold, mut warm) = (Vec::new(), Vec::new());
     for run in 0..RUNS {
         let (mut ben, _) = Socket::join(far, "talk", &format!("ben-{run}")).await;
