@@ -214,6 +214,93 @@ async fn a_screen_is_shared_beside_the_camera_and_others_come_by_whip_and_whep()
     anna.wait_for("!headwater.room.participants.has('bo')", SOON).await;
 }
 
+/// Waits until a page is sent the messages of somebody, as whose channel is called.
+async fn listens(page: &Page, name: &str, label: &str) {
+    let channel = format!(
+        "[...(headwater.room.participants.get('{name}')?.dataProducers.values() ?? [])].find((one) => one.label === '{label}')"
+    );
+    page.wait_for(&channel, MEDIA).await;
+    let _: bool = page.eval(&format!("headwater.room.subscribeData({channel}.id).then(() => true)")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_write_to_each_other_wherever_they_are() {
+    let meeting = Meeting::of("320x180").await;
+    let [anna, bo, carl] = &meeting.pages;
+    let [_, b, _] = &meeting.nodes;
+    let says = async |page: &Page, text: &str| {
+        page.wait_for("headwater.room.chat.on", SOON).await;
+        let _: () = page
+            .eval(&format!(
+                "document.querySelector('#text').value = '{text}'; document.querySelector('#say').requestSubmit()"
+            ))
+            .await;
+    };
+    let reads = async |page: &Page, text: &str| {
+        let last = "document.querySelector('#messages li:last-child p + p')?.textContent";
+        page.wait_for(&format!("{last} === '{text}'"), SOON).await;
+    };
+    for page in [bo, carl] {
+        listens(page, "anna", "chat").await;
+    }
+    says(anna, "Good morning").await;
+    for page in [anna, bo, carl] {
+        reads(page, "Good morning").await;
+    }
+    // Who has to go on elsewhere reads and writes there.
+    b.drain().await;
+    bo.wait_for("headwater.room.node !== 'b' && headwater.state === 'live'", MEDIA).await;
+    anna.wait_for("headwater.room.participants.get('bo')?.node !== 'b'", SOON).await;
+    listens(bo, "anna", "chat").await;
+    says(anna, "Are you there?").await;
+    reads(bo, "Are you there?").await;
+    for page in [anna, carl] {
+        listens(page, "bo", "chat").await;
+    }
+    says(bo, "Yes").await;
+    for page in [anna, carl] {
+        reads(page, "Yes").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_sends_data_no_faster_than_it_goes_out() {
+    let (_nats, a) = one_node(|_| {}).await;
+    let browser = Browser::start().await;
+    let anna = joins(&browser, &a, "anna", "320x180").await;
+    let bo = joins(&browser, &a, "bo", "320x180").await;
+    let _: () = anna
+        .eval("headwater.room.publishData({ label: 'pointer' }).then((it) => { window.pointer = it; })")
+        .await;
+    listens(&bo, "anna", "pointer").await;
+    let _: () = bo
+        .eval(
+            r"window.got = [];
+            headwater.room.addEventListener('data', ({ detail: { participant, dataProducer, data } }) => {
+                window.got.push([participant.name, dataProducer.label, data.byteLength ?? data].join());
+            });",
+        )
+        .await;
+    let _: () = anna.eval("pointer.send('here'); pointer.send(new Uint8Array(3)).then(() => {})").await;
+    bo.wait_for("window.got.join(' ') === 'anna,pointer,here anna,pointer,3'", SOON).await;
+    let most: u64 = anna
+        .eval(
+            r"(async () => {
+                let most = 0;
+                for (let sent = 0; sent < 100; sent += 1) {
+                    await pointer.send(new Uint8Array(1 << 16));
+                    most = Math.max(most, pointer.bufferedAmount);
+                }
+                return most;
+            })()",
+        )
+        .await;
+    assert!(most <= (1 << 20) + (1 << 16), "{most} bytes wait in the browser");
+    let _: () = anna.eval("pointer.close()").await;
+    let gone = "[...headwater.room.participants.get('anna').dataProducers.values()].every(({ label }) => label === 'chat')";
+    bo.wait_for(gone, SOON).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_participant_whose_node_was_killed_is_back_with_all_that_it_sends() {
     let nats = NatsServer::start().await;
@@ -341,7 +428,7 @@ async fn an_answer_that_never_came_leaves_nothing_behind() {
     let (_nats, a) = one_node(|_| {}).await;
     let browser = Browser::start().await;
     let anna = joins(&browser, &a, "anna", "320x180").await;
-    let verbs = "'createWebRtcTransport', 'connectWebRtcTransport', 'produce', 'consume'";
+    let verbs = "'createWebRtcTransport', 'connectWebRtcTransport', 'produce', 'consume', 'produceData', 'consumeData'";
     let script = format!("{SCRIPT} window.loses = new Set([{verbs}]);");
     let bo = joins_after(&script, &browser, &a, "bo", "320x180").await;
     bo.wait_for("window.loses.size === 0", MEDIA).await;
@@ -349,6 +436,8 @@ async fn an_answer_that_never_came_leaves_nothing_behind() {
     meets(&bo, &["anna"]).await;
     let sent = "[...headwater.room.participants.get('bo').producers.values()].map(({ label }) => label)";
     anna.wait_for(&format!("{sent}.sort().join() === 'camera,microphone'"), SOON).await;
+    anna.wait_for("headwater.room.participants.get('bo').dataProducers.size === 1", SOON).await;
+    listens(&anna, "bo", "chat").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,10 +21,12 @@ export class DataPublication extends EventTarget {
   #why = null;
 
   /** Options: `label`, `protocol`, `appData`, `ordered`, and `maxRetransmits` or `maxPacketLifeTime` (ms). */
-  constructor(session, { label = '', protocol = '', appData = {}, ...options } = {}) {
+  constructor(session, { label = '', protocol = '', appData = {}, ordered = true, maxRetransmits, maxPacketLifeTime } = {}) {
     super();
     this.#session = session;
-    this.#options = options;
+    // Where some may be given up, none waits for those.
+    const isSure = maxRetransmits === undefined && maxPacketLifeTime === undefined;
+    this.#options = { ordered: ordered && isSure, maxRetransmits, maxPacketLifeTime };
     Object.assign(this, { label, protocol, appData });
     /** Resolves once it is published; rejects where that can't be. */
     this.ready = new Promise((resolve, reject) => { this.#settle = { resolve, reject }; });

@@ -14,7 +14,6 @@ export class Publication extends EventTarget {
   /** Whether it is paused as far as the room was told. */
   #told = null;
   #settle;
-  #turn = Promise.resolve();
 
   constructor(session, track, { label = track.kind === 'audio' ? 'microphone' : 'camera', appData = {}, ...options }) {
     super();
@@ -37,13 +36,7 @@ export class Publication extends EventTarget {
   }
 
   /** Publishes it with this media, or tells the room again what holds. */
-  start(media) {
-    const begun = this.#turn.then(() => this.#begin(media));
-    this.#turn = begun.catch(() => {});
-    return begun;
-  }
-
-  async #begin(media) {
+  async start(media) {
     if (this.closed) return;
     if (!this.#producer || this.#producer.closed) await this.#produce(media);
     // What the room was told last may never have come.

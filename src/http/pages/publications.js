@@ -14,7 +14,7 @@ export class Publications {
   #close;
   #media = null;
   #over = null;
-  /** Each with the run of attempts that is its newest. */
+  /** Each with its newest run of attempts, and the attempt under way. */
   #all = new Map();
 
   constructor(close) {
@@ -60,12 +60,14 @@ export class Publications {
 
   /** Tries until it is published, or can't be. */
   async #run(publication) {
-    const run = { media: this.#media };
+    const run = { media: this.#media, attempt: this.#all.get(publication)?.attempt };
     this.#all.set(publication, run);
+    await run.attempt?.catch(() => {});
     const goesOn = () => run.media !== null && run.media === this.#media && this.#all.get(publication) === run;
     for (let tries = 1; goesOn(); tries += 1) {
       try {
-        await publication.start(run.media);
+        run.attempt = publication.start(run.media);
+        await run.attempt;
         return;
       } catch (problem) {
         if (!goesOn()) return;

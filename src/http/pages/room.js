@@ -78,7 +78,7 @@ export class Room extends EventTarget {
 
   /** Joins; rejects where that is refused or impossible. */
   async join() {
-    if (this.#state !== 'idle') throw left();
+    if (this.#state !== 'idle') throw new RoomProblem('left', 'A room is joined once: make another.');
     this.#become('connecting');
     try {
       await this.#session.open();
