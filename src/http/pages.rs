@@ -83,6 +83,7 @@ const ASSETS: &[(&str, &str)] = files![
     "skin.js",
     "source.js",
     "sparkline.js",
+    "speakers.js",
     "stats.js",
     "subscriptions.js",
     "theme.css",

@@ -54,6 +54,7 @@ mod rolling;
 mod rtc;
 mod slow;
 mod solo;
+mod speakers;
 mod takeover;
 mod tls;
 mod truth;

@@ -12,12 +12,12 @@ export class Traffic {
   #session;
   #media = null;
 
-  /** `policy` is what is received without being asked for, as `Room` has it. */
-  constructor(session, policy) {
+  /** `policy` is what is received without being asked for, and `speakers` of how many the voices, as `Room` has it. */
+  constructor(session, policy, speakers) {
     this.#session = session;
     this.publications = new Publications((producerId) => session.request('closeProducer', { producerId }));
     this.data = new Publications((dataProducerId) => session.request('closeDataProducer', { dataProducerId }));
-    this.tracks = new Subscriptions(session, policy);
+    this.tracks = new Subscriptions(session, policy, speakers);
     this.messages = new DataSubscriptions(session, (dataProducer) => policy === 'all' || isChat(dataProducer));
   }
 

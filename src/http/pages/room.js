@@ -10,7 +10,8 @@ import { Traffic } from './room-traffic.js';
 
 /**
  * A participant in a room. `url` is where a node has its pages (default: the node that this module is of), `name` one's
- * name there, `subscribe` what is received: `all`, `audio` (the rest by `subscribe` and `subscribeData`), or `none`.
+ * name there, `subscribe` what is received: `all`, `audio` (the rest by `subscribe` and `subscribeData`), or `none`;
+ * `speakers` leaves out all voices but those of so many who spoke last.
  *
  * Goes on by itself: on the same node when the connection breaks, on another one when the node is gone. Is joined once.
  *
@@ -42,7 +43,7 @@ export class Room extends EventTarget {
   /** Whether one keeps the room locked, wherever the session goes on. */
   #locks = false;
 
-  constructor({ url = here(''), room, name, token = null, appData = {}, subscribe = 'all', relay = false }) {
+  constructor({ url = here(''), room, name, token = null, appData = {}, subscribe = 'all', speakers = Infinity, relay = false }) {
     super();
     Object.assign(this, { room, name, appData, node: null, region: null, locked: false });
     /** What one may: `publish`, `subscribe`, `moderate`. */
@@ -51,7 +52,7 @@ export class Room extends EventTarget {
     const introduce = () => ({ name: this.name, appData: this.appData });
     const session = new RoomSession({ base: new URL(url, document.baseURI).href, room, token, introduce });
     this.#session = session;
-    this.#traffic = new Traffic(session, subscribe);
+    this.#traffic = new Traffic(session, subscribe, speakers);
     this.#chat = new Chat(session, this.#traffic);
     this.#listen();
   }
@@ -264,7 +265,10 @@ export class Room extends EventTarget {
     }
     if (name === 'transportClosed') this.#media?.drop(data.transportId);
     if (name === 'activeSpeaker') this.#tell('activespeaker', data);
-    if (name === 'volumes') this.#tell('volumes', data);
+    if (name === 'volumes') {
+      this.#traffic.tracks.speak(data.volumes.map(({ participant }) => participant));
+      this.#tell('volumes', data);
+    }
     if (name === 'roomLocked') {
       this.locked = data.locked;
       this.#tell('locked', data);

@@ -1,6 +1,7 @@
 // Which tracks of a room are received, in which size, or paused.
 
 import { Reception } from './reception.js';
+import { Speakers } from './speakers.js';
 
 /** How long the old way of a track is kept until the new one brings something. */
 const OVERLAP_MS = 2_000;
@@ -12,19 +13,54 @@ const OVERLAP_MS = 2_000;
 export class Subscriptions extends Reception {
   #session;
   #policy;
+  #speakers;
+  /** The voices that may be left out, by producer. */
+  #voices = new Map();
   /** The media that the node was told what it can take of. */
   #told = null;
 
-  /** `policy` is `all`, `audio` (pictures on demand) or `none`. */
-  constructor(session, policy) {
+  /** `policy` is `all`, `audio` (pictures on demand) or `none`; `speakers` of how many the voices are received. */
+  constructor(session, policy, speakers) {
     super((consumerId) => session.request('closeConsumer', { consumerId }));
     this.#session = session;
     this.#policy = policy;
+    this.#speakers = new Speakers(speakers);
   }
 
   add(participant, producer) {
     const wanted = this.#policy === 'all' || (this.#policy === 'audio' && producer.kind === 'audio');
-    this.enter(participant, producer, wanted, { paused: false, layers: null });
+    const isVoice = wanted && producer.kind === 'audio' && producer.label !== 'screen';
+    if (isVoice) {
+      this.#speakers.add(participant.name);
+      this.#voices.set(producer.id, { name: participant.name, received: this.#speakers.has(participant.name) });
+    }
+    const { received = wanted } = this.#voices.get(producer.id) ?? {};
+    this.enter(participant, producer, received, { paused: false, layers: null });
+  }
+
+  remove(producer) {
+    super.remove(producer);
+    const voice = this.#voices.get(producer.id);
+    if (!this.#voices.delete(producer.id)) return;
+    if (![...this.#voices.values()].some(({ name }) => name === voice.name)) this.#speakers.remove(voice.name);
+    this.#choose();
+  }
+
+  /** These speak, the loudest first. */
+  speak(names) {
+    this.#speakers.speak(names);
+    this.#choose();
+  }
+
+  /** Receives those who spoke last, and no longer who spoke before them. */
+  #choose() {
+    for (const [id, voice] of this.#voices) {
+      const received = this.#speakers.has(voice.name);
+      if (received === voice.received) continue;
+      voice.received = received;
+      if (received) this.subscribe(id).catch(() => {});
+      else this.unsubscribe(id);
+    }
   }
 
   async ask({ source }, media) {
