@@ -192,6 +192,11 @@ impl Inlet {
         self.feeds.keys().copied()
     }
 
+    /// How many producers it holds, of media and messages.
+    pub(super) fn producer_count(&self) -> usize {
+        self.feeds.len() + self.messages.len()
+    }
+
     /// The producers that come.
     pub(super) fn ids(&self) -> impl Iterator<Item = ProducerId> {
         self.newest.keys().chain(self.messages.keys()).copied()

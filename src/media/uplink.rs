@@ -157,6 +157,11 @@ impl Uplink {
         infos
     }
 
+    /// How many it sends, media and messages.
+    pub(super) fn producer_count(&self) -> usize {
+        self.producers.len() + self.messages.len()
+    }
+
     pub(super) fn producer(&self, id: ProducerId) -> Option<&Producer> {
         self.producers.get(&id)
     }

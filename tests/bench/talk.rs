@@ -64,12 +64,19 @@ async fn receives(socket: &mut Socket) -> Value {
 async fn a_consumer(near: &Node, far: &Node) {
     let (mut ann, _) = Socket::join(near, "talk", "ann").await;
     let [microphone, camera] = sends(&mut ann, 0).await;
-    eventually(SOON, "the far node has heard what she sends", || async {
-        let (_, entered) = Socket::join(far, "talk", "probe").await;
-        let sent = entered["participants"][0]["producers"].as_array().map_or(0, Vec::len);
-        if sent == 2 { Ok(()) } else { Err(sent) }
-    })
-    .await;
+    let (mut probe, _) = Socket::join(far, "talk", "probe").await;
+    let heard = async {
+        loop {
+            let there = probe.ask("getParticipants", json!({})).await.expect("who is there");
+            let mut there = there["participants"].as_array().into_iter().flatten();
+            if there
+                .any(|it| it["name"] == "ann" && it["producers"].as_array().is_some_and(|all| all.len() == 2))
+            {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(SOON, heard).await.expect("the far node has heard what she sends");
     let (mut cold, mut warm) = (Vec::new(), Vec::new());
     for run in 0..RUNS {
         let (mut ben, _) = Socket::join(far, "talk", &format!("ben-{run}")).await;

@@ -9,6 +9,7 @@ use super::RoomMedia;
 use crate::media::inlet::Inlet;
 use crate::media::receiver::Receiver;
 use crate::media::spread::Spread;
+use crate::media::uplink::Uplink;
 use crate::media::viewer::Viewer;
 use crate::media::{Counts, FeedId, Measured, ViewerFlow, adapt, session};
 use crate::protocol::ids::{PipeId, ProducerId, SessionId};
@@ -192,8 +193,8 @@ impl RoomMedia {
                 + self.receivers.len()
                 + self.inlets.len()
                 + self.outlets.len(),
-            producers: self.uplinks.values().map(|uplink| uplink.producers().len()).sum::<usize>()
-                + self.inlets.values().map(|inlet| inlet.feeds().count()).sum::<usize>(),
+            producers: self.uplinks.values().map(Uplink::producer_count).sum::<usize>()
+                + self.inlets.values().map(Inlet::producer_count).sum::<usize>(),
             consumers: self.viewers.values().map(Viewer::consumer_count).sum::<usize>()
                 + self.receivers.values().map(Receiver::consumer_count).sum::<usize>(),
         }
