@@ -69,7 +69,7 @@ mod tests {
 
     fn notice(stream: &str, term: u64) -> Notice {
         let (room, stream) = ("r".parse().unwrap(), stream.parse().unwrap());
-        Notice { room, stream, claims: Vec::new(), term, since: None }
+        Notice { room, stream, claims: Vec::new(), term, since: None, ended: None }
     }
 
     #[tokio::test]

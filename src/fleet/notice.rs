@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::protocol::claim::Claim;
+use crate::protocol::claim::{Claim, EndReason};
 use crate::protocol::ids::{RoomId, StreamName};
 
 /// All that this node has heard of a stream. The newest one says everything: none needs the former.
@@ -19,6 +19,8 @@ pub struct Notice {
     pub term: u64,
     /// When the first one's publication was first heard of here.
     pub since: Option<Instant>,
+    /// Why the last one that was live is so no more; none while any is, and where none ever was.
+    pub ended: Option<EndReason>,
 }
 
 impl Notice {

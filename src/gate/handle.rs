@@ -113,9 +113,10 @@ impl GateHandle {
         bar_for: Option<Duration>,
     ) -> Result<Outcome, GateError> {
         let until = bar_for.map(until).transpose()?;
-        let ended = self.rooms.kick(room.clone(), whom.clone()).await?;
+        let ended = self.rooms.kick(room.clone(), whom.clone(), None).await?;
         let mut outcome = Outcome { ended, ..Outcome::default() };
-        self.ask_others(GateRequest::Kick(Kick { room_id: room.clone(), whom }), &mut outcome).await;
+        self.ask_others(GateRequest::Kick(Kick { room_id: room.clone(), whom, by: None }), &mut outcome)
+            .await;
         tracing::info!(%room, ended = outcome.ended.len(), "an operator ended sessions");
         if let Some(until) = until {
             let tokens: BTreeSet<_> = outcome.ended.iter().filter_map(|ended| ended.token.clone()).collect();

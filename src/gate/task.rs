@@ -99,12 +99,12 @@ impl Gate {
         match request {
             GateRequest::Kick(kick) => self.aside(async move {
                 // Dropping the reply says that this node is busy.
-                if let Ok(ended) = rooms.kick(kick.room_id, kick.whom).await {
+                if let Ok(ended) = rooms.kick(kick.room_id, kick.whom, kick.by).await {
                     let _ = reply.send(Ok(GateReply::Kicked(Kicked { ended })));
                 }
             }),
             GateRequest::Mute(mute) => self.aside(async move {
-                let muted = rooms.mute(mute.room_id, mute.stream, mute.producer).await;
+                let muted = rooms.mute(mute).await;
                 let _ =
                     reply.send(muted.map(|()| GateReply::Kicked(Kicked::default())).map_err(Refusal::from));
             }),

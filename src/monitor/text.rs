@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use crate::protocol::claim::{ClaimedProducer, EndReason};
 use crate::protocol::event::{
-    Event, LeaveReason, NodeSummary, RoomSummary, StreamHere, Turned, ViewerJoined, ViewerLeft, What,
+    Deed, Event, LeaveReason, NodeSummary, RoomModerated, RoomSummary, StreamHere, Turned, ViewerJoined,
+    ViewerLeft, What,
 };
 use crate::protocol::ids::StreamName;
 
@@ -12,6 +13,10 @@ use crate::protocol::ids::StreamName;
 pub fn of(event: &Event) -> String {
     let node = &event.source.node;
     match &event.what {
+        What::StreamStarted(it) if it.participant => {
+            let over = if it.takeover { ", in place of a former one" } else { "" };
+            format!("{node} has participant {}{over}: it is there{}.", it.stream, media(&it.producers))
+        }
         What::StreamStarted(it) => {
             let over = if it.takeover { ", which took the name from another" } else { "" };
             let media = media(&it.producers);
@@ -73,6 +78,7 @@ pub fn of(event: &Event) -> String {
             format!("{node} asked for {} key frames of stream {} within {within}.", it.requests, it.stream)
         }
         What::RoomSummary(it) => room(node.as_str(), it),
+        What::RoomModerated(it) => moderated(node.as_str(), it),
         What::RoomClosed(it) => {
             format!("{node} carries nothing of the room any more, after {}.", milliseconds(it.duration_ms))
         }
@@ -194,6 +200,17 @@ fn room(node: &str, it: &RoomSummary) -> String {
     text
 }
 
+fn moderated(node: &str, it: &RoomModerated) -> String {
+    let (by, whom) = (&it.by, it.participant.as_ref().map_or("somebody", StreamName::as_str));
+    match it.deed {
+        Deed::Locked => format!("{node} lets nobody new into the room: moderator {by} has locked it."),
+        Deed::Unlocked => format!("{node} tells that moderator {by} locks the room no more."),
+        Deed::Muted => format!("{node} muted {whom}, as moderator {by} wants it."),
+        Deed::Removed => format!("{node} removed {whom} from the room, as moderator {by} wants it."),
+        Deed::Unknown => format!("{node} did what moderator {by} wants."),
+    }
+}
+
 fn stream(here: &StreamHere) -> String {
     match (here.publication, here.path.last()) {
         (None, _) => format!("{} awaited", here.stream),
@@ -209,6 +226,7 @@ fn why_over(reason: EndReason) -> &'static str {
         EndReason::Silent => "its publisher sent nothing that can be used for too long",
         EndReason::Replaced => "another publisher took its name",
         EndReason::Closed => "an operator closed it",
+        EndReason::Removed => "a moderator ended it",
         EndReason::Expired => "the publisher's token expired",
         EndReason::Drained => "the node is on its way out",
         EndReason::Media => "the media worker failed",

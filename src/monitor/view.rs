@@ -272,6 +272,9 @@ pub struct RoomView {
     pub viewers: u32,
     /// Viewers beside them that are not served yet, as their stream is on its way to their node.
     pub waiting: u32,
+    /// The moderators who let nobody new in; none where the room is open.
+    #[serde(default)]
+    pub locked_by: Vec<StreamName>,
     /// What was counted in it.
     pub counters: RoomCounters,
     /// Its problems, newest first; at most 50.
@@ -331,6 +334,9 @@ pub struct StreamTree {
     /// Whether it is live, its publisher is connected, and no media comes from it.
     #[serde(default)]
     pub muted: bool,
+    /// Whether it is what a participant sends, who came by the session API.
+    #[serde(default)]
+    pub participant: bool,
     /// What is wrong with what its publisher sends now.
     #[serde(default)]
     pub warnings: Vec<Warning>,

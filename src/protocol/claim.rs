@@ -78,6 +78,8 @@ pub enum EndReason {
     Replaced,
     /// An operator ended it.
     Closed,
+    /// A moderator of the room ended it.
+    Removed,
     /// The publisher's token, or what it was allowed, has expired.
     Expired,
     /// The origin drained.
@@ -133,6 +135,14 @@ impl Claim {
         self.state == StreamState::Live
     }
 
+    /// Why the stream is over; none while it is live.
+    pub fn end(&self) -> Option<EndReason> {
+        match self.state {
+            StreamState::Live => None,
+            StreamState::Ended(reason) => Some(reason),
+        }
+    }
+
     /// What decides between two live claims: the higher wins.
     pub fn rank(&self) -> Rank {
         (self.term, self.publication)
@@ -183,6 +193,7 @@ impl EndReason {
             Self::Silent => "silent",
             Self::Replaced => "replaced",
             Self::Closed => "closed",
+            Self::Removed => "removed",
             Self::Expired => "expired",
             Self::Drained => "drained",
             Self::Media => "media",

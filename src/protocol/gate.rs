@@ -61,6 +61,9 @@ pub struct Kick {
     pub room_id: RoomId,
     /// Whose session.
     pub whom: Whom,
+    /// The moderator of the room that wants it; none where an operator does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<StreamName>,
 }
 
 /// Asks a node to pause a producer of a stream that it has, for everybody, as a moderator wants it.
@@ -73,6 +76,9 @@ pub struct Mute {
     pub stream: StreamName,
     /// The producer.
     pub producer: ProducerId,
+    /// The moderator; none where its node doesn't say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<StreamName>,
 }
 
 /// Tells a node of bars, which end what has come with these tokens.

@@ -256,7 +256,7 @@ impl Rooms {
         let asked = self.rooms.values().map(|entry| {
             let (answer, ended) = oneshot::channel();
             let inbox = entry.inbox.clone();
-            let kick = Message::Kick(Whom::Token(token.clone()), answer);
+            let kick = Message::Kick(Whom::Token(token.clone()), None, answer);
             async move {
                 inbox.send(kick).await.ok()?;
                 ended.await.ok()?.ok()

@@ -8,8 +8,8 @@ use super::error::RoomError;
 use super::message::{Listener, Message, Patched, Published, RtcAnswer, Watching};
 use crate::media::{Medium, WorkerId};
 use crate::protocol::claim::EndReason;
-use crate::protocol::gate::{EndedSession, TokenKey, Whom};
-use crate::protocol::ids::{ProducerId, RoomId, SessionId, StreamName};
+use crate::protocol::gate::{EndedSession, Mute, TokenKey, Whom};
+use crate::protocol::ids::{RoomId, SessionId, StreamName};
 use crate::protocol::refusal::Refusal;
 use crate::protocol::rtc::{RtcReply, RtcRequest};
 
@@ -83,8 +83,8 @@ impl RoomsHandle {
     ///
     /// # Errors
     /// [`RoomError::NoStream`].
-    pub async fn mute(&self, room: RoomId, stream: StreamName, id: ProducerId) -> Result<(), RoomError> {
-        self.ask(room, |answer| Message::Mute(stream, id, answer)).await
+    pub async fn mute(&self, mute: Mute) -> Result<(), RoomError> {
+        self.ask(mute.room_id.clone(), |answer| Message::Mute(mute, answer)).await
     }
 
     /// Ends a publisher's or viewer's session.
@@ -144,12 +144,17 @@ impl RoomsHandle {
         self.ask(room, |answer| Message::SetPaused(stream, paused, answer)).await
     }
 
-    /// Ends sessions of a room on this node, as an operator wants it; answers which.
+    /// Ends sessions of a room on this node, as a moderator wants it (`by`) or an operator; answers which.
     ///
     /// # Errors
     /// [`RoomError::Busy`], [`RoomError::Stopped`].
-    pub async fn kick(&self, room: RoomId, whom: Whom) -> Result<Vec<EndedSession>, RoomError> {
-        match self.ask(room, |answer| Message::Kick(whom, answer)).await {
+    pub async fn kick(
+        &self,
+        room: RoomId,
+        whom: Whom,
+        by: Option<StreamName>,
+    ) -> Result<Vec<EndedSession>, RoomError> {
+        match self.ask(room, |answer| Message::Kick(whom, by, answer)).await {
             Err(RoomError::NoSession) => Ok(Vec::new()),
             other => other,
         }

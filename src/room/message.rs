@@ -8,8 +8,8 @@ use super::seats::Seat;
 use crate::broker::InboundBody;
 use crate::media::{Medium, TransportInfo, WorkerId};
 use crate::protocol::claim::EndReason;
-use crate::protocol::gate::{EndedSession, Whom};
-use crate::protocol::ids::{NodeName, ProducerId, SessionId, StreamName};
+use crate::protocol::gate::{EndedSession, Mute, Whom};
+use crate::protocol::ids::{NodeName, SessionId, StreamName};
 use crate::protocol::refusal::Refusal;
 use crate::protocol::rtc::{Levels, RtcEvent, RtcReply, RtcRequest};
 use crate::telemetry::Trace;
@@ -66,7 +66,7 @@ pub(super) enum Message {
     /// Somebody else is to be told what happens in a participant's session.
     Listen(SessionId, Listener),
     /// A moderator elsewhere mutes a producer.
-    Mute(StreamName, ProducerId, Reply<()>),
+    Mute(Mute, Reply<()>),
     /// A publisher or viewer goes.
     End(SessionId, StreamName, Reply<()>),
     /// A viewer answers our description.
@@ -77,8 +77,8 @@ pub(super) enum Message {
     Check(SessionId, StreamName, Reply<Vec<Medium>>),
     /// An operator pauses or resumes a stream.
     SetPaused(StreamName, bool, Reply<()>),
-    /// An operator ends sessions.
-    Kick(Whom, Reply<Vec<EndedSession>>),
+    /// An operator ends sessions, or the moderator that is named.
+    Kick(Whom, Option<StreamName>, Reply<Vec<EndedSession>>),
     /// Someone looks at all of it.
     Inspect(oneshot::Sender<RoomView>),
     /// Someone looks at a stream.
@@ -129,8 +129,8 @@ impl Message {
             Self::End(_, _, reply)
             | Self::Connect(_, _, _, reply)
             | Self::SetPaused(_, _, reply)
-            | Self::Mute(_, _, reply) => drop(reply.send(Err(error))),
-            Self::Kick(_, reply) => drop(reply.send(Err(error))),
+            | Self::Mute(_, reply) => drop(reply.send(Err(error))),
+            Self::Kick(_, _, reply) => drop(reply.send(Err(error))),
             Self::Inspect(_)
             | Self::Status(..)
             | Self::WorkerDied(_)

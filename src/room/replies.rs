@@ -73,11 +73,11 @@ impl Replies {
             Message::Rtc(session, request, reply) => {
                 Input::Rtc(self.ticket(Waiting::Rtc(None, reply)), session, request)
             }
-            Message::Mute(stream, id, reply) => Input::Mute(self.ticket(Waiting::Done(reply)), stream, id),
+            Message::Mute(mute, reply) => Input::Mute(self.ticket(Waiting::Done(reply)), mute),
             Message::SetPaused(stream, paused, reply) => {
                 Input::SetPaused(self.ticket(Waiting::Done(reply)), stream, paused)
             }
-            Message::Kick(whom, reply) => Input::Kick(self.ticket(Waiting::Kick(reply)), whom),
+            Message::Kick(whom, by, reply) => Input::Kick(self.ticket(Waiting::Kick(reply)), whom, by),
             Message::Remote(InboundBody::Edge(request, reply), _) => {
                 Input::Edge(self.ticket(Waiting::Edge(reply)), request)
             }

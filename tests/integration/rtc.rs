@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use headwater::node::Node;
+use headwater::protocol::event::{Deed, What};
 use headwater::protocol::rtc::{RtcAsked, RtcReply, RtcRequest};
 use serde_json::{Value, json};
 
 use crate::support::browser::Browser;
+use crate::support::events::told;
 use crate::support::fleet::{acquainted, heard_of, node, plays, publish, room, start, watch};
 use crate::support::nats::NatsServer;
 use crate::support::process::Process;
@@ -112,7 +114,8 @@ async fn participants_of_three_nodes_hear_of_each_other_and_are_sent_single_prod
     cleo.ask("leave", json!({})).await.expect("it leaves");
     cleo.told("sessionEnded", |it| it["reason"] == "left").await;
     cleo.is_closed().await;
-    ann.told("participantLeft", |it| it["name"] == "cleo").await;
+    let left = ann.told("participantLeft", |it| it["name"] == "cleo").await;
+    assert_eq!(left["reason"], "left");
     for node in [west, near, east] {
         node.stop().await;
     }
@@ -228,6 +231,29 @@ async fn what_makes_no_sense_is_refused_by_name_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn everybody_is_told_why_somebody_has_left() {
+    let nats = NatsServer::start().await;
+    let mut nodes = Vec::new();
+    for (name, region) in [("west-1", "west"), ("east-1", "east")] {
+        let mut settings = fleet::config(name, region, &nats.url());
+        settings.timeouts.session = Duration::from_secs(2);
+        nodes.push(start(settings).await);
+    }
+    let [west, east]: [Node; 2] = nodes.try_into().expect("two");
+    acquainted(&[&west, &east]).await;
+    let (mut ann, _) = Socket::join(&west, "talk", "ann").await;
+    let (ben, _) = Socket::join(&east, "talk", "ben").await;
+    let (_cleo, _) = Socket::join(&east, "talk", "cleo").await;
+    drop(ben);
+    let left = ann.told("participantLeft", |it| it["name"] == "ben").await;
+    assert_eq!(left["reason"], "disconnected");
+    east.stop().await;
+    let left = ann.told("participantLeft", |it| it["name"] == "cleo").await;
+    assert_eq!(left["reason"], "drained");
+    west.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whoever_asks_without_a_websocket_learns_what_one_would_be_refused_for() {
     let nats = NatsServer::start().await;
     let mut settings = fleet::config("west-1", "west", &nats.url());
@@ -311,8 +337,45 @@ async fn moderators_mute_remove_and_lock_on_any_node() {
     let nobody = chair.ask("removeParticipant", json!({ "participant": "nobody" })).await;
     assert_eq!(nobody, Err("unknownParticipant".to_owned()));
     chair.ask("removeParticipant", json!({ "participant": "ann" })).await.expect("it is removed");
-    ann.told("sessionEnded", |it| it["reason"] == "closed").await;
-    chair.told("participantLeft", |it| it["name"] == "ann").await;
+    ann.told("sessionEnded", |it| it["reason"] == "removed").await;
+    let left = chair.told("participantLeft", |it| it["name"] == "ann").await;
+    assert_eq!(left["reason"], "removed");
+    // It is locked for as long as its moderator is there, on every node, and the log has all that was done.
+    chair.ask("lockRoom", json!({ "locked": true })).await.expect("it is locked");
+    let shown = async |locked| {
+        eventually(SOON, format!("the room is shown, locked: {locked}"), || async {
+            (room(&west, "talk").await.expect("the room").locked == locked).then_some(())
+        })
+        .await;
+    };
+    shown(true).await;
+    chair.ask("leave", json!({})).await.expect("it leaves");
+    shown(false).await;
+    let wanted = [
+        ("east-1", Deed::Locked, None),
+        ("east-1", Deed::Unlocked, None),
+        ("east-1", Deed::Locked, None),
+        ("east-1", Deed::Unlocked, None),
+        ("west-1", Deed::Muted, Some("ann")),
+        ("west-1", Deed::Removed, Some("ann")),
+    ];
+    eventually(SOON, "what the moderator did is told", || async {
+        let mut events = told(&west, "talk").await;
+        events.sort_by_key(|event| (event.source.node.clone(), event.id));
+        let deeds: Vec<_> = events
+            .iter()
+            .filter_map(|event| match &event.what {
+                What::RoomModerated(it) if it.by.as_str() == "chair" => Some((
+                    event.source.node.as_str(),
+                    it.deed,
+                    it.participant.as_ref().map(|name| name.as_str()),
+                )),
+                _ => None,
+            })
+            .collect();
+        if deeds == wanted { Ok(()) } else { Err(format!("{deeds:?}")) }
+    })
+    .await;
     for node in [west, east] {
         node.stop().await;
     }

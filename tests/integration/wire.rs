@@ -335,11 +335,23 @@ fn messages() -> BTreeMap<&'static str, String> {
                 expires_at: Some("2026-01-02T03:04:05Z".parse().unwrap()),
             }),
         ),
-        ("kick", gate(GateRequest::Kick(Kick { room_id: room(), whom: Whom::Viewer(ViewerId(uuid(9))) }))),
+        (
+            "kick",
+            gate(GateRequest::Kick(Kick {
+                room_id: room(),
+                whom: Whom::Viewer(ViewerId(uuid(9))),
+                by: Some("chair".parse().unwrap()),
+            })),
+        ),
         ("kick.reply", reply(GateReply::Kicked(Kicked { ended: vec![ended] }))),
         (
             "mute",
-            gate(GateRequest::Mute(Mute { room_id: room(), stream: "main".parse().unwrap(), producer: id })),
+            gate(GateRequest::Mute(Mute {
+                room_id: room(),
+                stream: "main".parse().unwrap(),
+                producer: id,
+                by: Some("chair".parse().unwrap()),
+            })),
         ),
         (
             "rtc",

@@ -15,8 +15,11 @@ pub(super) fn room(view: &RoomView, now: DateTime<Utc>) -> Vec<Line> {
     let state = if view.live { "live" } else { "over" };
     let viewers = format!("  {state}  {}", count(view.viewers, "viewer"));
     let waiting = if view.waiting > 0 { format!(", {} waiting", view.waiting) } else { String::new() };
+    let locks: Vec<&str> = view.locked_by.iter().map(|name| name.as_str()).collect();
+    let locked = if locks.is_empty() { String::new() } else { format!("  locked by {}", locks.join(", ")) };
     let head = Line::default().with(Tone::Strong, view.room.to_string());
-    let mut lines = vec![head.with(Tone::Plain, viewers).with(Tone::Warning, waiting)];
+    let head = head.with(Tone::Plain, viewers).with(Tone::Warning, waiting).with(Tone::Warning, locked);
+    let mut lines = vec![head];
     lines.extend(counters(&view.counters).into_iter().map(|text| Line::default().with(Tone::Faint, text)));
     for stream in &view.streams {
         lines.push(Line::default());
@@ -63,6 +66,9 @@ fn counters(counters: &RoomCounters) -> [String; 2] {
 
 fn stream(stream: &StreamTree, now: DateTime<Utc>) -> Vec<Line> {
     let mut words = Vec::new();
+    if stream.participant {
+        words.push("participant".to_owned());
+    }
     match (stream.live, stream.started_at, stream.ended) {
         (true, Some(started), _) => words.push(format!("live for {}", age(started, now))),
         (true, None, _) => words.push("live".to_owned()),
@@ -238,6 +244,16 @@ west-1  origin  in west  2.1 Mbit/s  3 viewers
         let text = drawn(&view);
         assert!(text.contains("video/VP8 ×3  muted: no media comes from its publisher\n"), "{text}");
         assert!(text.contains("\n! no_key_frame  for 2m  no key frame came\nwest-1  origin"), "{text}");
+    }
+
+    #[test]
+    fn participants_are_told_apart_and_who_locks_the_room_is_named() {
+        let mut view = sample::room();
+        view.streams[0].participant = true;
+        view.locked_by = vec!["chair".parse().unwrap()];
+        let text = drawn(&view);
+        assert!(text.starts_with("demo  live  10 viewers, 1 waiting  locked by chair\n"), "{text}");
+        assert!(text.contains("main  participant  live for 12m"), "{text}");
     }
 
     #[test]

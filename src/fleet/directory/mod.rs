@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::Notice;
 use super::digest::Digest;
-use crate::protocol::claim::Claim;
+use crate::protocol::claim::{Claim, EndReason};
 use crate::protocol::directory::{Claims, Place};
 use crate::protocol::ids::{Incarnation, NodeName, Peer, PublicationId, RoomId, StreamName};
 use crate::protocol::presence::Beat;
@@ -121,7 +121,8 @@ impl Directory {
         }
         missing.retain(|_, held| held.revision <= beat.revision || held.revision > said);
         for (stream, held) in missing {
-            self.remove(&held, None);
+            // Its end was told, and not heard.
+            self.remove(&held, None, EndReason::Unknown);
             changed.push(stream);
         }
         changed
@@ -152,7 +153,7 @@ impl Directory {
     /// Forgets a process and what it claimed, but no term. The streams that it had.
     pub fn forget(&mut self, peer: &Peer) -> Vec<Key> {
         let claims = self.between(peer, None, None);
-        claims.iter().for_each(|claim| self.remove(claim, None));
+        claims.iter().for_each(|claim| self.remove(claim, None, EndReason::Lost));
         self.processes.remove(&process(peer));
         claims.iter().map(|claim| key(claim)).collect()
     }
@@ -231,7 +232,7 @@ impl Directory {
             return raised;
         }
         let age = self.bury(stream.clone(), None);
-        self.streams.insert(stream, Stream { term, holding: Holding::Nothing { age } });
+        self.streams.insert(stream, Stream { term, holding: Holding::Nothing { age, ended: None } });
         true
     }
 
@@ -247,7 +248,7 @@ impl Directory {
             }
             None if claim.is_live() => !self.is_over(&claim) && self.put(claim, now),
             Some(held) if held.publication == claim.publication => {
-                self.remove(&held, Some(claim.publication));
+                self.remove(&held, Some(claim.publication), claim.end().unwrap_or(EndReason::Unknown));
                 true
             }
             Some(_) => false,
@@ -268,7 +269,7 @@ impl Directory {
     fn is_over(&self, claim: &Claim) -> bool {
         let settled = self.processes.get(&process(&claim.origin)).and_then(|process| process.settled);
         let ended = match self.streams.get(&key(claim)).map(|stream| &stream.holding) {
-            Some(Holding::Nothing { age }) => self.over.get(age).and_then(|over| over.ended),
+            Some(Holding::Nothing { age, .. }) => self.over.get(age).and_then(|over| over.ended),
             _ => None,
         };
         settled.is_some_and(|settled| settled >= claim.revision)
@@ -298,8 +299,8 @@ impl Directory {
         claim.origin = process.peer.clone();
         let claim = Arc::new(claim);
         process.claims.put(Arc::clone(&claim));
-        let holding = std::mem::replace(&mut entry.holding, Holding::Nothing { age: 0 });
-        if let Holding::Nothing { age } = holding {
+        let holding = std::mem::replace(&mut entry.holding, Holding::Nothing { age: 0, ended: None });
+        if let Holding::Nothing { age, .. } = holding {
             self.over.remove(&age);
         }
         entry.holding = holding.with(Held { claim, since });
@@ -307,7 +308,7 @@ impl Directory {
     }
 
     /// Holds a claim no more; `ended` is the publication that its origin ended.
-    fn remove(&mut self, claim: &Claim, ended: Option<PublicationId>) {
+    fn remove(&mut self, claim: &Claim, ended: Option<PublicationId>, reason: EndReason) {
         let stream = key(claim);
         let Some(entry) = self.streams.get_mut(&stream) else { return };
         let Some(held) = entry.holding.of(&claim.origin) else { return };
@@ -316,17 +317,17 @@ impl Directory {
             process.claims.remove(&stream);
             self.claims -= 1;
         }
-        let holding = std::mem::replace(&mut entry.holding, Holding::Nothing { age: 0 });
+        let holding = std::mem::replace(&mut entry.holding, Holding::Nothing { age: 0, ended: None });
         entry.holding = holding.without(&claim.origin);
-        if let Holding::Nothing { age } = &mut entry.holding {
-            *age = self.ages + 1;
+        if let Holding::Nothing { age, ended: why } = &mut entry.holding {
+            (*age, *why) = (self.ages + 1, Some(reason));
             self.bury(stream, ended.map(|publication| (claim.origin.incarnation, publication)));
         }
     }
 
     /// A stream whose live claim never came is over all the same: it may be on its way.
     fn mark_over(&mut self, ended: &Claim) {
-        if let Some(Stream { holding: Holding::Nothing { age }, .. }) = self.streams.get(&key(ended))
+        if let Some(Stream { holding: Holding::Nothing { age, .. }, .. }) = self.streams.get(&key(ended))
             && let Some(over) = self.over.get_mut(age)
         {
             over.ended = Some((ended.origin.incarnation, ended.publication));

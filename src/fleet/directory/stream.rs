@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::fleet::Notice;
-use crate::protocol::claim::Claim;
+use crate::protocol::claim::{Claim, EndReason};
 use crate::protocol::ids::{Peer, RoomId, StreamName};
 
 /// What is known of one stream.
@@ -19,8 +19,8 @@ pub(super) struct Stream {
 /// The live claims to a stream: one, but for takeovers.
 #[derive(Debug)]
 pub(super) enum Holding {
-    /// None: only the term is remembered, until younger ones need the place.
-    Nothing { age: u64 },
+    /// None: only the term is remembered, and why the last one is over, until younger ones need the place.
+    Nothing { age: u64, ended: Option<EndReason> },
     /// One.
     One(Held),
     /// Of several processes.
@@ -64,7 +64,7 @@ impl Holding {
 
     /// These, without the one of a process; nothing, of no age yet, if it was the last.
     pub(super) fn without(self, origin: &Peer) -> Self {
-        const NOTHING: Holding = Holding::Nothing { age: 0 };
+        const NOTHING: Holding = Holding::Nothing { age: 0, ended: None };
         match self {
             Self::One(held) if is_of(&held.claim, origin) => NOTHING,
             Self::Several(mut held) => {
@@ -88,6 +88,10 @@ impl Stream {
             room: room.clone(),
             stream: stream.clone(),
             since: held.first().map(|held| held.since),
+            ended: match &self.holding {
+                Holding::Nothing { ended, .. } => *ended,
+                _ => None,
+            },
             claims: held.into_iter().map(|held| Arc::clone(&held.claim)).collect(),
             term: self.term,
         }

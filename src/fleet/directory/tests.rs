@@ -73,6 +73,30 @@ fn the_highest_claim_is_first_and_terms_outlive_claims() {
 }
 
 #[test]
+fn why_a_stream_is_over_is_known_where_its_origin_said_it() {
+    let now = Instant::now();
+    let mut directory = Directory::default();
+    let ended = |directory: &Directory| directory.known(&"r".parse().unwrap()).remove(0).ended;
+    let (a, b) = (claim("r", "main", "a", 1, 1), claim("r", "main", "b", 2, 1));
+    directory.hear(a.clone(), now);
+    directory.hear(b.clone(), now);
+    directory.hear(Claim { revision: 2, ..a.ended(EndReason::Replaced) }, now);
+    assert_eq!(ended(&directory), None, "the other goes on");
+    directory.hear(Claim { revision: 2, ..b.ended(EndReason::Removed) }, now);
+    assert_eq!(ended(&directory), Some(EndReason::Removed));
+    let again = claim("r", "main", "a", 3, 3);
+    directory.hear(again.clone(), now);
+    assert_eq!(ended(&directory), None);
+    let mut empty = Directory::default();
+    empty.hear(Claim { revision: 4, ..again.ended(EndReason::Drained) }, now);
+    directory.replace(None, answer(&empty, &again.origin, 4), now);
+    assert_eq!(ended(&directory), Some(EndReason::Unknown), "its word was lost");
+    directory.hear(claim("r", "main", "c", 4, 1), now);
+    directory.forget(&claim("r", "main", "c", 4, 1).origin);
+    assert_eq!(ended(&directory), Some(EndReason::Lost));
+}
+
+#[test]
 fn terms_without_claims_are_bounded_and_the_oldest_go_first() {
     let mut directory = Directory::default();
     let now = Instant::now();

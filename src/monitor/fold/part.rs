@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::protocol::claim::{ClaimedProducer, EndReason, Rank};
 use crate::protocol::event::{
-    Event, PipeHere, Quality, RoomSummary, StreamEnded, StreamHere, Warning, WarningKind, What,
+    Deed, Event, PipeHere, Quality, RoomSummary, StreamEnded, StreamHere, Warning, WarningKind, What,
 };
 use crate::protocol::ids::{NodeName, Peer, PipeId, PublicationId, Region, StreamName};
 
@@ -103,17 +103,19 @@ impl Part {
         let time = event.time;
         match &event.what {
             What::StreamStarted(it) => {
-                self.publish(&it.stream, (it.term, it.publication), &it.producers, Some(time))
+                self.publish(&it.stream, (it.term, it.publication), &it.producers);
+                if let Some(here) = self.stream(&it.stream) {
+                    (here.started_at, here.participant) = (Some(time), it.participant);
+                }
             }
-            What::StreamChanged(it) => {
-                self.publish(&it.stream, (it.term, it.publication), &it.producers, None)
-            }
+            What::StreamChanged(it) => self.publish(&it.stream, (it.term, it.publication), &it.producers),
             What::StreamEnded(it) => self.end(it, time),
             What::StreamWarning(it) => {
                 let (kind, since, detail) = (it.kind, time, it.detail.clone());
                 self.warn(&it.stream, it.publication, kind, Some(Warning { kind, since, detail }));
             }
             What::StreamCleared(it) => self.warn(&it.stream, it.publication, it.kind, None),
+            What::RoomModerated(it) => self.moderate(&it.by, it.deed),
             What::PipeOpening(it) => {
                 if let Some(pipe) = self.pipe(it.pipe, &it.to, time) {
                     pipe.attempt = it.attempt;
@@ -151,13 +153,7 @@ impl Part {
     }
 
     /// Within one process the latest word holds.
-    fn publish(
-        &mut self,
-        stream: &StreamName,
-        (term, publication): Rank,
-        producers: &[ClaimedProducer],
-        started_at: Option<DateTime<Utc>>,
-    ) {
+    fn publish(&mut self, stream: &StreamName, (term, publication): Rank, producers: &[ClaimedProducer]) {
         let Some(here) = self.stream(stream) else { return };
         if published(here) != Some(publication) {
             let viewers = here.viewers;
@@ -165,7 +161,6 @@ impl Part {
             here.publication = Some(publication);
         }
         here.term = term;
-        here.started_at = started_at.or(here.started_at);
         here.producers = producers.to_vec();
         self.ended.retain(|ended| ended.stream != *stream);
     }
@@ -182,6 +177,16 @@ impl Part {
         if let Some(here) = here.filter(|here| published(here) == Some(publication)) {
             here.warnings.retain(|known| known.kind != kind);
             here.warnings.extend(warning);
+        }
+    }
+
+    /// A moderator that is here locks the room, or does no longer.
+    fn moderate(&mut self, by: &StreamName, deed: Deed) {
+        let own = self.streams.iter_mut().find(|here| here.stream == *by && published(here).is_some());
+        match (own, deed) {
+            (Some(here), Deed::Locked) => here.locks = true,
+            (Some(here), Deed::Unlocked) => here.locks = false,
+            _ => {}
         }
     }
 
@@ -291,6 +296,8 @@ fn awaited(stream: StreamName, viewers: u32) -> StreamHere {
         lost: 0,
         viewers,
         muted: false,
+        participant: false,
+        locks: false,
         warnings: Vec::new(),
         quality: Quality::default(),
     }

@@ -38,6 +38,8 @@ pub(in crate::monitor) fn severity(what: &What) -> Option<Severity> {
             _ => None,
         },
         What::PipeClosed(closed) => closed.lost.then_some(Severity::Error),
+        // As a moderator wants it.
+        What::ViewerRejected(it) if it.reason == "locked" => None,
         // Anyone may knock: whoever isn't let in as far as a room may be a stranger.
         What::PublisherRejected(it) | What::ViewerRejected(it) if it.room.is_some() => {
             Some(Severity::Warning)

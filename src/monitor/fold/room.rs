@@ -101,6 +101,7 @@ fn belongs_to_a_part(what: &What) -> bool {
             | What::PipeClosed(_)
             | What::ViewerJoined(_)
             | What::ViewerLeft(_)
+            | What::RoomModerated(_)
             | What::RoomSummary(_)
             | What::RoomClosed(_)
     )

@@ -69,6 +69,8 @@ const ENDED = {
   silent: 'the publisher sent nothing',
   replaced: 'another publisher took over',
   closed: 'an operator ended it',
+  removed: 'a moderator ended it',
+  expired: 'the token expired',
   drained: 'its origin was drained',
   media: 'a media worker failed',
   lost: 'its origin isn’t heard',

@@ -18,6 +18,7 @@ export function showRoom(view, problem = '') {
   set(el('room-empty'), view ? 'This room has no stream at this moment.' : problem);
   const streams = view?.streams ?? [];
   set(el('room-state'), view ? (view.live ? 'live' : 'over') : 'not known');
+  set(el('room-locked'), view?.lockedBy?.length ? `Locked by ${view.lockedBy.join(', ')}: nobody new is let in.` : '');
   attr(el('room-state'), 'data-live', String(Boolean(view?.live)));
   facts(view);
   listProblems(el('room-problems'), (view?.problems ?? []).slice(0, FEW));
@@ -62,7 +63,7 @@ function fill(item, stream) {
   const { parts } = item;
   set(parts.state, stream.live ? 'live' : 'over');
   attr(parts.state, 'data-live', String(stream.live));
-  const numbers = [bitrate(stream.bitrate), count(stream.viewers, 'viewer'), stream.depth ? `${count(stream.depth, 'hop')} deep` : 'no other node', stream.crossings ? `${count(stream.crossings, 'pipe')} between regions` : null, codecs(stream.producers), stream.muted ? 'muted' : null, ...stream.warnings.map((it) => `⚠ ${it.kind.replaceAll('_', ' ')}`)];
+  const numbers = [stream.participant ? 'participant' : null, bitrate(stream.bitrate), count(stream.viewers, 'viewer'), stream.depth ? `${count(stream.depth, 'hop')} deep` : 'no other node', stream.crossings ? `${count(stream.crossings, 'pipe')} between regions` : null, codecs(stream.producers), stream.muted ? 'muted' : null, ...stream.warnings.map((it) => `⚠ ${it.kind.replaceAll('_', ' ')}`)];
   const why = stream.ended ? ended(stream.ended) : 'it is not published';
   set(parts.text, stream.live ? numbers.filter(Boolean).join(' · ') : `Over: ${why}.`);
   age(parts.since, stream.live ? stream.startedAt : stream.endedAt, stream.live ? 'up' : 'ago');

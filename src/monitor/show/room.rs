@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{LATELY, tree};
+use super::{LATELY, Now, tree};
 use crate::monitor::fold::State;
 use crate::monitor::fold::room::Room;
 use crate::monitor::fold::standing::Standing;
@@ -16,6 +16,7 @@ impl State {
         let known = self.rooms.get(room)?;
         let standing = Standing::of(&self.processes, now);
         let streams = tree::all(known, &standing);
+        let live = Now::of(known, &standing).live.into_iter();
         let alive = known.parts.iter().filter(|(id, part)| standing.holds(id, part));
         let lately = now.checked_sub_signed(LATELY);
         Some(RoomView {
@@ -24,6 +25,7 @@ impl State {
             live: streams.iter().any(|stream| stream.live),
             viewers: streams.iter().fold(0, |sum, stream| sum.saturating_add(stream.viewers)),
             waiting: alive.fold(0, |sum, (_, part)| sum.saturating_add(part.waiting)),
+            locked_by: live.filter(|(_, here)| here.locks).map(|(_, here)| here.stream.clone()).collect(),
             streams,
             counters: counters(known),
             problems: known.problems.iter().rev().take_while(|it| Some(it.time) >= lately).cloned().collect(),

@@ -119,6 +119,7 @@ impl<'a> Grower<'a> {
             producers: at_origin.map(|seat| seat.here.producers.clone()).unwrap_or_default(),
             bitrate: at_origin.map_or(0, |seat| seat.here.bitrate),
             muted: at_origin.is_some_and(|seat| seat.here.muted),
+            participant: at_origin.is_some_and(|seat| seat.here.participant),
             warnings: at_origin.map(|seat| seat.here.warnings.clone()).unwrap_or_default(),
             viewers: alive.fold(0, |sum, seat| sum.saturating_add(seat.here.viewers)),
             depth,

@@ -22,7 +22,7 @@ use super::ids::{NodeName, Peer, RoomId};
 
 pub use node::{EventsDropped, LimitHit, NodeLost, NodeSummary, TokenBarred, WorkerDied};
 pub use pipe::{PipeClosed, PipeFailed, PipeOpened, PipeOpening, PipeRefused, PipeStarved};
-pub use room::{PipeHere, Quality, RoomClosed, RoomForgotten, RoomSummary, StreamHere};
+pub use room::{Deed, PipeHere, Quality, RoomClosed, RoomForgotten, RoomModerated, RoomSummary, StreamHere};
 pub use stream::{
     KeyFrameBurst, StreamChanged, StreamCleared, StreamEnded, StreamRecovered, StreamStarted, StreamWarning,
     Warning, WarningKind,
@@ -126,6 +126,9 @@ pub enum What {
     /// All that a node has of a room.
     #[serde(rename = "room.summary")]
     RoomSummary(RoomSummary),
+    /// A moderator of a room did something. Told by the node where whoever it befell is, or else the moderator.
+    #[serde(rename = "room.moderated")]
+    RoomModerated(RoomModerated),
     /// A node carries nothing of a room any more.
     #[serde(rename = "room.closed")]
     RoomClosed(RoomClosed),
@@ -186,6 +189,7 @@ impl What {
             Self::ViewerRejected(_) => "viewer.rejected",
             Self::KeyFrameBurst(_) => "keyframe.burst",
             Self::RoomSummary(_) => "room.summary",
+            Self::RoomModerated(_) => "room.moderated",
             Self::RoomClosed(_) => "room.closed",
             Self::RoomForgotten(_) => "room.forgotten",
             Self::NodeStarted(_) => "node.started",

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::stream::Warning;
 use crate::protocol::claim::ClaimedProducer;
-use crate::protocol::ids::{NodeName, Peer, PipeId, PublicationId, StreamName};
+use crate::protocol::ids::{NodeName, Peer, PipeId, ProducerId, PublicationId, StreamName};
 
 /// All that a node has of a room. The newest holds; what is not in it is not there.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -47,6 +47,12 @@ pub struct StreamHere {
     /// Whether its publisher's connection lives and no media comes from it; only at the origin.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub muted: bool,
+    /// Whether it is what a participant sends, who came by the session API; only at the origin.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub participant: bool,
+    /// Whether that participant is a moderator who lets nobody new into the room; only at the origin.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub locks: bool,
     /// What is wrong with it now; only at the origin.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
@@ -85,6 +91,40 @@ pub struct PipeHere {
     pub streams: Vec<StreamName>,
     /// Bits of media per second.
     pub bitrate: u64,
+}
+
+/// A moderator of a room did something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RoomModerated {
+    /// The moderator.
+    pub by: StreamName,
+    /// What.
+    pub deed: Deed,
+    /// Whom it befell, if anybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub participant: Option<StreamName>,
+    /// The producer that it befell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub producer: Option<ProducerId>,
+}
+
+/// What a moderator does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum Deed {
+    /// It lets nobody new in, for as long as it is there.
+    Locked,
+    /// It does no longer.
+    Unlocked,
+    /// It pauses a producer, until the participant resumes that.
+    Muted,
+    /// It ends a participant's session.
+    Removed,
+    /// A deed of a newer node.
+    #[serde(other)]
+    Unknown,
 }
 
 /// A node carries nothing of a room any more.

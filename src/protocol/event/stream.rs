@@ -22,6 +22,9 @@ pub struct StreamStarted {
     pub producers: Vec<ClaimedProducer>,
     /// Whether it took the name from another publisher.
     pub takeover: bool,
+    /// Whether it is a participant, who came by the session API and may send nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub participant: bool,
 }
 
 /// A stream was paused or resumed.

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Consumed, DataConsumerClosed, DataProducerClosed, NewDataProducer, Participant};
-use crate::protocol::claim::ClaimedProducer;
+use crate::protocol::claim::{ClaimedProducer, EndReason};
 use crate::protocol::ids::{ConsumerId, ProducerId, SessionId, StreamName};
 
 /// What a session is told.
@@ -63,7 +63,8 @@ pub struct ParticipantJoined {
 pub struct ParticipantLeft {
     /// Who.
     pub name: StreamName,
-    /// Why, as `unpublished`, `disconnected`, `closed` or `lost`.
+    /// Why: `left`; `removed` by a moderator, `closed` by an operator; `disconnected`, `silent`, `expired`, `drained` or
+    /// `media` as its session is told; `lost` where its node isn't heard; `unknown` where its node's word was lost.
     pub reason: String,
 }
 
@@ -214,11 +215,21 @@ pub struct RoomLocked {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionEnded {
-    /// Why, as `left`, `replaced`, `closed`, `expired`, `drained` or `media`.
+    /// Why: `left`; `replaced` by another of its name; `removed` by a moderator, `closed` by an operator; `expired`, as its
+    /// token has; `drained`, as its node is on its way out; `disconnected`, as nothing was heard of it; `media`, as the worker
+    /// failed.
     pub reason: String,
     /// Another node's WebSocket, where it is to go on there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+}
+
+/// Why somebody's session is over, in the word that sessions are told.
+pub fn why(reason: EndReason) -> &'static str {
+    match reason {
+        EndReason::Unpublished => "left",
+        reason => reason.as_str(),
+    }
 }
 
 impl RtcEvent {

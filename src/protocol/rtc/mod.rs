@@ -27,7 +27,7 @@ pub use data::{
 pub use event::{
     ActiveSpeaker, ConsumerClosed, ConsumerReplaced, LayersChanged, NewProducer, ParticipantJoined,
     ParticipantLeft, ProducerClosed, ProducerPaused, ProducerResumed, RoomLocked, RtcEvent, Score,
-    SessionEnded, Speaking, TransportClosed, Volume, Volumes,
+    SessionEnded, Speaking, TransportClosed, Volume, Volumes, why,
 };
 pub use levels::{Level, Levels, MOST};
 pub use reply::{

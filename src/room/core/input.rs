@@ -7,7 +7,7 @@ use crate::config::Limits;
 use crate::fleet::Notice;
 use crate::protocol::claim::EndReason;
 use crate::protocol::edge::{CreatePipeProducer, EdgeRequest, RemotePipeTransport};
-use crate::protocol::gate::Whom;
+use crate::protocol::gate::{Mute, Whom};
 use crate::protocol::ids::{ConsumerId, Incarnation, PipeId, ProducerId, SessionId, StreamName, Token};
 use crate::protocol::media::{
     Layers, Measured, MediaError, Medium, PipeEnd, Piped, ProducerInfo, TransportInfo,
@@ -39,8 +39,8 @@ pub enum Input {
     Check(Ticket, SessionId, StreamName),
     /// An operator pauses or resumes a stream.
     SetPaused(Ticket, StreamName, bool),
-    /// An operator ends sessions.
-    Kick(Ticket, Whom),
+    /// An operator ends sessions, or the moderator that is named.
+    Kick(Ticket, Whom, Option<StreamName>),
     /// A participant enters.
     Enter(Ticket, Entrance),
     /// A participant was let in and has not waited for that.
@@ -48,7 +48,7 @@ pub enum Input {
     /// A participant asks for something.
     Rtc(Ticket, SessionId, Box<RtcRequest>),
     /// A moderator elsewhere mutes a producer.
-    Mute(Ticket, StreamName, ProducerId),
+    Mute(Ticket, Mute),
     /// Who waits with this ticket has gone.
     HungUp(Ticket),
     /// A parent asks.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Moment;
 use crate::fleet::Notice;
-use crate::protocol::claim::{Claim, Rank};
+use crate::protocol::claim::{Claim, EndReason, Rank};
 use crate::protocol::ids::{Peer, ProducerId, PublicationId, StreamName};
 
 /// The claims to this room's streams.
@@ -56,6 +56,11 @@ impl Known {
     /// Whether the stream is claimed, but by nobody who is heard now.
     pub(super) fn is_unheard(&self, stream: &StreamName, m: &Moment<'_>) -> bool {
         !self.claims(stream).is_empty() && self.holds(stream, m).is_none()
+    }
+
+    /// Why a stream is over that nobody claims any more, as its origin said.
+    pub(super) fn ended(&self, stream: &StreamName) -> Option<EndReason> {
+        self.notices.get(stream)?.ended
     }
 
     /// The rank of a publication, if it is claimed, heard or not.

@@ -225,7 +225,7 @@ impl Core {
             Input::Patch(ticket, session, stream, patch) => self.patch(ticket, session, &stream, patch),
             Input::Check(ticket, session, stream) => self.check(ticket, session, &stream),
             Input::SetPaused(ticket, stream, paused) => self.set_paused(ticket, stream, paused),
-            Input::Kick(ticket, whom) => self.kick(ticket, &whom, m),
+            Input::Kick(ticket, whom, by) => self.kick(ticket, &whom, by.as_ref(), m),
             Input::HungUp(ticket) => self.hung_up(ticket),
             Input::Edge(ticket, request) => self.edge(ticket, request, m),
             Input::Join(ticket, join, trace) => self.join(ticket, join, trace, m),
@@ -237,7 +237,7 @@ impl Core {
             Input::Enter(ticket, entrance) => self.enter(ticket, entrance, m),
             Input::Gone(session) => _ = self.end_participant(session, EndReason::Disconnected, m),
             Input::Rtc(ticket, session, request) => self.rtc(ticket, session, *request, m),
-            Input::Mute(ticket, stream, id) => self.mute(ticket, &stream, id),
+            Input::Mute(ticket, mute) => self.mute(ticket, &mute),
             Input::Limits(limits) => {
                 self.limits = limits;
                 self.downstream.all_due();

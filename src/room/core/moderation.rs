@@ -5,8 +5,9 @@ use super::input::{Failure, Ticket};
 use super::participants::DONE;
 use super::{Core, Moment};
 use crate::protocol::claim::EndReason;
+use crate::protocol::event::Deed;
 use crate::protocol::gate::{GateRequest, Kick, Mute, Whom};
-use crate::protocol::ids::{Peer, ProducerId, SessionId, StreamName};
+use crate::protocol::ids::{Peer, SessionId, StreamName};
 use crate::protocol::refusal::{Code, Refusal};
 use crate::protocol::rtc::{ProducerPaused, RtcEvent, RtcReply, RtcRequest};
 use crate::room::RoomError;
@@ -31,8 +32,12 @@ impl Core {
         let name = attendant.name.clone();
         match request {
             RtcRequest::LockRoom(lock) => {
-                if let Some(own) = self.publications.get_mut(&name) {
-                    own.locks = lock.locked;
+                let own = self.publications.get_mut(&name);
+                let is_news =
+                    own.is_some_and(|own| std::mem::replace(&mut own.locks, lock.locked) != lock.locked);
+                if is_news {
+                    let deed = if lock.locked { Deed::Locked } else { Deed::Unlocked };
+                    self.record_moderated(&name, deed, None, None);
                 }
                 if !lock.locked && self.is_locked(m) {
                     let why = "another moderator keeps the room locked, and is there";
@@ -42,28 +47,27 @@ impl Core {
             }
             RtcRequest::RemoveParticipant(remove) => match self.whereabouts(&remove.participant, m)? {
                 None => {
-                    self.end_publication(&remove.participant, EndReason::Closed, m);
+                    self.end_publication(&remove.participant, EndReason::Removed, m);
+                    self.record_moderated(&name, Deed::Removed, Some(&remove.participant), None);
                     Ok(Some(DONE))
                 }
                 Some(peer) => {
                     let whom = Whom::Publisher(remove.participant);
-                    let kick = Kick { room_id: self.id.clone(), whom };
+                    let kick = Kick { room_id: self.id.clone(), whom, by: Some(name) };
                     self.out.push(Effect::Gate(ticket, peer, GateRequest::Kick(kick)));
                     Ok(None)
                 }
             },
-            RtcRequest::MuteProducer(of) => match self.whereabouts(&of.participant, m)? {
-                None => {
-                    self.mute(ticket, &of.participant, of.producer_id);
-                    Ok(None)
+            RtcRequest::MuteProducer(of) => {
+                let at = self.whereabouts(&of.participant, m)?;
+                let (stream, producer) = (of.participant, of.producer_id);
+                let mute = Mute { room_id: self.id.clone(), stream, producer, by: Some(name) };
+                match at {
+                    None => self.mute(ticket, &mute),
+                    Some(peer) => self.out.push(Effect::Gate(ticket, peer, GateRequest::Mute(mute))),
                 }
-                Some(peer) => {
-                    let (stream, producer) = (of.participant, of.producer_id);
-                    let mute = Mute { room_id: self.id.clone(), stream, producer };
-                    self.out.push(Effect::Gate(ticket, peer, GateRequest::Mute(mute)));
-                    Ok(None)
-                }
-            },
+                Ok(None)
+            }
             other => {
                 Err(Refusal::new(Code::Malformed, format!("{} is nothing that moderators do", other.name())))
             }
@@ -81,13 +85,16 @@ impl Core {
     }
 
     /// Pauses one producer of a stream that is published here, as a moderator wants it.
-    pub(super) fn mute(&mut self, ticket: Ticket, stream: &StreamName, id: ProducerId) {
-        let own = self.publications.get(stream);
+    pub(super) fn mute(&mut self, ticket: Ticket, Mute { stream, producer, by, .. }: &Mute) {
+        let (id, own) = (*producer, self.publications.get(stream));
         let Some(own) = own.filter(|own| own.producers.iter().any(|producer| producer.id == id)) else {
             return self.refuse(ticket, RoomError::NoStream);
         };
         let session = own.session;
         self.out.push(Effect::SetPaused(Some(ticket), stream.clone(), vec![id], true));
+        if let Some(by) = by {
+            self.record_moderated(by, Deed::Muted, Some(stream), Some(id));
+        }
         if self.is_participant(session) {
             let by = Some("moderator".to_owned());
             let paused = ProducerPaused { participant: stream.clone(), producer_id: id, by };

@@ -16,7 +16,7 @@ use crate::protocol::presence::Role;
 use crate::protocol::refusal::{Code, Refusal};
 use crate::protocol::rtc::{
     CreateWebRtcTransport, Direction, Entered, IceRestarted, Kept, May, Nothing, Participant,
-    Participants as All, RtcEvent, RtcReply, RtcRequest, SessionEnded, Transport, TransportClosed,
+    Participants as All, RtcEvent, RtcReply, RtcRequest, SessionEnded, Transport, TransportClosed, why,
 };
 use crate::protocol::rtp::{DtlsParameters, RtpCapabilities};
 use crate::room::RoomError;
@@ -479,11 +479,7 @@ impl Core {
         if let Some((id, _)) = attendant.receives {
             self.out.push(Effect::CloseReceiving(id));
         }
-        let reason = match reason {
-            EndReason::Unpublished => "left",
-            reason => reason.as_str(),
-        };
-        let ended = SessionEnded { reason: reason.to_owned(), url: None };
+        let ended = SessionEnded { reason: why(reason).to_owned(), url: None };
         self.notify(session, RtcEvent::SessionEnded(ended));
     }
 

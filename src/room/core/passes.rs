@@ -7,9 +7,9 @@ use super::effect::{Answer, Effect};
 use super::input::Ticket;
 use super::{Core, Moment};
 use crate::protocol::claim::EndReason;
-use crate::protocol::event::LeaveReason;
+use crate::protocol::event::{Deed, LeaveReason};
 use crate::protocol::gate::{EndedSession, TokenKey, Whom};
-use crate::protocol::ids::SessionId;
+use crate::protocol::ids::{SessionId, StreamName};
 
 /// What a session was let in with.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -62,13 +62,17 @@ impl Core {
         }
     }
 
-    /// An operator ends sessions.
-    pub(super) fn kick(&mut self, ticket: Ticket, whom: &Whom, m: &mut Moment<'_>) {
+    /// An operator ends sessions, or a moderator does.
+    pub(super) fn kick(&mut self, ticket: Ticket, whom: &Whom, by: Option<&StreamName>, m: &mut Moment<'_>) {
         if let Whom::Token(token) = whom {
             self.send_away_waiting(token);
         }
-        let ended: Vec<_> =
-            self.sessions_of(whom).into_iter().filter_map(|id| self.kick_one(id, m)).collect();
+        let reason = if by.is_some() { EndReason::Removed } else { EndReason::Closed };
+        let sessions = self.sessions_of(whom);
+        let ended: Vec<_> = sessions.into_iter().filter_map(|id| self.kick_one(id, reason, m)).collect();
+        if let (Some(by), Some(ended)) = (by, ended.first()) {
+            self.record_moderated(by, Deed::Removed, Some(&ended.stream), None);
+        }
         self.out.push(Effect::Answer(ticket, Answer::Kicked(ended)));
     }
 
@@ -88,13 +92,18 @@ impl Core {
         }
     }
 
-    fn kick_one(&mut self, session: SessionId, m: &mut Moment<'_>) -> Option<EndedSession> {
+    fn kick_one(
+        &mut self,
+        session: SessionId,
+        reason: EndReason,
+        m: &mut Moment<'_>,
+    ) -> Option<EndedSession> {
         let viewer = self.audience.get(session).map(|viewer| (viewer.stream.clone(), Some(viewer.id)));
         let of = viewer.or_else(|| Some((self.publications.stream_of(session)?.clone(), None)));
         let (stream, viewer) = of?;
         let token = self.passes.passes.get(&session).and_then(|pass| pass.tokens.first().cloned());
         if !self.end_viewer(session, LeaveReason::Kicked, m) {
-            self.end_publisher(session, EndReason::Closed, m);
+            self.end_publisher(session, reason, m);
         }
         Some(EndedSession { node: self.me.node.clone(), room_id: self.id.clone(), stream, viewer, token })
     }

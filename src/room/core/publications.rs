@@ -101,6 +101,11 @@ impl Publication {
     pub(super) fn is_flowing(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.heard) < STALLED
     }
+
+    /// Whether it has something to send, and nothing of it comes.
+    pub(super) fn is_muted(&self, now: Instant) -> bool {
+        !self.producers.is_empty() && !self.is_flowing(now)
+    }
 }
 
 impl Publications {
@@ -445,6 +450,7 @@ impl Core {
         self.claim(stream, StreamState::Ended(reason));
         let Some(publication) = self.publications.live.remove(stream) else { return };
         self.record_ended(stream, &publication, reason, m);
+        self.note_end(stream, reason);
         self.drop_source(stream, m);
         self.close_uplink(publication.session);
         self.participant_over(publication.session, reason);

@@ -13,11 +13,11 @@ use super::summary::{Said, is_due, notably};
 use super::{Core, Moment};
 use crate::protocol::claim::EndReason;
 use crate::protocol::event::{
-    KeyFrameBurst, LeaveReason, PipeClosed, PipeFailed, PipeHere, PipeOpened, PipeOpening, Quality,
-    RoomClosed, RoomSummary, StreamChanged, StreamCleared, StreamEnded, StreamHere, StreamRecovered,
-    StreamStarted, StreamWarning, Turned, ViewerJoined, ViewerLeft, WarningKind, What,
+    Deed, KeyFrameBurst, LeaveReason, PipeClosed, PipeFailed, PipeHere, PipeOpened, PipeOpening, Quality,
+    RoomClosed, RoomModerated, RoomSummary, StreamChanged, StreamCleared, StreamEnded, StreamHere,
+    StreamRecovered, StreamStarted, StreamWarning, Turned, ViewerJoined, ViewerLeft, WarningKind, What,
 };
-use crate::protocol::ids::{PipeId, SessionId, StreamName, Token};
+use crate::protocol::ids::{PipeId, ProducerId, SessionId, StreamName, Token};
 use crate::protocol::media::PipeFlow;
 use crate::protocol::refusal::{Code, Refusal};
 use crate::room::RoomError;
@@ -41,6 +41,7 @@ impl Core {
             publication: own.id,
             producers: own.claimed_producers(),
             takeover,
+            participant: own.app_data.is_some(),
         }));
     }
 
@@ -62,6 +63,10 @@ impl Core {
         reason: EndReason,
         m: &Moment<'_>,
     ) {
+        if own.locks {
+            // With its moderator.
+            self.record_moderated(stream, Deed::Unlocked, None, None);
+        }
         tracing::info!(%stream, reason = reason.as_str(), "stream ended");
         self.record(What::StreamEnded(StreamEnded {
             stream: stream.clone(),
@@ -71,6 +76,18 @@ impl Core {
             duration_ms: millis(m.now.saturating_duration_since(own.since)),
             bytes: own.bytes,
         }));
+    }
+
+    pub(super) fn record_moderated(
+        &mut self,
+        by: &StreamName,
+        deed: Deed,
+        participant: Option<&StreamName>,
+        producer: Option<ProducerId>,
+    ) {
+        let participant = participant.cloned();
+        tracing::info!(%by, ?deed, ?participant, "a moderator did something");
+        self.record(What::RoomModerated(RoomModerated { by: by.clone(), deed, participant, producer }));
     }
 
     pub(super) fn record_warning(&mut self, stream: &StreamName, kind: WarningKind, detail: String) {
@@ -270,7 +287,10 @@ impl Core {
     fn publisher_is_as_told(&self, here: &StreamHere, now: Instant) -> bool {
         let own = self.publications.get(&here.stream);
         let warnings = own.map(|own| own.health.warnings()).unwrap_or_default();
-        here.muted == own.is_some_and(|own| !own.is_flowing(now)) && here.warnings == warnings
+        let locks = own.is_some_and(|own| own.locks);
+        here.muted == own.is_some_and(|own| own.is_muted(now))
+            && here.locks == locks
+            && here.warnings == warnings
     }
 
     /// Whether the figures of a room whose shape is as it was told are others.
@@ -341,7 +361,9 @@ impl Core {
             bitrate: self.bitrate(stream, inlet),
             lost: inlet.map_or(0, |flow| flow.lost),
             viewers: 0,
-            muted: publication.is_some_and(|own| !own.is_flowing(now)),
+            muted: publication.is_some_and(|own| own.is_muted(now)),
+            participant: publication.is_some_and(|own| own.app_data.is_some()),
+            locks: publication.is_some_and(|own| own.locks),
             warnings: publication.map(|own| own.health.warnings()).unwrap_or_default(),
             quality: Quality::default(),
         }

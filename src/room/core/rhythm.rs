@@ -256,7 +256,14 @@ mod tests {
         let other = Arc::new(claim("news", "main", "other", 1, 1));
         let (room_id, stream) = (other.room_id.clone(), other.stream.clone());
         let since = Some(room.now);
-        room.handle(Input::Notice(Notice { room: room_id, stream, claims: vec![other], term: 1, since }));
+        room.handle(Input::Notice(Notice {
+            room: room_id,
+            stream,
+            claims: vec![other],
+            term: 1,
+            since,
+            ended: None,
+        }));
         assert!(room.rhythm.next(&room.core, room.now) <= room.now + BUSY);
     }
 

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::{Core, Moment};
-use crate::protocol::claim::ClaimedProducer;
+use crate::protocol::claim::{ClaimedProducer, EndReason};
 use crate::protocol::ids::{NodeName, PublicationId, StreamName};
 use crate::protocol::rtc::{
     DataProducer, DataProducerClosed, NewDataProducer, NewProducer, Participant, ParticipantJoined,
-    ParticipantLeft, ProducerClosed, ProducerPaused, ProducerResumed, RoomLocked, RtcEvent,
+    ParticipantLeft, ProducerClosed, ProducerPaused, ProducerResumed, RoomLocked, RtcEvent, why,
 };
 
 /// What this node's participants were told of everybody.
@@ -19,6 +19,8 @@ pub(super) struct Roster {
 
 #[derive(Debug, Clone, PartialEq)]
 struct Told {
+    /// Why it is over, where that was decided here.
+    ended: Option<EndReason>,
     publication: PublicationId,
     node: NodeName,
     producers: Vec<ClaimedProducer>,
@@ -89,9 +91,9 @@ impl Core {
             // Who isn't heard is there for as long as what it sends comes here.
             let is_there = now.contains_key(&name) || self.sources.stream_flows(&name, m.now);
             if !is_there {
-                self.roster.told.remove(&name);
-                let reason = if self.known.is_unheard(&name, m) { "lost" } else { "left" };
-                let left = ParticipantLeft { name: name.clone(), reason: reason.to_owned() };
+                let told = self.roster.told.remove(&name);
+                let reason = self.why_gone(&name, told.and_then(|told| told.ended), m);
+                let left = ParticipantLeft { name: name.clone(), reason: why(reason).to_owned() };
                 self.notify_all(Some(&name), &RtcEvent::ParticipantLeft(left));
                 self.speaker_left(&name);
             }
@@ -101,9 +103,25 @@ impl Core {
         }
     }
 
+    /// Somebody's session is over, as this node has decided.
+    pub(super) fn note_end(&mut self, name: &StreamName, reason: EndReason) {
+        if let Some(told) = self.roster.told.get_mut(name) {
+            told.ended = Some(reason);
+        }
+    }
+
+    fn why_gone(&self, name: &StreamName, here: Option<EndReason>, m: &Moment<'_>) -> EndReason {
+        match here.or_else(|| self.known.ended(name)) {
+            Some(reason) => reason,
+            None if self.known.is_unheard(name, m) => EndReason::Lost,
+            None => EndReason::Unknown,
+        }
+    }
+
     /// Tells participants what has changed of one.
     fn tell_of(&mut self, name: StreamName, publication: PublicationId, participant: Participant) {
         let told = Told {
+            ended: None,
             publication,
             node: participant.node.clone(),
             producers: participant.producers.clone(),

@@ -81,6 +81,7 @@ fn same_shape(a: &RoomSummary, b: &RoomSummary) -> bool {
                 && a.path == b.path
                 && a.producers == b.producers
                 && a.muted == b.muted
+                && a.locks == b.locks
                 && a.warnings == b.warnings
         });
     let pipes = a.pipes.len() == b.pipes.len()
@@ -127,6 +128,8 @@ mod tests {
             lost: 0,
             viewers: 0,
             muted: false,
+            participant: false,
+            locks: false,
             warnings: Vec::new(),
             quality: Quality::default(),
         };

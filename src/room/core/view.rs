@@ -33,6 +33,8 @@ pub struct RoomView {
     pub viewers: Vec<ViewerView>,
     /// Viewers whose stream is on its way.
     pub waiting: usize,
+    /// Whether a moderator lets nobody new in.
+    pub locked: bool,
     /// Who is here by the session API.
     pub participants: Vec<ParticipantView>,
     /// What the room holds in the workers.
@@ -293,6 +295,7 @@ impl Core {
             children: self.child_views(),
             viewers: self.audience.iter().map(viewer).collect(),
             waiting: self.audience.waiting(),
+            locked: self.is_locked(m),
             participants: self.participants.iter().map(|(_, it)| participant_view(it, m.now)).collect(),
             counts,
         }
@@ -314,7 +317,7 @@ impl Core {
             None => self.known.is_flowing(stream, source.publication),
         };
         StreamView {
-            muted: flows == Some(false),
+            muted: flows == Some(false) && !source.producers.is_empty(),
             warnings: own.map(|own| own.health.warnings()).unwrap_or_default(),
             stream: stream.clone(),
             publication: source.publication,

@@ -5,11 +5,11 @@ use headwater::node::Node;
 use headwater::protocol::claim::{ClaimedProducer, EndReason};
 use headwater::protocol::data::ProducerKind;
 use headwater::protocol::event::{
-    About, Event, EventsDropped, KeyFrameBurst, LeaveReason, LimitHit, NodeLost, NodeSummary, PipeClosed,
-    PipeFailed, PipeHere, PipeOpened, PipeOpening, PipeRefused, PipeStarved, Quality, RoomClosed,
-    RoomForgotten, RoomSummary, StreamChanged, StreamCleared, StreamEnded, StreamHere, StreamRecovered,
-    StreamStarted, StreamWarning, TokenBarred, Turned, ViewerId, ViewerJoined, ViewerLeft, Warning,
-    WarningKind, What, WorkerDied,
+    About, Deed, Event, EventsDropped, KeyFrameBurst, LeaveReason, LimitHit, NodeLost, NodeSummary,
+    PipeClosed, PipeFailed, PipeHere, PipeOpened, PipeOpening, PipeRefused, PipeStarved, Quality, RoomClosed,
+    RoomForgotten, RoomModerated, RoomSummary, StreamChanged, StreamCleared, StreamEnded, StreamHere,
+    StreamRecovered, StreamStarted, StreamWarning, TokenBarred, Turned, ViewerId, ViewerJoined, ViewerLeft,
+    Warning, WarningKind, What, WorkerDied,
 };
 use headwater::protocol::ids::{Peer, PipeId, ProducerId, PublicationId};
 use headwater::protocol::presence::{Load, Phase, Role};
@@ -63,6 +63,8 @@ pub(crate) fn one_of_each(peer: &Peer, uuid: fn(u128) -> Uuid) -> Vec<What> {
         lost: 7,
         viewers: 2,
         muted: true,
+        participant: true,
+        locks: true,
         warnings: vec![warning()],
         quality,
     };
@@ -75,6 +77,7 @@ pub(crate) fn one_of_each(peer: &Peer, uuid: fn(u128) -> Uuid) -> Vec<What> {
             publication,
             producers: producers.clone(),
             takeover: false,
+            participant: true,
         }),
         What::StreamChanged(StreamChanged { stream: stream(), term: 7, publication, producers }),
         What::StreamEnded(StreamEnded {
@@ -159,6 +162,12 @@ pub(crate) fn one_of_each(peer: &Peer, uuid: fn(u128) -> Uuid) -> Vec<What> {
         What::ViewerRejected(turned()),
         What::KeyFrameBurst(KeyFrameBurst { stream: stream(), requests: 14, within_ms: 9_000 }),
         What::RoomSummary(RoomSummary { streams: vec![here], pipes: vec![there], waiting: 1 }),
+        What::RoomModerated(RoomModerated {
+            by: "chair".parse().unwrap(),
+            deed: Deed::Muted,
+            participant: Some(stream()),
+            producer: Some(ProducerId(uuid(4))),
+        }),
         What::RoomClosed(RoomClosed { duration_ms: 90_000 }),
         What::RoomForgotten(RoomForgotten {}),
         What::NodeStarted(node.clone()),

@@ -195,7 +195,7 @@ impl Fleet {
         state.seats.insert(0, Seat { node, path: Vec::new(), pipe: None, viewers });
         let (stream, takeover) = (StreamName::default(), self.below(20) == 0);
         let producers = self.producers(false);
-        let what = StreamStarted { stream, term, publication: id, producers, takeover };
+        let what = StreamStarted { stream, term, publication: id, producers, takeover, participant: false };
         self.tell_room(node, room, What::StreamStarted(what));
         for _ in 0..self.below(4) {
             self.attach(room);
@@ -372,6 +372,8 @@ impl Fleet {
             lost: seat.path.len() as u64 * 3,
             viewers: seat.viewers,
             muted: false,
+            participant: false,
+            locks: false,
             warnings: Vec::new(),
             quality: Quality {
                 sampled: seat.viewers.min(8),

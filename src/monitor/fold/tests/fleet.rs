@@ -63,7 +63,14 @@ impl Fleet {
 
     pub(super) fn publish(&mut self, node: &'static str, term: u64) {
         let (stream, publication) = (StreamName::default(), publication(term));
-        let what = StreamStarted { stream, term, publication, producers: Vec::new(), takeover: false };
+        let what = StreamStarted {
+            stream,
+            term,
+            publication,
+            producers: Vec::new(),
+            takeover: false,
+            participant: false,
+        };
         self.tell(node, What::StreamStarted(what));
     }
 
@@ -113,6 +120,8 @@ impl Fleet {
             lost: 0,
             viewers,
             muted: false,
+            participant: false,
+            locks: false,
             warnings: Vec::new(),
             quality: Quality { sampled: 1, bitrate: 500_000, ..Quality::default() },
         };

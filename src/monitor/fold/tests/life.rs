@@ -47,6 +47,37 @@ fn what_a_publisher_does_wrong_is_shown_until_it_is_over() {
 }
 
 #[test]
+fn a_room_is_locked_for_as_long_as_its_moderator_wants_and_is_there() {
+    let mut fleet = Fleet::default();
+    let (stream, publication) = (StreamName::default(), PublicationId(Uuid::from_u128(1)));
+    let started = StreamStarted {
+        stream: stream.clone(),
+        term: 1,
+        publication,
+        producers: Vec::new(),
+        takeover: false,
+        participant: true,
+    };
+    fleet.tell("west-1", What::StreamStarted(started));
+    assert!(fleet.stream().participant);
+    let does = |fleet: &mut Fleet, deed| {
+        let by = stream.clone();
+        fleet.tell(
+            "west-1",
+            What::RoomModerated(RoomModerated { by, deed, participant: None, producer: None }),
+        );
+        fleet.room().locked_by
+    };
+    assert_eq!(does(&mut fleet, Deed::Locked), [StreamName::default()]);
+    assert_eq!(does(&mut fleet, Deed::Unlocked), []);
+    assert_eq!(does(&mut fleet, Deed::Locked), [StreamName::default()]);
+    let reason = EndReason::Unpublished;
+    let ended = StreamEnded { stream, term: 1, publication, reason, duration_ms: 3_000, bytes: 0 };
+    fleet.tell("west-1", What::StreamEnded(ended));
+    assert_eq!(fleet.room().locked_by, []);
+}
+
+#[test]
 fn a_tree_shows_relays_pipes_and_regions() {
     let fleet = Fleet::with_tree();
     let stream = fleet.stream();

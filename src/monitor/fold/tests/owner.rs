@@ -185,6 +185,8 @@ impl Model {
             lost: 0,
             viewers: 0,
             muted: false,
+            participant: false,
+            locks: false,
             warnings: Vec::new(),
             quality: Quality::default(),
         });
@@ -197,7 +199,14 @@ impl Model {
             (Step::Publish { term }, _) => {
                 let (term, publication) = (*term, PublicationId(Uuid::from_u128(random)));
                 self.live = Some((term, publication));
-                let what = StreamStarted { stream, term, publication, producers: Vec::new(), takeover: true };
+                let what = StreamStarted {
+                    stream,
+                    term,
+                    publication,
+                    producers: Vec::new(),
+                    takeover: true,
+                    participant: false,
+                };
                 self.tell_room(state, skew, What::StreamStarted(what));
             }
             (Step::Change, Some((term, publication))) => {

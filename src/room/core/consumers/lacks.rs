@@ -84,7 +84,7 @@ mod tests {
         let ann = claim("news", "ann", "other", 1, 1);
         let (stream, wanted) = (ann.stream.clone(), ann.producers[0].id);
         let (room, claims) = (ann.room_id.clone(), vec![Arc::new(ann)]);
-        core.learn(Notice { room, stream, claims, term: 1, since: Some(start) });
+        core.learn(Notice { room, stream, claims, term: 1, since: Some(start), ended: None });
         let fleet = Fleet::new(me, PATIENCE);
         let mut mint = Mint::new(0, |state| {
             *state += 1;
