@@ -201,13 +201,14 @@ export async function fillDevices(inputs) {
 export function explain(problem) {
   const words = {
     locked: 'The room is locked. Ask someone inside to open it.',
-    forbidden: `You may not enter this room. ${problem.message}`,
     limit: `The room is full. ${problem.message}`,
     unreachable: 'The node cannot be reached, or something between (a proxy, a firewall) lets no WebSocket pass.',
     timeout: 'The node does not answer. Try again in a moment.',
   };
-  if (problem.status === 401 || (problem.code === 'forbidden' && !location.hash.includes('token='))) return 'This room needs a token. Open the page with #token=… at the end of its address.';
-  if (problem.status === 403) return 'The token does not let you enter this room.';
+  if (problem.code === 'forbidden' || [401, 403].includes(problem.status)) {
+    if (!location.hash.includes('token=')) return 'This room needs a token. Open the page with #token=… at the end of its address.';
+    return `You may not enter this room. ${problem.message}`;
+  }
   return words[problem.code] ?? problem.message;
 }
 

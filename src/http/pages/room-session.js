@@ -233,9 +233,10 @@ export class RoomSession extends EventTarget {
 
   /** Browsers don't tell why a WebSocket was refused: asked without one, the node says it. */
   async #explain() {
-    const url = new URL(`rtc/${this.#room}`, this.base).href;
+    const url = new URL(`rtc/${this.#room}`, this.base);
+    url.searchParams.set('name', this.#introduce().name);
     const headers = this.#token ? { Authorization: `Bearer ${this.#token}` } : {};
-    await ask(url, { headers, signal: this.#controller.signal }, [426]).catch((problem) => {
+    await ask(url.href, { headers, signal: this.#controller.signal }, [426]).catch((problem) => {
       if (problem instanceof Problem && problem.final) throw problem;
     });
   }
