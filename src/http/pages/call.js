@@ -8,6 +8,17 @@ import { el } from './ui.js';
 
 const SELF = ' self';
 const SCREEN = ' screen';
+const GONE = 'lost the connection';
+/** Why others are there no more, where they didn't say that they leave. */
+const PARTINGS = {
+  removed: 'was removed by a moderator',
+  closed: 'was removed',
+  disconnected: GONE,
+  silent: GONE,
+  media: GONE,
+  drained: GONE,
+  lost: GONE,
+};
 
 /**
  * Events: `state` (as `Room`), `change`: what one sends has changed; `say` (`text`): something to tell.
@@ -35,9 +46,7 @@ export class Call extends EventTarget {
     inputs.addEventListener('change', ({ detail }) => this.#changed(detail), { signal });
     const on = (event, then) => this.room.addEventListener(event, ({ detail }) => then(detail));
     on('participantjoined', ({ participant }) => this.#joined && this.#say(`${called(participant)} joined.`));
-    on('participantleft', ({ participant, reason }) => this.#say(
-      `${called(participant)} ${reason === 'lost' ? 'lost the connection' : 'left'}.`,
-    ));
+    on('participantleft', ({ participant, reason }) => this.#say(`${called(participant)} ${PARTINGS[reason] ?? 'left'}.`));
     on('producer', ({ participant, producer }) => producer.label === 'screen' && producer.kind === 'video' && this.#joined
       && this.#say(`${called(participant)} shares a screen.`));
     on('locked', ({ locked }) => this.#say(locked ? 'The room is locked: nobody new joins.' : 'The room is open again.'));

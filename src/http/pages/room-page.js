@@ -139,7 +139,8 @@ function over(reason, problem) {
   inputs.end();
   const [title, text] = {
     left: ['You left the room', ''],
-    closed: ['You were removed from the room', 'A moderator or an operator has ended your session.'],
+    removed: ['You were removed from the room', 'A moderator has removed you.'],
+    closed: ['You were removed from the room', 'An operator has ended your session.'],
     replaced: ['You are in the room elsewhere', 'Someone joined under your name, perhaps you on another page or device.'],
   }[reason] ?? ['The room was closed to you', problem ? explain(problem) : `The node ended it: ${reason}.`];
   set(el('ended-title'), title);
