@@ -152,6 +152,12 @@ async fn serve(app: App, guest: Guest, mut socket: WebSocket) {
             return;
         }
         if is_over {
+            // Who asked to leave is answered.
+            while let Some(answer) = under_way.next().await {
+                if send(&mut socket, &answer).await.is_err() {
+                    return;
+                }
+            }
             return close(socket, close_code::NORMAL, "the session is over").await;
         }
     }
