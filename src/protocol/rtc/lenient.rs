@@ -15,6 +15,8 @@ pub(super) fn rtp_parameters<'de, D: Deserializer<'de>>(deserializer: D) -> Resu
         complete(all, [("headerExtensions", json!([])), ("encodings", json!([{}])), ("rtcp", json!({}))]);
         if let Some(Value::Object(rtcp)) = all.get_mut("rtcp") {
             complete(rtcp, [("reducedSize", json!(true))]);
+            // As mediasoup-client sends it where there is no sound; the worker takes no empty one.
+            rtcp.retain(|key, value| key != "cname" || value.as_str() != Some(""));
         }
     })
 }
@@ -77,9 +79,10 @@ mod tests {
         let produce = json!({ "transportId": Uuid::nil(), "kind": "video", "rtpParameters": {
             "codecs": [{ "mimeType": "video/VP8", "payloadType": 96, "clockRate": 90000 }],
             "headerExtensions": [{ "uri": "urn:ietf:params:rtp-hdrext:sdes:mid", "id": 1 }],
-            "encodings": [{ "ssrc": 1 }] } });
+            "encodings": [{ "ssrc": 1 }], "rtcp": { "cname": "" } } });
         let produce: Produce = serde_json::from_value(produce).unwrap();
         assert_eq!(produce.rtp_parameters.codecs.len(), 1);
+        assert_eq!(produce.rtp_parameters.rtcp.cname, None);
         let consume = json!({ "producerId": Uuid::nil(), "rtpCapabilities": {
             "codecs": [{ "mimeType": "audio/opus", "preferredPayloadType": 111, "clockRate": 48000, "channels": 2 }] } });
         let consume: Consume = serde_json::from_value(consume).unwrap();
