@@ -2,17 +2,17 @@
 //! send an id into a channel, and return; none of them holds a handle.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use mediasoup::consumer::ConsumerTraceEventData;
 use mediasoup::prelude::{Consumer, Producer, WebRtcTransport};
-use mediasoup::producer::ProducerTraceEventData;
+use mediasoup::producer::{ProducerScore, ProducerTraceEventData};
 use mediasoup_types::data_structures::{DtlsState, IceState};
 use tokio::sync::mpsc;
 
 use super::feed;
 use super::order::Order;
-use crate::protocol::ids::{ConsumerId, SessionId};
+use crate::protocol::ids::{ConsumerId, ProducerId, SessionId};
 use crate::protocol::media::{Layers, MediaEvent, ProducerFlow};
 use crate::telemetry::Metrics;
 
@@ -130,6 +130,21 @@ pub(super) fn watch_receiver(
             let _ = scores.try_send(MediaEvent::Score(by, id, score.score));
         })
         .detach();
+}
+
+/// Tells the room how well the best comes of what a participant sends, when that changes: a hint too.
+pub(super) fn watch_sender(producer: &Producer, id: ProducerId, events: &mpsc::Sender<MediaEvent>) {
+    let (scores, last) = (events.clone(), AtomicU8::new(0));
+    let tell = Arc::new(move |encodings: &[ProducerScore]| {
+        let best = encodings.iter().map(|encoding| encoding.score).max().unwrap_or_default();
+        if last.swap(best, Ordering::Relaxed) != best {
+            let _ = scores.try_send(MediaEvent::ProducerScore(id, best));
+        }
+    });
+    let now = Arc::clone(&tell);
+    producer.on_score(move |encodings| tell(encodings)).detach();
+    // What comes of it may have been judged before.
+    now(&producer.score());
 }
 
 /// Tells when the first packet is sent to a viewer, where packets are traced, and tells the room: a hint too.

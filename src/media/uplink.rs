@@ -12,7 +12,7 @@ use mediasoup::producer::ProducerTraceEventType;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::callbacks::{Watched, watch_producer};
+use super::callbacks::{Watched, watch_producer, watch_sender};
 use super::codecs::for_worker;
 use super::engine::{Engine, WorkerId, worker_error};
 use super::messages::{known_as, not_produced};
@@ -98,6 +98,7 @@ impl Uplink {
         options.paused = produce.paused;
         let id = self.produce(options, engine, events).await?;
         let producer = self.producers.get(&id).ok_or(MediaError::UnknownProducer)?;
+        watch_sender(producer, id, events);
         let (label, app_data) = (produce.label.clone(), produce.app_data.clone());
         Ok(ProducerInfo { label, app_data, ..describe(id, producer) })
     }

@@ -372,6 +372,8 @@ pub enum MediaEvent {
     Layers(SessionId, ConsumerId, Option<Layers>),
     /// How well what a participant is sent on this connection comes, from 0 to 10.
     Score(SessionId, ConsumerId, u8),
+    /// How well the best comes of what a participant sends.
+    ProducerScore(ProducerId, u8),
 }
 
 /// What a room holds.

@@ -238,6 +238,7 @@ impl Room {
             MediaEvent::Volumes(heard) => self.handle(Input::Volumes(heard)).await,
             MediaEvent::Layers(by, id, layers) => self.handle(Input::Layers(by, id, layers)).await,
             MediaEvent::Score(by, id, score) => self.handle(Input::Score(by, id, score)).await,
+            MediaEvent::ProducerScore(id, score) => self.handle(Input::ProducerScore(id, score)).await,
             MediaEvent::Moved(session) => self.carrier.media.moved(session).await,
         }
     }

@@ -23,11 +23,16 @@ const SCREENSHOTS: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/screenshots");
 /// comes of a participant's producer be asked.
 const SCRIPT: &str = r"
     window.sockets = [];
+    window.ownScores = [];
     window.loses = new Set();
     window.WebSocket = class extends WebSocket {
         constructor(...all) {
             super(...all);
             window.sockets.push(this);
+            this.addEventListener('message', ({ data }) => {
+                const { score } = JSON.parse(data).event ?? {};
+                if (score?.producerId) window.ownScores.push(score);
+            });
         }
 
         send(text) {
@@ -160,6 +165,12 @@ async fn people_at_three_nodes_in_two_regions_meet() {
     let [_, _, carl] = &meeting.pages;
     let where_is: String = carl.eval("document.querySelector('[data-key=anna] .badge').textContent").await;
     assert_eq!(where_is, "a · west");
+
+    // And each is told how well what it sends comes.
+    for page in &meeting.pages {
+        let told = "new Set(ownScores.filter(({ score }) => score > 5).map(({ producerId }) => producerId)).size === 2";
+        page.wait_for(told, MEDIA).await;
+    }
 
     // Each gets the size that it asks for.
     let height =

@@ -73,6 +73,8 @@ pub enum Input {
     Layers(SessionId, ConsumerId, Option<Layers>),
     /// How well what a participant is sent comes.
     Score(SessionId, ConsumerId, u8),
+    /// How well what a participant sends comes.
+    ProducerScore(ProducerId, u8),
     /// Time has passed; with what flows, now and then.
     Look(Option<Measured>),
     /// The room is to end.
@@ -99,6 +101,7 @@ impl Input {
             | Self::Levels(_)
             | Self::Layers(..)
             | Self::Score(..)
+            | Self::ProducerScore(..)
             | Self::Connected(_)
             | Self::Disconnected(_) => true,
             Self::Done(done) => matches!(

@@ -248,6 +248,7 @@ impl Core {
             Input::Levels(levels) => self.hear_levels(levels, m),
             Input::Layers(by, id, layers) => self.layers_changed(by, id, layers),
             Input::Score(by, id, score) => self.scored(by, id, score),
+            Input::ProducerScore(id, score) => self.own_scored(id, score),
             Input::Look(measured) => self.look(measured, m),
             Input::Stop(reason) => self.stop(reason, m),
             Input::Done(done) => self.done(done, m),

@@ -8,7 +8,7 @@ use crate::protocol::data::Channel;
 use crate::protocol::ids::{ProducerId, SessionId, StreamName};
 use crate::protocol::media::{MediaError, ProducerInfo};
 use crate::protocol::refusal::{Code, Refusal};
-use crate::protocol::rtc::{Produce, ProduceData, Produced, RtcReply};
+use crate::protocol::rtc::{Produce, ProduceData, Produced, RtcEvent, RtcReply, Score};
 use crate::protocol::rtp::AppDataJson;
 
 /// The most that a participant may attach to itself and all that it sends, in bytes of JSON: all of it is in its claim.
@@ -109,6 +109,16 @@ impl Core {
         };
         let unknown = || Refusal::new(Code::UnknownProducer, "the session has no such producer (any more)");
         name.filter(has).ok_or_else(unknown)
+    }
+
+    /// Whoever sends something is told how well that comes.
+    pub(super) fn own_scored(&mut self, id: ProducerId, score: u8) {
+        let sends = |own: &Publication| own.producers.iter().any(|producer| producer.id == id);
+        let session = self.publications.iter().find(|(_, own)| sends(own)).map(|(_, own)| own.session);
+        if let Some(session) = session.filter(|session| self.is_participant(*session)) {
+            let score = Score { consumer_id: None, producer_id: Some(id), score };
+            self.notify(session, RtcEvent::Score(score));
+        }
     }
 
     pub(super) fn pause_own(
