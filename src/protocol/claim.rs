@@ -115,7 +115,7 @@ pub struct ClaimedProducer {
     pub app_data: AppData,
     /// How its messages are delivered; none of media.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub channel: Option<Channel>,
+    pub channel: Option<Box<Channel>>,
 }
 
 /// The most producers that a claim may have.
@@ -175,7 +175,7 @@ impl ClaimedProducer {
             && self.label.len() <= MAX_LABEL
             && self.app_data.get().is_none_or(is_small)
             && self.kind.is_data() == self.channel.is_some()
-            && self.channel.as_ref().is_none_or(Channel::is_sound)
+            && self.channel.as_ref().is_none_or(|channel| channel.is_sound())
     }
 }
 

@@ -132,7 +132,7 @@ impl From<&ProducerInfo> for ClaimedProducer {
             encodings: producer.encodings,
             label: producer.label.as_str().into(),
             app_data: producer.app_data.clone().into(),
-            channel: producer.channel.clone(),
+            channel: producer.channel.clone().map(Box::new),
         }
     }
 }

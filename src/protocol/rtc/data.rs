@@ -124,7 +124,7 @@ impl DataProducer {
     /// Those that send messages, of all that a participant sends.
     pub fn among(claimed: &[ClaimedProducer]) -> Vec<Self> {
         let data = |own: &ClaimedProducer| {
-            let channel = own.channel.clone()?;
+            let channel = *own.channel.clone()?;
             let (label, app_data) = (own.label.to_string(), own.app_data.clone().into());
             Some(Self { id: own.id, label, channel, app_data })
         };
