@@ -1,5 +1,8 @@
 //! Of a room with many voices those are received that spoke last.
 
+use headwater::protocol::data::ProducerKind;
+use headwater::room::StreamView;
+
 use crate::support::browser::Browser;
 use crate::support::fleet::{SOON, acquainted, node, room};
 use crate::support::nats::NatsServer;
@@ -47,9 +50,8 @@ async fn the_voices_of_the_last_speakers_alone_come_to_a_node() {
         dora.wait_for(&format!("heard.size === 1 && heard.has('{name}')"), SOON).await;
         eventually(SOON, "one voice comes to her node", || async {
             let streams = room(&b, "talk").await.map(|view| view.streams).unwrap_or_default();
-            let come =
-                streams.iter().filter(|own| !own.producers.is_empty()).map(|own| own.stream.to_string());
-            let come: Vec<_> = come.collect();
+            let has_voice = |own: &&StreamView| own.producers.iter().any(|it| it.kind == ProducerKind::Audio);
+            let come: Vec<_> = streams.iter().filter(has_voice).map(|own| own.stream.to_string()).collect();
             if come == [name] { Ok(()) } else { Err(come) }
         })
         .await;
