@@ -321,10 +321,22 @@ async fn moderators_mute_remove_and_lock_on_any_node() {
     assert_eq!(send, Err("forbidden".to_owned()));
     let (mut ann, _) = join(&west, "ann", "guest").await;
     let microphone = produces(&mut ann, "audio", "microphone", 1).await;
-    // Who may watch alone takes nobody's name that sends something.
-    assert_eq!(join(&east, "ann", "ear").await.1, Err("nameTaken".to_owned()));
     let (mut chair, entered) = join(&east, "chair", "chair").await;
     assert_eq!(entered.expect("it joins")["may"]["moderate"], true);
+    let heard = async {
+        loop {
+            let there = chair.ask("getParticipants", json!({})).await.expect("who is there");
+            let mut there = there["participants"].as_array().into_iter().flatten();
+            if there.any(|it| {
+                it["name"] == "ann" && it["producers"].as_array().is_some_and(|all| !all.is_empty())
+            }) {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(SOON, heard).await.expect("the other node has heard what she sends");
+    // Who may watch alone takes nobody's name that sends something.
+    assert_eq!(join(&east, "ann", "ear").await.1, Err("nameTaken".to_owned()));
     let mute = json!({ "participant": "ann", "producerId": microphone });
     chair.ask("muteProducer", mute).await.expect("it is muted");
     ann.told("producerPaused", |it| it["by"] == "moderator" && it["producerId"] == microphone.as_str()).await;
