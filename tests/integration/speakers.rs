@@ -1,10 +1,12 @@
 //! Of a room with many voices those are received that spoke last.
 
+use std::time::Duration;
+
 use headwater::protocol::data::ProducerKind;
 use headwater::room::StreamView;
 
 use crate::support::browser::Browser;
-use crate::support::fleet::{SOON, acquainted, node, room};
+use crate::support::fleet::{SOON, acquainted, config, node, room, start};
 use crate::support::nats::NatsServer;
 use crate::support::wait::eventually;
 
@@ -33,7 +35,10 @@ const PEER: &str = r"
 async fn the_voices_of_the_last_speakers_alone_come_to_a_node() {
     let nats = NatsServer::start().await;
     let a = node("a", "west", &nats.url()).await;
-    let b = node("b", "east", &nats.url()).await;
+    let mut settings = config("b", "east", &nats.url());
+    // What isn't wanted any more is soon asked for no more.
+    settings.timeouts.pipe_idle = Duration::from_secs(1);
+    let b = start(settings).await;
     acquainted(&[&a, &b]).await;
     let browser = Browser::start_with(&["--autoplay-policy=no-user-gesture-required"]).await;
     let mut speakers = Vec::new();
