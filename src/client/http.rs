@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, LOCATION};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, LOCATION, RETRY_AFTER};
 use reqwest::{ClientBuilder, Method, StatusCode, Url};
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +11,8 @@ use super::ClientError;
 const REDIRECTS: usize = 5;
 const TIMEOUT: Duration = Duration::from_secs(20);
 const SDP: &str = "application/sdp";
+/// How long it may take until an address that asks too much has its turn.
+pub(super) const TURN: Duration = Duration::from_secs(60);
 
 /// An HTTP client with its connections, to share between any number of publishers and players.
 ///
@@ -69,6 +71,25 @@ impl Http {
 }
 
 impl Http {
+    /// The same, and where too much comes from our address (429) again as the server says, for so long in all.
+    pub(super) async fn send_in_turn(
+        &self,
+        request: &Request<'_>,
+        patience: Option<Duration>,
+    ) -> Result<Reply, ClientError> {
+        let started = Instant::now();
+        loop {
+            let reply = self.send(request).await?;
+            let wait = reply.retry_after();
+            let waits = patience.is_some_and(|patience| started.elapsed() + wait <= patience);
+            if reply.status != StatusCode::TOO_MANY_REQUESTS || !waits {
+                return Ok(reply);
+            }
+            tracing::info!(url = %reply.url, ?wait, "too much comes from this address: asking again");
+            tokio::time::sleep(wait).await;
+        }
+    }
+
     /// Whether anything answers there at all, whatever it says.
     pub(crate) async fn probe(&self, url: &str, token: Option<&str>) -> Result<(), ClientError> {
         let url = parse_url(url)?;
@@ -175,6 +196,13 @@ impl Reply {
         self.url.join(self.header(LOCATION)?).ok()
     }
 
+    /// When to ask again (RFC 9110 §10.2.3, in its form of seconds); without it, or with a date, in a second.
+    pub(super) fn retry_after(&self) -> Duration {
+        let seconds = self.header(RETRY_AFTER).and_then(|value| value.trim().parse().ok()).unwrap_or(1);
+        // A server that says 0 means "now", but not a busy loop.
+        Duration::from_secs(seconds).max(Duration::from_millis(100))
+    }
+
     pub(super) fn is_sdp(&self) -> bool {
         self.header(CONTENT_TYPE).is_some_and(|kind| kind.trim_start().starts_with(SDP))
     }
@@ -260,6 +288,41 @@ mod tests {
         assert_eq!(at("/sessions/1"), "http://host:1/sessions/1");
         assert_eq!(at("1"), "http://host:1/whep/1");
         assert_eq!(at("https://other/1"), "https://other/1");
+    }
+
+    #[test]
+    fn obeys_retry_after() {
+        let after = |value| reply(409, &[("retry-after", value)], "").retry_after();
+        assert_eq!(after("3"), Duration::from_secs(3));
+        assert_eq!(after("0"), Duration::from_millis(100));
+        assert_eq!(after("Wed, 21 Oct 2026 07:28:00 GMT"), Duration::from_secs(1));
+        assert_eq!(reply(409, &[], "").retry_after(), Duration::from_secs(1));
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_too_much_waits_for_its_turn() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = parse_url(&format!("http://{}/whep/live", listener.local_addr().unwrap())).unwrap();
+        let mut server = tokio::task::JoinSet::new();
+        server.spawn(async move {
+            for asked in 0.. {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                let _ = socket.read(&mut [0; 4096]).await.unwrap();
+                let status =
+                    if asked % 3 == 2 { "201 Created" } else { "429 Too Many Requests\r\nretry-after: 0" };
+                let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+                socket.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        let http = Http::new().unwrap();
+        let request =
+            Request { method: Method::POST, url, token: None, sdp: Some("v=0"), counter_offer: false };
+        let status = async |patience| http.send_in_turn(&request, patience).await.unwrap().status.as_u16();
+        assert_eq!(status(Some(TURN)).await, 201);
+        assert_eq!(status(None).await, 429);
+        assert_eq!(status(Some(Duration::ZERO)).await, 429);
     }
 
     #[test]

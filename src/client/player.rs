@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{Connection, Depth};
-use super::http::{Http, Reply, parse_url};
+use super::http::{Http, Reply, TURN, parse_url};
 use super::receiving::Receiving;
 use super::report::millis;
 use super::session::{Absent, Session};
@@ -31,6 +31,8 @@ pub struct WatchOptions {
     pub video: bool,
     /// Where the stream is not live yet (409), ask again as `Retry-After` says, for so long in all.
     pub retry_until_live: Option<Duration>,
+    /// Where too much comes from this address (429), ask again as `Retry-After` says, for so long in all.
+    pub in_turn: Option<Duration>,
     /// Ask the server to make the offer (`Prefer: counter-offer`); one that cannot may still answer ours.
     pub counter_offer: bool,
     /// How far what comes is looked into.
@@ -53,6 +55,7 @@ impl WatchOptions {
             audio: true,
             video: true,
             retry_until_live: None,
+            in_turn: Some(TURN),
             counter_offer: false,
             depth: Depth::Frames,
             delays: None,
@@ -95,10 +98,10 @@ impl Player {
         }
         let (offer, pending) = changes.apply().ok_or(ClientError::Nothing)?;
         let sdp = options.depth.describe(&offer.to_sdp_string());
-        let patience = options.retry_until_live;
+        let (patience, in_turn) = (options.retry_until_live, options.in_turn);
 
         let (session, reply, applied) =
-            match whep::watch(&http, url, token, &sdp, options.counter_offer, patience).await? {
+            match whep::watch(&http, url, token, &sdp, options.counter_offer, patience, in_turn).await? {
                 Taken::Answer(session, reply) => {
                     let applied = accept(&mut connection.rtc, pending, &mids, &reply);
                     (session, reply, applied)

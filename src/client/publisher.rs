@@ -1,6 +1,7 @@
 //! A WHIP publisher that plays a clip in a loop.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::Url;
 use serde::Serialize;
@@ -10,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::clip::Clip;
 use super::connection::{Connection, Depth};
-use super::http::{Http, Route, parse_url};
+use super::http::{Http, Route, TURN, parse_url};
 use super::outgoing::{self, Outgoing};
 use super::report::{ConnectionState, millis};
 use super::sending::Sending;
@@ -38,6 +39,8 @@ pub struct PublishOptions {
     pub key_frame_on_request: bool,
     /// Tell in each picture when it was sent, where its codec lets that be done without harm: VP8.
     pub stamped: bool,
+    /// Where too much comes from this address (429), ask again as `Retry-After` says, for so long in all.
+    pub in_turn: Option<Duration>,
     /// Shared HTTP connections; `None` opens its own.
     pub http: Option<Http>,
 }
@@ -55,6 +58,7 @@ impl PublishOptions {
             simulcast: false,
             key_frame_on_request: true,
             stamped: false,
+            in_turn: Some(TURN),
             http: None,
         }
     }
@@ -129,7 +133,8 @@ impl Publisher {
         let mut connection = Connection::new(offer::sending(&codecs), Depth::Frames);
         connection.reach_host(&url).await;
         let (sdp, pending) = outgoing::describe(&mut connection.rtc, &mut tracks)?;
-        let (session, reply) = whip::publish(&http, url, options.token.as_deref(), &sdp).await?;
+        let (session, reply) =
+            whip::publish(&http, url, options.token.as_deref(), &sdp, options.in_turn).await?;
 
         if let Err(error) = outgoing::apply(&mut connection, pending, &reply.body, &mut tracks).await {
             // The server believes in a session that will never be used.

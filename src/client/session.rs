@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::{Method, StatusCode, Url};
 use tokio::time::timeout;
 
-use super::http::{Http, Reply, Request};
+use super::http::{Http, Reply, Request, TURN};
 use super::{ClientError, links};
 
 /// How long a node may take to say that a session is there.
@@ -45,16 +45,15 @@ impl Session {
 
     /// Sends our SDP answer to a counter-offer.
     pub(super) async fn answer(&self, sdp: &str) -> Result<(), ClientError> {
-        match self.request(Method::PATCH, Some(sdp)).await? {
-            Some(reply) if !reply.status.is_success() => Err(reply.refused()),
-            _ => Ok(()),
-        }
+        let Some(request) = self.request(Method::PATCH, Some(sdp)) else { return Ok(()) };
+        let reply = self.http.send_in_turn(&request, Some(TURN)).await?;
+        if reply.status.is_success() { Ok(()) } else { Err(reply.refused()) }
     }
 
     /// Whether a node says that the session is there, and where it would go on.
     /// A server that told no address can't be asked: its connection alone tells.
     pub(super) async fn is_there(&self) -> Result<Vec<Url>, Absent> {
-        match timeout(ANSWER, self.request(Method::GET, None)).await {
+        match timeout(ANSWER, self.ask(Method::GET)).await {
             Ok(Ok(Some(reply))) if reply.status == StatusCode::NOT_FOUND => Err(Absent::Unknown),
             Ok(Ok(Some(reply))) => Ok(links::ways(&reply)),
             Ok(Ok(None)) => Ok(Vec::new()),
@@ -68,7 +67,7 @@ impl Session {
 
     /// Ends the session; one that is already gone is as good.
     pub(super) async fn delete(&self) -> Result<(), ClientError> {
-        match self.request(Method::DELETE, None).await? {
+        match self.ask(Method::DELETE).await? {
             Some(reply) if reply.status.is_success() => Ok(()),
             Some(reply) if matches!(reply.status, StatusCode::NOT_FOUND | StatusCode::GONE) => Ok(()),
             Some(reply) => Err(reply.refused()),
@@ -76,12 +75,16 @@ impl Session {
         }
     }
 
-    async fn request(&self, method: Method, sdp: Option<&str>) -> Result<Option<Reply>, ClientError> {
-        let Some(url) = self.url.clone() else {
-            return Ok(None);
-        };
-        let token = self.token.as_deref();
-        let request = Request { method, url, token, sdp, counter_offer: false };
-        self.http.send(&request).await.map(Some)
+    async fn ask(&self, method: Method) -> Result<Option<Reply>, ClientError> {
+        match self.request(method, None) {
+            Some(request) => self.http.send(&request).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A request to the session; none where the server told no address.
+    fn request<'a>(&'a self, method: Method, sdp: Option<&'a str>) -> Option<Request<'a>> {
+        let (url, token) = (self.url.clone()?, self.token.as_deref());
+        Some(Request { method, url, token, sdp, counter_offer: false })
     }
 }

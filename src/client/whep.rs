@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use reqwest::header::RETRY_AFTER;
 use reqwest::{Method, StatusCode, Url};
 
 use super::ClientError;
@@ -25,11 +24,12 @@ pub(super) async fn watch(
     offer: &str,
     counter_offer: bool,
     patience: Option<Duration>,
+    in_turn: Option<Duration>,
 ) -> Result<Taken, ClientError> {
     let request = Request { method: Method::POST, url, token, sdp: Some(offer), counter_offer };
     let started = Instant::now();
     loop {
-        let reply = http.send(&request).await?;
+        let reply = http.send_in_turn(&request, in_turn).await?;
         match reply.status {
             StatusCode::CREATED | StatusCode::OK => {
                 return Ok(Taken::Answer(Session::new(http, token, &reply), reply));
@@ -38,7 +38,7 @@ pub(super) async fn watch(
                 return Ok(Taken::CounterOffer(Session::new(http, token, &reply), reply));
             }
             StatusCode::CONFLICT if patience.is_some() => {
-                let wait = retry_after(reply.header(RETRY_AFTER));
+                let wait = reply.retry_after();
                 if patience.is_some_and(|patience| started.elapsed() + wait > patience) {
                     let (title, detail) = reply.problem();
                     return Err(ClientError::NotLive {
@@ -51,25 +51,5 @@ pub(super) async fn watch(
             }
             _ => return Err(reply.refused()),
         }
-    }
-}
-
-/// RFC 9110 §10.2.3 in its form of seconds; without it, or with a date, one second.
-fn retry_after(header: Option<&str>) -> Duration {
-    let seconds = header.and_then(|value| value.trim().parse().ok()).unwrap_or(1);
-    // A server that says 0 means "now", but not a busy loop.
-    Duration::from_secs(seconds).max(Duration::from_millis(100))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn obeys_retry_after() {
-        assert_eq!(retry_after(Some("3")), Duration::from_secs(3));
-        assert_eq!(retry_after(Some("0")), Duration::from_millis(100));
-        assert_eq!(retry_after(Some("Wed, 21 Oct 2026 07:28:00 GMT")), Duration::from_secs(1));
-        assert_eq!(retry_after(None), Duration::from_secs(1));
     }
 }

@@ -275,6 +275,8 @@ impl Run {
         let mut options = PublishOptions::new(place.url.clone(), self.options.clip.clone());
         options.token.clone_from(&self.options.token);
         options.simulcast = self.options.simulcast;
+        // Who is refused is counted.
+        options.in_turn = None;
         options.stamped = true;
         *self.publishers.get_mut(number)? = Session::Asked;
         Some(Task::Publish(number, Box::new(options)))
@@ -285,6 +287,7 @@ impl Run {
         let mut options = WatchOptions::new(place.url.clone());
         options.token.clone_from(&self.options.token);
         options.counter_offer = self.options.counter_offer;
+        options.in_turn = None;
         options.retry_until_live = (!self.options.wait.is_zero()).then_some(self.options.wait);
         if Plan::is_sampled(number, self.options.sample) {
             options.delays = Some(self.delay_sender.clone());
