@@ -177,6 +177,44 @@ async fn a_session_goes_on_with_a_new_socket_and_another_of_its_name_ends_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_for_without_waiting_is_counted_and_told_to_whoever_goes_on() {
+    let nats = NatsServer::start().await;
+    let mut settings = fleet::config("west-1", "west", &nats.url());
+    settings.limits.producers_per_participant = 4;
+    let west = start(settings).await;
+    let (mut ann, _) = Socket::join(&west, "talk", "ann").await;
+    let transport = ann.ask("createWebRtcTransport", json!({ "direction": "send" })).await.expect("one");
+    let produce = |ssrc: u32| {
+        json!({ "produce": { "transportId": transport["id"], "kind": "audio",
+                             "rtpParameters": rtp_parameters("audio", ssrc) } })
+    };
+    for ssrc in 1..=6 {
+        ann.send(&json!({ "id": format!("p{ssrc}"), "request": produce(ssrc) }).to_string()).await;
+    }
+    ann.send(&json!({ "id": "r", "request": { "resume": {} } }).to_string()).await;
+    let (mut taken, mut refused, mut told) = (Vec::new(), 0, Value::Null);
+    while told.is_null() || taken.len() + refused < 6 {
+        let frame = ann.next().await.expect("an answer");
+        if frame.get("event").is_some() {
+            continue;
+        }
+        match (frame["id"] == "r", frame.get("ok")) {
+            (true, ok) => told = ok.expect("it goes on")["producers"].clone(),
+            (false, Some(ok)) => taken.push(ok["id"].clone()),
+            (false, None) => {
+                assert_eq!(frame["error"]["code"], "limit", "{frame}");
+                refused += 1;
+            }
+        }
+    }
+    let ids =
+        |value: &[Value]| value.iter().map(ToString::to_string).collect::<std::collections::BTreeSet<_>>();
+    assert_eq!((taken.len(), refused), (4, 2));
+    assert_eq!(ids(told.as_array().expect("producers")), ids(&taken), "whoever goes on is told of each");
+    west.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_makes_no_sense_is_refused_by_name_and_changes_nothing() {
     let nats = NatsServer::start().await;
     let west = node("west-1", "west", &nats.url()).await;

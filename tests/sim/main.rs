@@ -14,6 +14,7 @@
     reason = "clippy exempts test functions only, and what the simulator cannot do fails the test"
 )]
 
+mod asked;
 mod bus;
 mod cost;
 mod crowd;

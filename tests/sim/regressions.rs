@@ -73,4 +73,5 @@ seeds! {
     a_part_of_a_stream_was_never_complete_once_less_of_it_was_wanted: 4587,
     what_a_worker_refused_was_tried_again_without_end: 5401,
     what_came_already_was_refused_when_it_was_told_again: 13836,
+    a_process_that_heard_nothing_for_long_was_asked_for_its_claims_too_late: 1149,
 }

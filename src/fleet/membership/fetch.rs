@@ -14,8 +14,9 @@ use crate::protocol::ids::{Incarnation, NodeName, Peer};
 const AT_ONCE: usize = 4;
 /// How long is waited, at most, for claims that are still on their way.
 const JITTER: Duration = Duration::from_millis(500);
-/// The first and the longest wait after a failure: few are asked at once, so that is no burden.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(300), Duration::from_secs(1));
+/// The first and the longest wait after a failure: few are asked at once, so that is no burden. With it, and what an answer
+/// may take, whoever hears nothing for a while is known again within three seconds of hearing.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(300), Duration::from_millis(500));
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How many beats of a process may be overtaken by its claims before it is asked all the same.

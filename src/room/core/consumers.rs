@@ -12,6 +12,7 @@ use self::lacks::Lacked;
 use super::effect::{Effect, Figure};
 use super::input::Ticket;
 use super::sending::without_sctp;
+use super::wishes::Part;
 use super::{Core, Moment, refusal};
 use crate::protocol::claim::ClaimedProducer;
 use crate::protocol::event::What;
@@ -135,8 +136,9 @@ impl Core {
             return no(Code::WrongOrder, "send rtpCapabilities with the first consume");
         }
         let state = State::Waiting { ticket, since: m.now };
-        let consumer = Consumer { paused: consume.paused, ..Consumer::new(id, false, stream, state) };
+        let consumer = Consumer { paused: consume.paused, ..Consumer::new(id, false, stream.clone(), state) };
         attendant.consuming.consumers.insert(ConsumerId(m.mint.id()), consumer);
+        self.audience.wishes.note(&stream, Part::One(id), m.now);
         Ok(None)
     }
 
@@ -154,8 +156,9 @@ impl Core {
         if !attendant.receives_data() {
             return Err(without_sctp());
         }
-        let consumer = Consumer::new(id, true, stream, State::Waiting { ticket, since: m.now });
+        let consumer = Consumer::new(id, true, stream.clone(), State::Waiting { ticket, since: m.now });
         attendant.consuming.consumers.insert(ConsumerId(m.mint.id()), consumer);
+        self.audience.wishes.note(&stream, Part::One(id), m.now);
         Ok(None)
     }
 

@@ -38,6 +38,7 @@ impl Core {
                 if is_news {
                     let deed = if lock.locked { Deed::Locked } else { Deed::Unlocked };
                     self.record_moderated(&name, deed, None, None);
+                    self.plan_claims(m);
                 }
                 if !lock.locked && self.is_locked(m) {
                     let why = "another moderator keeps the room locked, and is there";

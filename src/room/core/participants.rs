@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::consumers::Consuming;
 use super::effect::{Answer, Effect};
 use super::input::{Entrance, Ticket};
+use super::sending::Adding;
 use super::{Core, Moment, refusal};
 use crate::config::Takeover;
 use crate::protocol::claim::EndReason;
@@ -40,6 +41,7 @@ pub(super) struct Attendant {
     pub(super) receives: Option<(SessionId, Link)>,
     /// What it can take.
     pub(super) takes: Option<RtpCapabilities>,
+    pub(super) adding: Adding,
     pub(super) consuming: Consuming,
 }
 
@@ -129,6 +131,7 @@ impl Core {
             sends: None,
             receives: None,
             takes: None,
+            adding: Adding::default(),
             consuming: Consuming::default(),
         };
         // Whoever had the name before is told that it is over before this one is there.
@@ -171,7 +174,7 @@ impl Core {
     }
 
     /// Tells a session all that it should know.
-    fn entered(&mut self, ticket: Ticket, session: SessionId, m: &Moment<'_>) {
+    pub(super) fn entered(&mut self, ticket: Ticket, session: SessionId, m: &Moment<'_>) {
         let Some(attendant) = self.participants.get(session) else { return };
         let sends = attendant.sends.is_some().then_some(session);
         let receives = attendant.receives.as_ref().map(|(id, _)| *id);
@@ -222,7 +225,7 @@ impl Core {
         attendant.heard = m.now;
         let done = match request {
             RtcRequest::Join(_) => Err(Refusal::new(Code::WrongOrder, "this session has joined already")),
-            RtcRequest::Resume(_) => return self.entered(ticket, session, m),
+            RtcRequest::Resume(_) => return self.resume(ticket, session, m),
             RtcRequest::Ping(_) => Ok(Some(DONE)),
             RtcRequest::GetRouterRtpCapabilities(_) => {
                 Ok(Some(RtcReply::Capabilities(RtpCapabilities::default())))
@@ -478,6 +481,10 @@ impl Core {
         self.participants.changes += 1;
         if let Some((id, _)) = attendant.receives {
             self.out.push(Effect::CloseReceiving(id));
+        }
+        for ticket in attendant.adding.resumes {
+            let over = Refusal::new(Code::UnknownSession, "the session has ended meanwhile: join anew");
+            self.answer_rtc(ticket, Err(over));
         }
         let ended = SessionEnded { reason: why(reason).to_owned(), url: None };
         self.notify(session, RtcEvent::SessionEnded(ended));

@@ -1,5 +1,7 @@
 //! What participants of this node send: each producer has its own life within the participant's stream.
 
+use std::collections::BTreeMap;
+
 use super::effect::Effect;
 use super::input::Ticket;
 use super::publications::{Publication, size};
@@ -14,7 +16,26 @@ use crate::protocol::rtp::AppDataJson;
 /// The most that a participant may attach to itself and all that it sends, in bytes of JSON: all of it is in its claim.
 const MAX_ATTACHED: usize = 32 * 1024;
 
+/// What a participant is about to send, and a worker hasn't taken yet.
+#[derive(Debug, Default)]
+pub(super) struct Adding {
+    /// Each with the bytes of JSON attached to it.
+    under_way: BTreeMap<Ticket, usize>,
+    /// Who goes on with the session, and waits to be told all that it sends.
+    pub(super) resumes: Vec<Ticket>,
+}
+
 impl Core {
+    /// Goes on with a session. What was asked before is finished first: nobody else would hear of it.
+    pub(super) fn resume(&mut self, ticket: Ticket, session: SessionId, m: &Moment<'_>) {
+        match self.participants.sessions_mut(session) {
+            Some(attendant) if !attendant.adding.under_way.is_empty() => {
+                attendant.adding.resumes.push(ticket);
+            }
+            _ => self.entered(ticket, session, m),
+        }
+    }
+
     /// A participant begins to send.
     pub(super) fn produce(
         &mut self,
@@ -23,6 +44,7 @@ impl Core {
         produce: Box<Produce>,
     ) -> Result<Option<RtcReply>, Refusal> {
         self.may_add(session, produce.transport_id, &produce.app_data)?;
+        self.adds(ticket, session, &produce.app_data);
         self.out.push(Effect::Produce(ticket, session, produce));
         Ok(None)
     }
@@ -42,6 +64,7 @@ impl Core {
             let why = "sctpStreamParameters: ordered messages all arrive; of others maxPacketLifeTime or maxRetransmits";
             return Err(Refusal::new(Code::Malformed, why));
         }
+        self.adds(ticket, session, &produce.app_data);
         self.out.push(Effect::ProduceData(ticket, session, produce));
         Ok(None)
     }
@@ -49,20 +72,46 @@ impl Core {
     /// Whether a participant may send something more on a connection.
     fn may_add(&mut self, session: SessionId, by: SessionId, app_data: &AppDataJson) -> Result<(), Refusal> {
         let name = self.sends(session, by)?;
-        let many = self.publications.get(&name).map_or(0, |own| own.producers.len());
+        let adding = self.attendant(session)?.adding.under_way.values();
+        let (coming, coming_attached) = (adding.len(), adding.sum::<usize>());
+        let many = self.publications.get(&name).map_or(0, |own| own.producers.len()) + coming;
         if many >= self.limits.producers_per_participant {
             return Err(self.limit_reached("producers_per_participant", "close another producer first"));
         }
         let attached = self.publications.get(&name).map_or(0, Publication::attached);
-        if attached + size(app_data) > MAX_ATTACHED {
+        if attached + coming_attached + size(app_data) > MAX_ATTACHED {
             let why = "what the participant attaches to all it sends is more than 32 KiB of JSON";
             return Err(Refusal::new(Code::TooLarge, why));
         }
         Ok(())
     }
 
-    /// A producer of a participant is there, or its parameters don't fit.
+    fn adds(&mut self, ticket: Ticket, session: SessionId, app_data: &AppDataJson) {
+        if let Some(attendant) = self.participants.sessions_mut(session) {
+            attendant.adding.under_way.insert(ticket, size(app_data));
+        }
+    }
+
+    /// What a worker was given to take is decided: whoever waited to go on with the session can.
     pub(super) fn produced(
+        &mut self,
+        ticket: Ticket,
+        session: SessionId,
+        result: Result<ProducerInfo, MediaError>,
+        m: &Moment<'_>,
+    ) {
+        self.added(ticket, session, result, m);
+        let Some(attendant) = self.participants.sessions_mut(session) else { return };
+        attendant.adding.under_way.remove(&ticket);
+        if attendant.adding.under_way.is_empty() {
+            for resumes in std::mem::take(&mut attendant.adding.resumes) {
+                self.entered(resumes, session, m);
+            }
+        }
+    }
+
+    /// A producer of a participant is there, or its parameters don't fit.
+    fn added(
         &mut self,
         ticket: Ticket,
         session: SessionId,

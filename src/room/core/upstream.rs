@@ -22,8 +22,10 @@ pub(super) type Streams = BTreeSet<StreamName>;
 
 /// How long a relay that said yes may take to deliver, before the next candidate is asked.
 const DELIVERY: Duration = Duration::from_millis(1_500);
-/// When a parent is asked for the second time.
+/// How often a parent is asked again that is new: soon it may know of a nearer source.
 const EARLY: Duration = Duration::from_secs(2);
+/// For how long it is new.
+const NEW: Duration = Duration::from_secs(4);
 /// How soon, and then how often, a parent is asked whether it gets the media that doesn't come here.
 const PROBE: Duration = Duration::from_millis(500);
 const PROBE_AGAIN: Duration = Duration::from_secs(5);
@@ -61,6 +63,8 @@ pub(super) struct Parent {
     refused: bool,
     /// Whether nobody listened there when it was last asked.
     gone: bool,
+    /// When it was first asked.
+    since: Instant,
     /// How often it was asked.
     joins: u64,
     /// How many watch here and below, as it was last told.
@@ -224,6 +228,7 @@ impl Core {
             failures: 0,
             refused: false,
             gone: false,
+            since: m.now,
             joins: 0,
             told: BTreeMap::new(),
             elsewhere: BTreeMap::new(),
@@ -324,8 +329,8 @@ impl Core {
         match result {
             Ok(joined) => {
                 (parent.failures, parent.gone) = (0, false);
-                // The first renewal comes early: by then the parent may know of a nearer source.
-                let renewal = if parent.joins == 1 { renewal.min(EARLY) } else { renewal };
+                let is_new = m.now.saturating_duration_since(parent.since) < NEW;
+                let renewal = if is_new { renewal.min(EARLY) } else { renewal };
                 parent.lease = Lease::Joined { renew_at: m.now + renewal };
                 parent.elsewhere = elsewhere(&joined, &parent.told);
                 parent.instead =
