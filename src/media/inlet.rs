@@ -16,7 +16,7 @@ use super::callbacks::{Watched, watch_producer};
 use super::codecs::for_worker;
 use super::engine::{Engine, worker_error};
 use super::messages::not_produced;
-use super::pipe::Pipe;
+use super::pipe::{Pipe, is_associated};
 use super::{Carried, FeedId, LINGER, MediaError, MediaEvent, PipeFlow, Piped, ProducerFlow, feed};
 use crate::protocol::data::PipedData;
 use crate::protocol::ids::ProducerId;
@@ -230,6 +230,7 @@ impl Inlet {
             bitrate: stat.rtp_recv_bitrate,
             packets,
             lost,
+            associated: is_associated(&stat),
             ..PipeFlow::default()
         });
         (flow, producers)

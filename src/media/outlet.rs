@@ -8,7 +8,7 @@ use mediasoup::prelude::{
 };
 
 use super::messages::not_consumed;
-use super::pipe::Pipe;
+use super::pipe::{Pipe, is_associated};
 use super::{Carried, FeedId, LINGER, MediaError, PipeFlow, Piped, native};
 use crate::protocol::ids::ProducerId;
 
@@ -42,6 +42,7 @@ impl Outlet {
             bytes_received: stat.bytes_received,
             bytes_sent: stat.rtp_bytes_sent,
             bitrate: stat.rtp_send_bitrate,
+            associated: is_associated(&stat),
             ..PipeFlow::default()
         })
     }

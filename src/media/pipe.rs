@@ -7,6 +7,7 @@ use mediasoup::prelude::{
     ListenInfo, PipeTransport, PipeTransportOptions, PipeTransportRemoteParameters, Protocol, Router,
     TransportGeneric,
 };
+use mediasoup::types::data_structures::SctpState;
 
 use super::engine::{Engine, worker_error};
 use super::{MediaError, PipeEnd, buffers};
@@ -103,6 +104,11 @@ impl Pipe {
     pub(super) async fn stats(&self) -> Option<PipeTransportStat> {
         self.transport.get_stats().await.ok()?.pop()
     }
+}
+
+/// Whether messages can pass a pipe: its ends have found each other.
+pub(super) fn is_associated(stat: &PipeTransportStat) -> bool {
+    stat.sctp_state == Some(SctpState::Connected)
 }
 
 pub(super) fn loopback(protocol: Protocol) -> ListenInfo {

@@ -263,6 +263,8 @@ pub struct PipeFlow {
     pub packets: u64,
     /// Packets lost on the way so far; 0 at an outlet.
     pub lost: u64,
+    /// Whether messages can pass: its ends are associated by SCTP.
+    pub associated: bool,
 }
 
 /// Layers of a video, each from 0; ordered by quality.

@@ -1,10 +1,13 @@
 //! Messages beside media: data channels of mediasoup-client, unchanged, from one node to others.
 
 use headwater::node::Node;
+use headwater::protocol::event::{Event, What};
+use headwater::protocol::presence::Role;
 use reqwest::Method;
 use serde_json::Value;
 
 use crate::support::browser::Browser;
+use crate::support::events::told;
 use crate::support::fleet::{SOON, acquainted, config, http, metric, node, room, start};
 use crate::support::nats::NatsServer;
 use crate::support::page::Page;
@@ -22,6 +25,43 @@ async fn enters(browser: &Browser, node: &Node, name: &str) -> Page {
 async fn hears(page: &Page, what: &str) {
     page.wait_for(&format!("me.others.has('{what}')"), SOON).await;
     let _: () = page.eval(&format!("me.hear('{what}').then((it) => {{ me[`{what}`] = it; }})")).await;
+}
+
+/// Nothing is known of messages that don't come: that none can is.
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_find_another_way_where_a_pipe_lets_none_pass() {
+    let nats = NatsServer::start().await;
+    let origin = node("origin", "west", &nats.url()).await;
+    let mut settings = config("relay", "east", &nats.url());
+    // Nothing listens there.
+    settings.pipe.announced = Some("127.0.0.9".parse().expect("an address"));
+    let relay = start(settings).await;
+    let mut settings = config("edge", "east", &nats.url());
+    settings.node.roles.retain(|role| *role != Role::Relay);
+    let edge = start(settings).await;
+    acquainted(&[&origin, &relay, &edge]).await;
+    let browser = Browser::start().await;
+    let anna = enters(&browser, &origin, "anna").await;
+    let _: () =
+        anna.eval("me.send('clock').then((clock) => { setInterval(() => clock.send('tick'), 50); })").await;
+    let ben = enters(&browser, &edge, "ben").await;
+    hears(&ben, "anna/clock").await;
+    ben.wait_for("me.got['anna/clock']?.length > 3", SOON).await;
+    let view = room(&edge, "talk").await.expect("the room");
+    let from: Vec<_> = view.parents.iter().map(|parent| &parent.node).collect();
+    assert!(from.contains(&&origin.peer().node), "{view:?}");
+    eventually(SOON, "it is told why", || async {
+        let events = told(&origin, "talk").await;
+        let starved = |event: &Event| match &event.what {
+            What::PipeStarved(it) => event.source.node.as_str() == "edge" && it.from.node.as_str() == "relay",
+            _ => false,
+        };
+        events.iter().any(starved)
+    })
+    .await;
+    for node in [edge, relay, origin] {
+        node.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

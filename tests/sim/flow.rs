@@ -1,6 +1,7 @@
 //! How media flows: from publishers through pipes to viewers, while every link on the way is up. Reports come
 //! back on the same way.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -31,6 +32,38 @@ pub struct Flow {
     /// The same of bytes.
     heard_since: At,
     heard: At,
+}
+
+/// Whether messages can pass a pipe.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Association {
+    /// When packets could last pass both ways.
+    passed: Option<At>,
+    /// It was given up.
+    over: bool,
+}
+
+impl Association {
+    /// How long a worker waits for an answer of the other end.
+    const PATIENCE: At = At::from_secs(20);
+
+    /// Packets can pass both ways now, or can't.
+    pub fn tries(&mut self, passes: bool, now: At) {
+        self.over |= self.passed.is_some_and(|at| now - at > Self::PATIENCE);
+        if passes && !self.over {
+            self.passed = Some(now);
+        }
+    }
+
+    /// Whether there is one, as far as this end knows.
+    pub fn is_there(&self) -> bool {
+        self.passed.is_some() && !self.over
+    }
+
+    /// Whether a message passes now.
+    pub fn passes(&self, now: At) -> bool {
+        !self.over && self.passed == Some(now)
+    }
 }
 
 /// What flows in a step.
@@ -96,8 +129,52 @@ impl World {
         PipeEnd { ip: told, port, srtp }
     }
 
+    /// The ends of pipes try to reach each other, whether anything is sent or not.
+    fn associate(&mut self) {
+        let now = self.now;
+        let mut reached = BTreeSet::new();
+        for node in self.nodes.iter().filter(|node| node.alive && !node.frozen) {
+            for room in node.rooms.values().flatten().filter(|room| !room.media.dead) {
+                for outlet in room.media.outlets.values() {
+                    let Some(to) = outlet.to else { continue };
+                    let from = Sender {
+                        mid: node.mid,
+                        address: (self.machines[node.mid].ip, outlet.end.port),
+                        told: outlet.end.ip,
+                        ssrcs: [None; MEDIA],
+                    };
+                    reached
+                        .extend(self.reaches(to, &from).filter(|(_, returns)| *returns).map(|(end, _)| end));
+                }
+            }
+        }
+        for (pid, node) in self.nodes.iter_mut().enumerate() {
+            for (id, room) in &mut node.rooms {
+                for (pipe, inlet) in room.iter_mut().flat_map(|room| &mut room.media.inlets) {
+                    inlet.association.tries(reached.contains(&(pid, id.clone(), *pipe)), now);
+                }
+            }
+        }
+    }
+
+    /// The end of a pipe that takes what is sent to it from there, and whether what it says comes back.
+    fn reaches(&self, to: (IpAddr, u16), from: &Sender) -> Option<((Pid, RoomId, PipeId), bool)> {
+        let (pid, id, pipe) = self.bus.ports.get(&to).cloned()?;
+        let node = &self.nodes[pid];
+        let (goes, returns) = (self.udp(from.mid, node.mid), self.udp(node.mid, from.mid));
+        if !node.alive || node.frozen || !goes {
+            return None;
+        }
+        let room = node.rooms.get(&id)?.as_ref().filter(|room| !room.media.dead)?;
+        let inlet = room.media.inlets.get(&pipe)?;
+        // A connected pipe takes packets from its other end's address alone.
+        let expected = inlet.from == Some((from.told, from.address.1)) && from.told == from.address.0;
+        (inlet.end.port == to.1 && expected).then_some(((pid, id, pipe), returns))
+    }
+
     /// Media moves by one step.
     pub fn flow(&mut self) {
+        self.associate();
         let mut begins = Vec::new();
         for pid in 0..self.nodes.len() {
             let node = &mut self.nodes[pid];
@@ -219,27 +296,16 @@ impl World {
         from: &Sender,
         packets: &[Packets],
     ) -> Option<(Pid, RoomId, [bool; MEDIA], bool)> {
-        let (pid, id, pipe) = self.bus.ports.get(&to).cloned()?;
-        let mid = self.nodes[pid].mid;
-        let (goes, returns) = (self.udp(from.mid, mid), self.udp(mid, from.mid));
+        let ((pid, id, pipe), returns) = self.reaches(to, from)?;
         let now = self.now;
-        let node = &mut self.nodes[pid];
-        if !node.alive || node.frozen || !goes {
-            return None;
-        }
-        let room = node.rooms.get_mut(&id)?.as_mut()?;
-        if room.media.dead {
-            return None;
-        }
+        let room = self.nodes[pid].rooms.get_mut(&id)?.as_mut()?;
         let inlet = room.media.inlets.get_mut(&pipe)?;
-        // A connected pipe takes packets from its other end's address alone.
-        let expected = inlet.from == Some((from.told, from.address.1)) && from.told == from.address.0;
-        if inlet.end.port != to.1 || !expected {
-            return None;
-        }
         let (mut goes_on, mut reports) = ([false; MEDIA], false);
         for (place, (packets, ssrc)) in packets.iter().zip(from.ssrcs).enumerate() {
             let Some(ssrc) = ssrc else { continue };
+            if packets.codec == Codec::Messages && !inlet.association.passes(now) {
+                continue;
+            }
             inlet.bytes += packets.size;
             inlet.bitrate += packets.size * 8 * 4;
             if now >= inlet.report_at && packets.size > 0 {

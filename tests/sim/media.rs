@@ -20,7 +20,7 @@ use headwater::protocol::rtp::{
 use headwater::room::core::{Done, Input};
 
 use crate::ears::Receiver;
-use crate::flow::Flow;
+use crate::flow::{Association, Flow};
 use crate::users::ClientId;
 use crate::world::{At, Pid};
 
@@ -137,6 +137,7 @@ pub struct Inlet {
     pub bytes: u64,
     pub bitrate: u64,
     pub report_at: At,
+    pub association: Association,
 }
 
 #[derive(Debug)]
@@ -432,7 +433,15 @@ impl RoomMedia {
             return Ok(inlet.end.clone());
         }
         let (producers, report_at) = (BTreeMap::new(), Duration::ZERO);
-        let inlet = Inlet { end: end.clone(), from: None, producers, bytes: 0, bitrate: 0, report_at };
+        let inlet = Inlet {
+            end: end.clone(),
+            from: None,
+            producers,
+            bytes: 0,
+            bitrate: 0,
+            report_at,
+            association: Association::default(),
+        };
         self.inlets.insert(pipe, inlet);
         Ok(end)
     }
@@ -559,8 +568,12 @@ impl RoomMedia {
             measured.outlets.insert(*pipe, flow);
         }
         for (pipe, inlet) in &self.inlets {
-            let flow =
-                PipeFlow { bytes_received: inlet.bytes, bitrate: inlet.bitrate, ..PipeFlow::default() };
+            let flow = PipeFlow {
+                bytes_received: inlet.bytes,
+                bitrate: inlet.bitrate,
+                associated: inlet.association.is_there(),
+                ..PipeFlow::default()
+            };
             measured.inlets.insert(*pipe, flow);
             for (id, received) in &inlet.producers {
                 let flow = brought(received.bytes);

@@ -74,4 +74,6 @@ seeds! {
     what_a_worker_refused_was_tried_again_without_end: 5401,
     what_came_already_was_refused_when_it_was_told_again: 13836,
     a_process_that_heard_nothing_for_long_was_asked_for_its_claims_too_late: 1149,
+    messages_waited_for_ever_at_a_pipe_that_let_none_pass: 1590,
+    messages_waited_while_the_media_beside_them_was_muted: 1186,
 }

@@ -1,13 +1,13 @@
 //! A node's rooms: the door to them, the loop around each core, and carrying out what it wants. What
 //! `room/{door,task,carry,replies}.rs` do with tasks, this does with one call after the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use headwater::fleet;
 use headwater::protocol::claim::EndReason;
-use headwater::protocol::ids::{ProducerId, PublicationId, RoomId, RouterId, SessionId, StreamName};
+use headwater::protocol::ids::{PipeId, ProducerId, PublicationId, RoomId, RouterId, SessionId, StreamName};
 use headwater::protocol::origin::{OriginReply, OriginRequest};
 use headwater::protocol::refusal::{Code, Refusal};
 use headwater::room::core::{
@@ -39,6 +39,8 @@ pub struct Room {
     rhythm: Rhythm,
     /// When it is looked at next.
     looks_at: At,
+    /// Of which streams only so much was last asked for of a pipe.
+    pub asked: BTreeMap<PipeId, BTreeMap<StreamName, BTreeSet<ProducerId>>>,
 }
 
 /// Who waits for an answer.
@@ -177,6 +179,7 @@ impl World {
             last_ticket: 0,
             rhythm: Rhythm::default(),
             looks_at: self.now,
+            asked: BTreeMap::new(),
         };
         node.rooms.insert(id.clone(), Some(Box::new(room)));
         self.tell(|| format!("{} opens room {id}", self.nodes[pid].name()));
@@ -350,7 +353,10 @@ impl World {
             Effect::Offer(offer) => self.job_offer(pid, life, *offer),
             Effect::Tell(tell) => self.job_tell(pid, life, *tell),
             Effect::TellClosed(to, close) => self.job_closed(pid, to, close),
-            Effect::Join(to, join, _) => self.job_join(pid, life, to, join),
+            Effect::Join(to, join, _) => {
+                room.asked.extend(join.pipe.as_ref().map(|pipe| (pipe.pipe_id, join.only.clone())));
+                self.job_join(pid, life, to, join);
+            }
             Effect::Leave(to, leave) => self.job_leave(pid, life, to, leave),
             Effect::Claim(claim) => {
                 self.claimed(pid, &claim);

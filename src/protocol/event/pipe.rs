@@ -91,8 +91,8 @@ pub struct PipeRefused {
     pub detail: String,
 }
 
-/// A pipe's media doesn't come though its parent gets and sends it. Told by the receiving end, which tries
-/// another way.
+/// A pipe's media doesn't come though its parent gets and sends it, or no messages can pass. Told by the receiving end, which
+/// tries another way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PipeStarved {

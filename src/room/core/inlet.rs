@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 
 use super::effect::{Answer, Effect, Figure};
 use super::input::Ticket;
-use super::liveness::{Bus, InletFacts};
+use super::liveness::{Association, Bus, InletFacts};
 use super::sources::{Source, Via};
 use super::upstream::Lease;
 use super::{Core, Moment, refusal};
@@ -18,7 +18,7 @@ use crate::protocol::edge::{
     RemotePipeTransport, RemoteRouterInfo,
 };
 use crate::protocol::ids::{Incarnation, PipeId, ProducerId, StreamName};
-use crate::protocol::media::{Measured, MediaError, PipeEnd, ProducerInfo};
+use crate::protocol::media::{Measured, MediaError, PipeEnd, PipeFlow, ProducerInfo};
 use crate::protocol::refusal::{Code, Refusal};
 
 /// How long media may be under way, and not be measured yet: longer than until the parent is asked again.
@@ -57,6 +57,7 @@ pub(super) struct Inlet {
     pub(super) muted: bool,
     /// When it said that media arrives there: what was under way then has some time to come.
     pub(super) accused: Option<Instant>,
+    pub(super) association: Association,
 }
 
 impl Inlet {
@@ -80,6 +81,7 @@ impl Inlet {
             probes: 0,
             muted: false,
             accused: None,
+            association: Association::new(m.now),
         }
     }
 
@@ -96,7 +98,9 @@ impl Inlet {
         }
     }
 
-    pub(super) fn measure(&mut self, bytes: u64, now: Instant) {
+    pub(super) fn measure(&mut self, flow: &PipeFlow, now: Instant) {
+        self.association.note(flow.associated, self.connected, now);
+        let bytes = flow.bytes_received;
         if bytes != self.bytes {
             self.bytes = bytes;
             self.first.get_or_insert(now);
@@ -578,7 +582,7 @@ impl Core {
     pub(super) fn measure_inlets(&mut self, measured: &Measured, now: Instant) {
         for inlet in self.upstream.parents.values_mut().filter_map(|parent| parent.inlet.as_mut()) {
             if let Some(flow) = measured.inlets.get(&inlet.id) {
-                inlet.measure(flow.bytes_received, now);
+                inlet.measure(flow, now);
             }
         }
     }

@@ -17,6 +17,9 @@ const FORSAKEN: Duration = Duration::from_secs(60);
 /// How recent what was sent last must be for a report to be due.
 const SENDING: Duration = Duration::from_secs(2);
 
+/// How long a pipe may be without its association, which is there within two round trips, and without media.
+const APART: Duration = Duration::from_secs(4);
+
 /// What is known of the node at a pipe's other end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Bus {
@@ -45,6 +48,14 @@ pub(super) struct InletFacts {
     /// Whether nobody listened there any more when it was last asked: its connection to the bus is gone.
     pub(super) gone: bool,
     pub(super) bus: Bus,
+}
+
+/// Whether messages can pass a pipe: they need its ends to be associated by SCTP (RFC 9260 section 4). A worker gives up an
+/// association that has got no answer for long, and never tries again.
+#[derive(Debug)]
+pub(super) struct Association {
+    /// Since when there is none; none while there is.
+    apart: Option<Instant>,
 }
 
 /// The sending end of a pipe.
@@ -92,6 +103,31 @@ impl InletFacts {
             Bus::Silent => self.is_silent(now) && (self.replaceable || (self.expects && !self.muted)),
             Bus::Over => self.is_silent(now),
         }
+    }
+}
+
+impl Association {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { apart: Some(now) }
+    }
+
+    /// What was found now; before the other end is known there can be none.
+    pub(super) fn note(&mut self, associated: bool, connected: bool, now: Instant) {
+        self.apart = match self.apart {
+            _ if associated => None,
+            Some(since) if connected => Some(since),
+            _ => Some(now),
+        };
+    }
+
+    pub(super) fn is_there(&self) -> bool {
+        self.apart.is_none()
+    }
+
+    /// Whether it won't come about any more, where media was last heard then. What flows isn't cut for the sake of messages.
+    pub(super) fn is_broken(&self, heard: Instant, now: Instant) -> bool {
+        let lasts = |since: Instant| now.saturating_duration_since(since) >= APART;
+        self.apart.is_some_and(lasts) && lasts(heard)
     }
 }
 
@@ -217,5 +253,20 @@ mod tests {
         assert!(!OutletFacts { heard: now, ..facts }.is_lost(CONNECT, LEASE, now));
         assert!(!OutletFacts { renewed: now, ..facts }.is_lost(CONNECT, LEASE, now));
         assert!(!OutletFacts { settled: false, ..facts }.is_lost(CONNECT, LEASE, now), "the bus is away");
+    }
+
+    #[test]
+    fn a_pipe_whose_ends_never_associate_is_given_up_unless_media_comes() {
+        let start = Instant::now();
+        let mut association = Association::new(start);
+        association.note(false, false, start + APART);
+        assert!(!association.is_broken(start, start + APART + MEDIA), "nobody is there yet");
+        association.note(false, true, start + APART * 2);
+        assert!(association.is_broken(start, start + APART * 2));
+        assert!(!association.is_broken(start + APART * 2, start + APART * 2), "media comes");
+        association.note(true, true, start + APART * 2);
+        assert!(!association.is_broken(start, start + APART * 9));
+        association.note(false, true, start + APART * 9);
+        assert!(!association.is_broken(start, start + APART * 9), "it was there until just now");
     }
 }

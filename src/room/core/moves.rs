@@ -185,12 +185,15 @@ impl Core {
             Via::Pipe(pipe) => {
                 let media = source.producers.iter().filter(|producer| !producer.kind.is_data());
                 let mut ids = media.clone().map(|producer| producer.id);
+                // Messages may be rare: that they could come is all that can be seen.
+                let passes = || measured.inlets.get(&pipe).is_some_and(|flow| flow.associated);
                 let is_muted = || {
                     self.known.is_flowing(stream, source.publication) == Some(false)
                         || media.clone().all(|producer| producer.paused)
                 };
                 source.is_complete()
                     && self.is_covered(stream, source)
+                    && (source.producers.iter().all(|own| !own.kind.is_data()) || passes())
                     && ids.clone().all(|id| arrives(pipe, id) || !self.sources.is_flowing(id, m.now))
                     && (ids.any(|id| arrives(pipe, id)) || is_muted())
             }

@@ -480,7 +480,11 @@ impl Core {
             let facts = inlet.facts(self.expects(inlet.id), replaceable, parent.gone, bus);
             if facts.is_lost(connect, m.now) {
                 lost.push(*id);
-            } else if inlet.is_starved(m.now) {
+            } else if inlet.is_starved(m.now)
+                || (bus == Bus::Heard
+                    && inlet.association.is_broken(inlet.heard, m.now)
+                    && self.expects_messages(inlet.id))
+            {
                 starved.push(*id);
             } else if facts.is_doubtful(m.now) {
                 probed.push(*id);
@@ -525,6 +529,11 @@ impl Core {
         self.sources.via(pipe).any(|(_, source)| source.producers.iter().any(brings))
     }
 
+    fn expects_messages(&self, pipe: PipeId) -> bool {
+        let mut producers = self.sources.via(pipe).flat_map(|(_, source)| &source.producers);
+        producers.any(|producer| producer.kind.is_data())
+    }
+
     /// Whether all that comes by a pipe could come from an origin that is heard, and isn't this parent.
     fn is_replaceable(&self, pipe: PipeId, parent: Incarnation, m: &Moment<'_>) -> bool {
         let mut streams = self.sources.via(pipe).map(|(stream, _)| stream).peekable();
@@ -544,7 +553,7 @@ impl Core {
         }
     }
 
-    /// The parent has said that it gets media which doesn't come here: the way between is broken.
+    /// The parent has said that it gets media which doesn't come here, or no message can: the way between is broken.
     pub(super) fn starved(&mut self, id: Incarnation, m: &mut Moment<'_>) {
         let Some(parent) = self.upstream.parents.get(&id) else { return };
         let (peer, Some(inlet)) = (parent.peer.clone(), &parent.inlet) else { return };
@@ -552,7 +561,7 @@ impl Core {
         let silent = m.now.saturating_duration_since(inlet.heard);
         tracing::warn!(
             parent = %peer.node, pipe = %inlet.id, ip = ?inlet.from.map(|(ip, _)| ip), port = inlet.from.map(|(_, port)| port),
-            silent_ms = silent.as_millis(), "media doesn't come over this pipe though its parent sends: trying another way"
+            silent_ms = silent.as_millis(), "nothing comes over this pipe though its parent sends, or no messages can: trying another way"
         );
         let starved = PipeStarved {
             pipe: inlet.id,

@@ -158,6 +158,9 @@ impl Net {
     }
 
     fn remove(&self) {
+        // A namespace takes its time to go; its wire goes at once.
+        let wire = format!("hw{}", self.number);
+        let _ = Command::new("ip").args(["link", "delete", &wire]).stderr(Stdio::null()).status();
         let listed = Command::new("ip").args(["netns", "list"]).output().map(|output| output.stdout);
         let listed = String::from_utf8_lossy(&listed.unwrap_or_default()).into_owned();
         let names = listed.lines().filter_map(|line| line.split_whitespace().next());

@@ -131,11 +131,16 @@ impl World {
         match other {
             None => true,
             Some((node, room)) => {
+                // Who wants it again only now may have asked for less until a moment ago.
+                let asks = || {
+                    let only = room.asked.get(&pipe).and_then(|asked| asked.get(&stream.1));
+                    only.is_none_or(|only| only.contains(&producer))
+                };
                 let lacks = || !wanted(room) || !Self::is_whole(room, publication);
                 node.is_draining()
                     || node.frozen
                     || room.media.dead
-                    || (!receives && (lacks() || moved(room)))
+                    || (!receives && (!asks() || lacks() || moved(room)))
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What participants asked for and don't get: that may go on for ever, so it is told.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::super::effect::{Effect, Figure};
@@ -26,12 +27,20 @@ impl Consuming {
 }
 
 impl Core {
+    /// Whose messages can't pass the pipe that should bring them.
+    fn barred(&self) -> BTreeSet<ProducerId> {
+        let inlets = self.upstream.parents.values().filter_map(|parent| parent.inlet.as_ref());
+        let apart = inlets.filter(|inlet| !inlet.association.is_there());
+        let producers = apart.flat_map(|inlet| self.sources.via(inlet.id)).flat_map(|(_, it)| &it.producers);
+        producers.filter(|producer| producer.kind.is_data()).map(|producer| producer.id).collect()
+    }
+
     /// Tells what participants have lacked for long: once, and when it comes after all.
     pub(in crate::room::core) fn tell_of_lacks(&mut self, m: &Moment<'_>) {
-        let mut lacked = Vec::new();
+        let (mut lacked, barred) = (Vec::new(), self.barred());
         for (_, attendant) in self.participants.iter_mut() {
             for consumer in attendant.consuming.consumers.values_mut() {
-                if consumer.state == State::Open {
+                if consumer.state == State::Open && !barred.contains(&consumer.producer) {
                     if consumer.lacked.take().is_some_and(|it| it.told) {
                         let (participant, stream, producer) =
                             (&attendant.name, &consumer.stream, consumer.producer);
