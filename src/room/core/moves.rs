@@ -193,7 +193,7 @@ impl Core {
                 };
                 source.is_complete()
                     && self.is_covered(stream, source)
-                    && (source.producers.iter().all(|own| !own.kind.is_data()) || passes())
+                    && (!source.has_messages() || passes())
                     && ids.clone().all(|id| arrives(pipe, id) || !self.sources.is_flowing(id, m.now))
                     && (ids.any(|id| arrives(pipe, id)) || is_muted())
             }

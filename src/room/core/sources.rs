@@ -66,6 +66,10 @@ impl Source {
         self.producers.iter().any(|own| own.id == producer)
     }
 
+    pub(super) fn has_messages(&self) -> bool {
+        self.producers.iter().any(|own| own.kind.is_data())
+    }
+
     /// What a viewer is sent, which has one section for each kind: a camera rather than a screen.
     pub(super) fn shown(&self) -> Vec<ProducerInfo> {
         let media = self.producers.iter().filter(|own| !own.kind.is_data());

@@ -529,9 +529,9 @@ impl Core {
         self.sources.via(pipe).any(|(_, source)| source.producers.iter().any(brings))
     }
 
+    /// Whether messages may come by a pipe.
     fn expects_messages(&self, pipe: PipeId) -> bool {
-        let mut producers = self.sources.via(pipe).flat_map(|(_, source)| &source.producers);
-        producers.any(|producer| producer.kind.is_data())
+        self.sources.via(pipe).any(|(_, source)| source.has_messages())
     }
 
     /// Whether all that comes by a pipe could come from an origin that is heard, and isn't this parent.
