@@ -30,17 +30,16 @@ async fn a_join_takes_two_round_trips() {
     proxy.set_latency(one_way);
     proxy.forget();
     let viewer = watch(&edge, "news").await;
+    // What the answer took: a new parent is soon asked again whether there is a nearer one.
+    let (published, delivered) = (proxy.published(), proxy.delivered());
+    let joins = proxy.published_on("room.news.origin.origin");
+    let pipe = proxy.delivered_on("room.news.edge.edge");
     plays(&viewer, 3).await;
     // join →, ← round trip 1 →, ← round trip 2: four one-way times. A third round trip would be six.
     let trips = viewer.report().borrow().answer_ms.unwrap() / 1000.0 / one_way.as_secs_f64();
     assert_eq!(trips.floor(), 4.0, "{:?}", viewer.report().borrow().answer_ms);
-    assert_eq!(proxy.published_on("room.news.origin.origin"), 1, "one join: {:?}", proxy.published());
-    assert_eq!(
-        proxy.delivered_on("room.news.edge.edge"),
-        5,
-        "the four messages, one for each producer: {:?}",
-        proxy.delivered()
-    );
+    assert_eq!(joins, 1, "one join: {published:?}");
+    assert_eq!(pipe, 5, "the four messages, one for each producer: {delivered:?}");
     for message in FOUR {
         let expected = if message == "createPipeProducer" { 2.0 } else { 1.0 };
         assert_eq!(received(&edge, message).await, expected, "{message}");

@@ -22,9 +22,11 @@ pub(super) type Streams = BTreeSet<StreamName>;
 
 /// How long a relay that said yes may take to deliver, before the next candidate is asked.
 const DELIVERY: Duration = Duration::from_millis(1_500);
-/// How often a parent is asked again that is new: soon it may know of a nearer source.
+/// When a parent is asked again that was first asked within [`FRESH`]: who came with this node may be a nearer source then.
+const AT_ONCE: Duration = Duration::from_millis(750);
+const FRESH: Duration = Duration::from_millis(500);
+/// How often it is asked again for as long as it is new.
 const EARLY: Duration = Duration::from_secs(2);
-/// For how long it is new.
 const NEW: Duration = Duration::from_secs(4);
 /// How soon, and then how often, a parent is asked whether it gets the media that doesn't come here.
 const PROBE: Duration = Duration::from_millis(500);
@@ -329,8 +331,11 @@ impl Core {
         match result {
             Ok(joined) => {
                 (parent.failures, parent.gone) = (0, false);
-                let is_new = m.now.saturating_duration_since(parent.since) < NEW;
-                let renewal = if is_new { renewal.min(EARLY) } else { renewal };
+                let renewal = match m.now.saturating_duration_since(parent.since) {
+                    age if age < FRESH => renewal.min(AT_ONCE),
+                    age if age < NEW => renewal.min(EARLY),
+                    _ => renewal,
+                };
                 parent.lease = Lease::Joined { renew_at: m.now + renewal };
                 parent.elsewhere = elsewhere(&joined, &parent.told);
                 parent.instead =
