@@ -28,10 +28,9 @@ async fn stream_status(
     Path((room, stream)): Path<(String, String)>,
 ) -> Result<Json<Value>, Problem> {
     let (room, stream) = names(&room, Some(&stream))?;
-    let (claim, here) = tokio::join!(
-        app.ctx.directory.look_up(room.clone(), stream.clone()),
-        app.rooms.status(room.clone(), stream.clone()),
-    );
+    // One after the other: asked at once, each would wake a thread of its own.
+    let claim = app.ctx.directory.look_up(room.clone(), stream.clone()).await;
+    let here = app.rooms.status(room.clone(), stream.clone()).await;
     let claims = claim.map(|notice| notice.claims).unwrap_or_default();
     let (fleet, now) = (app.ctx.fleet(), Instant::now());
     let holds = claims.iter().find(|claim| !fleet.is_absent(&claim.origin, now));
