@@ -1,13 +1,16 @@
-//! What a node process takes in memory: idle, with a stream, and for each viewer.
+//! What a node process takes in memory: idle, with a stream, for each viewer, and once a crowd has left.
 
 use std::fs;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use headwater::client::{Clip, Http, Player, PublishOptions, Publisher, WatchOptions};
+use tokio::time::sleep;
 
+use crate::load::{QUIET, Run, Server, publish};
 use crate::support::child::ChildNode;
-use crate::support::fleet::{SOON, plays};
+use crate::support::fleet::{SOON, get_json, plays};
 use crate::support::nats::NatsServer;
 use crate::support::wait::eventually;
 use crate::table;
@@ -16,6 +19,10 @@ const ROOM: &str = "crowd";
 const VIEWERS: usize = 100;
 /// Frames of video that every viewer has got before its share is counted: one second of the clip.
 const FRAMES: u64 = 25;
+/// A crowd, after which a node is to have at most so much of what it had before, so long after it.
+const CROWD: [&str; 6] = ["--viewers", "1000", "--rate", "200/s", "--for", "10s"];
+const LATER: Duration = Duration::from_secs(60);
+const AFTER_CROWD: f64 = 1.3;
 
 pub(crate) async fn run() {
     let nats = NatsServer::start().await;
@@ -42,6 +49,24 @@ pub(crate) async fn run() {
     table::value("memory for each viewer of one stream that plays", each, "KiB", VIEWERS);
     join_all(viewers.into_iter().map(Player::stop)).await;
     publisher.stop().await.expect("the publisher ends");
+    a_crowd(&nats).await;
+}
+
+async fn a_crowd(nats: &NatsServer) {
+    let mut node = ChildNode::start("other", "west", &nats.url(), &QUIET).await;
+    let _publishes = publish(&format!("{}/whip/load-1", node.public_url()));
+    let server = Server { url: node.public_url(), pid: node.process().child().id() };
+    let status = format!("{}/api/status/load-1/main", server.url);
+    eventually(SOON, "the stream is live", || async { get_json(&status).await["live"] == true }).await;
+    Run::of(&[&server], &["--viewers", "1", "--for", "1s"]).await;
+    let before = resident(&mut node);
+    Run::of(&[&server], &CROWD).await;
+    let with = resident(&mut node);
+    sleep(LATER).await;
+    let after = resident(&mut node);
+    table::value("memory of a node as 1,000 viewers leave", with, "MiB", 1);
+    let what = "memory a minute after 1,000 viewers / before them";
+    table::values_wanted(what, vec![after / before], "x", AFTER_CROWD);
 }
 
 async fn watch(url: &str, http: Option<Http>) -> Player {
