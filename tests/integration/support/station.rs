@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use headwater::config::Config;
@@ -82,6 +82,7 @@ impl Station {
             .route("/", get(async || Html("<!doctype html><title>station</title>")))
             .route("/whip", post(whip))
             .route("/whep", post(whep))
+            .route("/session/{id}", delete(end))
             .with_state(room.clone());
         Self { room, site: Site::serve(routes).await, _deaths: dead, _task: task }
     }
@@ -226,9 +227,9 @@ async fn whip(State(handle): State<Handle>, offer: String) -> Response {
 async fn whep(State(handle): State<Handle>, offer: String) -> Response {
     let offer = Description::parse(&offer).expect("an offer");
     let (wanted, dtls) = (watch_media(&offer).expect("a viewer's"), offer.dtls().expect("a fingerprint"));
+    let session = SessionId(Uuid::new_v4());
     let watched = handle.with(move |room| {
         async move {
-            let session = SessionId(Uuid::new_v4());
             let sources = room.sources.clone();
             let watched = room.media.watch(session, wanted, Some(dtls), &sources).await.expect("watched");
             room.viewers.push(session);
@@ -238,7 +239,22 @@ async fn whep(State(handle): State<Handle>, offer: String) -> Response {
     });
     let (transport, media) = watched.await;
     let answer = answer_watch(&offer, &media, &local(transport), "main").expect("an answer");
-    (StatusCode::CREATED, [(header::CONTENT_TYPE, "application/sdp")], answer).into_response()
+    let at = format!("/session/{}", session.0);
+    let headers = [(header::CONTENT_TYPE, "application/sdp"), (header::LOCATION, at.as_str())];
+    (StatusCode::CREATED, headers, answer).into_response()
+}
+
+/// A viewer leaves. Else its transport would stay, and another that comes from the same port would be taken for it.
+async fn end(State(handle): State<Handle>, Path(id): Path<Uuid>) -> StatusCode {
+    let left = handle.with(move |room| {
+        async move {
+            room.viewers.retain(|viewer| viewer.0 != id);
+            room.media.unwatch(SessionId(id)).await;
+        }
+        .boxed()
+    });
+    left.await;
+    StatusCode::OK
 }
 
 fn local(TransportInfo { ice, candidates, dtls, .. }: TransportInfo) -> LocalTransport {
