@@ -29,7 +29,7 @@ check: tools ## Formatting, lints, schema drift
 	cargo run --quiet -- schema schemas
 	git diff --exit-code -- schemas
 
-bench: tools test-tools ## Measure: all, or ONLY="joins talk hops memory load kinds janus idle monitor copies kills far cuts", TRIALS=10
+bench: tools test-tools ## Measure: all, or ONLY="joins talk hops memory load kinds janus rtmp idle monitor copies kills far cuts", TRIALS=10
 	cargo bench --quiet --profile dev --bench bench -- $(ONLY) $(if $(TRIALS),--trials=$(TRIALS)) $(if $(FOR),--for=$(FOR))
 
 figures: ## Put what `make bench` found last into the README

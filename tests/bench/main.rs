@@ -1,7 +1,7 @@
 //! Headwater's benchmarks: real NATS, real nodes, real media; every figure is printed and written to
 //! `target/bench/report.json` and `report.md`, none asserted.
 //!
-//! Arguments are the parts to be measured (all but the soak and Janus where there are none), and `--trials=10`,
+//! Arguments are the parts to be measured (all but the soak and what is measured beside others, Janus and nginx-rtmp, where there are none), and `--trials=10`,
 //! `--for=10m` and `--seed=1`.
 #![allow(
     clippy::unwrap_used,
@@ -33,6 +33,7 @@ mod page;
 mod peer;
 mod post;
 mod report;
+mod rtmp;
 mod sequence;
 mod soak;
 mod table;
@@ -66,6 +67,9 @@ async fn main() {
     run.measure("kinds", kinds::run()).await;
     if chosen.names("janus") {
         run.measure("janus", janus::run()).await;
+    }
+    if chosen.names("rtmp") {
+        run.measure("rtmp", rtmp::run()).await;
     }
     run.measure("idle", idle::run()).await;
     run.measure("monitor", monitor::run()).await;
