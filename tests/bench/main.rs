@@ -1,8 +1,8 @@
 //! Headwater's benchmarks: real NATS, real nodes, real media; every figure is printed and written to
 //! `target/bench/report.json` and `report.md`, none asserted.
 //!
-//! Arguments are the parts to be measured (all but the soak and what is measured beside others, Janus and nginx-rtmp, where there are none), and `--trials=10`,
-//! `--for=10m` and `--seed=1`.
+//! Arguments are the parts to be measured (all but the soak and what is beside others, Janus and nginx-rtmp), and
+//! `--trials=10`, `--for=10m` and `--seed=1`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
