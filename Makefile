@@ -9,7 +9,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 TEST := $(shell command -v cargo-nextest >/dev/null 2>&1 && echo nextest run || echo test)
 
 BUILD_PACKAGES := g++ make pkg-config python3 python3-pip ccache libssl-dev libuv1-dev
-TEST_PACKAGES := caddy chromium coturn fonts-dejavu-core gzip iproute2 libnss3-tools nftables libfaketime systemd
+TEST_PACKAGES := caddy chromium coturn fonts-dejavu-core gzip iproute2 libnss3-tools nftables systemd
 # Clients that people have; `tests/clients` drives them.
 TEST_PACKAGES += firefox-esr pulseaudio python3-gi gir1.2-gst-plugins-bad-1.0 gstreamer1.0-libav gstreamer1.0-nice \
 	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly \
@@ -58,7 +58,7 @@ web: $(WEB) ## Fetch and bundle what the conference page needs of others, for th
 
 test-tools: ## Install what the tests need beyond that
 	@$(call install,$(BUILD_PACKAGES) $(TEST_PACKAGES))
-	@$(MAKE) --no-print-directory $(TOOLS)/python $(TOOLS)/gstreamer $(TOOLS)/application
+	@$(MAKE) --no-print-directory $(TOOLS)/python $(TOOLS)/gstreamer $(TOOLS)/application $(TOOLS)/clock.so
 	@# Several clients that look for GStreamer's elements at once, where nobody has yet, miss some of them.
 	@GST_PLUGIN_PATH=$(abspath $(TOOLS)/gstreamer) GST_REGISTRY_FORK=no /usr/bin/python3 -c \
 		"import gi; gi.require_version('Gst', '1.0'); from gi.repository import Gst; Gst.init(None)"
@@ -74,6 +74,10 @@ $(TOOLS)/application: $(wildcard tests/clients/application/*)
 	mkdir -p $@ && cp tests/clients/application/* $@/
 	cd $@ && npm ci --silent --no-audit --no-fund
 	touch $@
+
+# Gives a node of the tests a wrong wall clock.
+$(TOOLS)/clock.so: tests/integration/support/clock.c
+	$(CC) -shared -fPIC -O2 -Wall -Werror -o $@ $<
 
 # Debian's package without its service: only the program that checks rules is needed.
 $(TOOLS)/bin/promtool:

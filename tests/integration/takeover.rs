@@ -177,10 +177,10 @@ async fn where_takeover_is_off_one_of_two_gets_in_and_who_has_fallen_silent_is_n
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_to_publish_has_the_stream_whatever_the_clocks_say() {
     let nats = NatsServer::start().await;
-    let clock = |name: &str, offset: &str| {
+    let clock = |name: &str, offset: i64| {
         ChildNode::spawn(name, "west", &nats.url(), &[], &Place { clock: Some(offset), ..Place::default() })
     };
-    let (ahead, behind) = (clock("ahead", "+3600s"), clock("behind", "-3600s"));
+    let (ahead, behind) = (clock("ahead", 3600), clock("behind", -3600));
     ahead.ready().await;
     behind.ready().await;
     let edge = node("edge", "east", &nats.url()).await;

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Stdio;
 
 use serde_json::Value;
@@ -16,6 +16,9 @@ use super::wait::eventually;
 
 /// The operators' token of nodes that other machines reach.
 const TOKEN: &str = "operators-of-the-test";
+
+/// What gives a program another wall clock: `clock.c`, as `make test-tools` compiles it.
+const CLOCK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/.tools/clock.so");
 
 /// A `headwater node` process. What it logs is shown if the test fails.
 #[derive(Debug)]
@@ -33,8 +36,8 @@ pub(crate) struct ChildNode {
 pub(crate) struct Place<'a> {
     /// Another machine than the test's.
     pub(crate) host: Option<&'a Host>,
-    /// What its wall clock is ahead or behind, as `+3600s`; its monotonic clock is right.
-    pub(crate) clock: Option<&'a str>,
+    /// So many seconds is its wall clock ahead; its monotonic clock is right.
+    pub(crate) clock: Option<i64>,
 }
 
 impl ChildNode {
@@ -90,10 +93,12 @@ impl ChildNode {
                 command.env("HEADWATER_OPERATORS__TOKEN", TOKEN);
             }
             if let Some(offset) = place.clock {
+                assert!(Path::new(CLOCK).is_file(), "{CLOCK}: run `make test-tools`");
                 command
-                    .env("LD_PRELOAD", faketime())
-                    .env("FAKETIME", offset)
-                    .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+                    .env("LD_PRELOAD", CLOCK)
+                    .env("CLOCK_OFFSET", offset.to_string())
+                    // The allocator's own threads wait by the wall clock.
+                    .env("MALLOC_CONF", "background_thread:false");
             }
         })
         .expect("the node starts");
@@ -161,12 +166,4 @@ impl Drop for ChildNode {
             eprintln!("--- log of node {}\n{}", self.name, self.log());
         }
     }
-}
-
-/// The library that gives a program another wall clock. The `faketime` program would stay between us
-/// and the node, and take its signals.
-fn faketime() -> PathBuf {
-    let folders = fs::read_dir("/usr/lib").expect("libraries").flatten();
-    let candidates = folders.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"));
-    candidates.into_iter().find(|path| path.is_file()).expect("libfaketime: run `make test-tools`")
 }
