@@ -54,6 +54,7 @@ pub(crate) use request::Asked;
 pub use rtc::answer_servers;
 pub use serve::serve;
 pub use session::{Listeners, ListenersHandle, answer_others};
+pub use status::Statuses;
 pub use tls::{Certificate, TlsError};
 
 /// What every handler needs. Each layer that a request passes clones it.
@@ -79,6 +80,8 @@ pub struct Parts {
     pub listeners: ListenersHandle,
     /// How many come in.
     pub door: Door,
+    /// What everyone was told of streams last.
+    pub statuses: Statuses,
 }
 
 impl From<Parts> for App {

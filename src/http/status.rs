@@ -1,16 +1,44 @@
 //! What everyone may know of a node and a stream.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::extract::{Path, State};
 use axum::routing::get;
 use axum::{Json, Router};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
+use moka::future::Cache;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::App;
 use super::problem::Problem;
 use super::request::names;
+use crate::protocol::ids::{RoomId, StreamName};
+
+/// How old an answer may be.
+const KEPT: Duration = Duration::from_millis(250);
+/// Of how many streams one is kept.
+const STREAMS: u64 = 10_000;
+
+/// What was last told of streams. However many pages ask, a room is asked a few times a second.
+#[derive(Debug, Clone)]
+pub struct Statuses(Cache<(RoomId, StreamName), Arc<Value>>);
+
+impl Default for Statuses {
+    fn default() -> Self {
+        Self(Cache::builder().max_capacity(STREAMS).time_to_live(KEPT).build())
+    }
+}
+
+/// What is told of a stream.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Told {
+    #[serde(flatten)]
+    status: Arc<Value>,
+    server_time: DateTime<Utc>,
+}
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/api/node", get(node)).route("/api/status/{room}/{stream}", get(stream_status))
@@ -26,8 +54,14 @@ async fn node(State(app): State<App>) -> Json<Value> {
 async fn stream_status(
     State(app): State<App>,
     Path((room, stream)): Path<(String, String)>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Told>, Problem> {
     let (room, stream) = names(&room, Some(&stream))?;
+    let asked = look_up(app.clone(), room.clone(), stream.clone());
+    let status = app.statuses.0.get_with((room, stream), asked).await;
+    Ok(Json(Told { status, server_time: Utc::now() }))
+}
+
+async fn look_up(app: App, room: RoomId, stream: StreamName) -> Arc<Value> {
     // One after the other: asked at once, each would wake a thread of its own.
     let claim = app.ctx.directory.look_up(room.clone(), stream.clone()).await;
     let here = app.rooms.status(room.clone(), stream.clone()).await;
@@ -38,7 +72,7 @@ async fn stream_status(
     let shown = holds.or(claims.first());
     let me = &app.ctx.me;
     let live = hops.is_some() || holds.is_some();
-    Ok(Json(json!({
+    Arc::new(json!({
         "room": room,
         "stream": stream,
         "live": live,
@@ -55,6 +89,5 @@ async fn stream_status(
         // What is wrong with what the publisher sends; known where it is published.
         "warnings": here.map(|here| here.warnings).unwrap_or_default(),
         "since": shown.map(|claim| claim.started_at),
-        "serverTime": Utc::now(),
-    })))
+    }))
 }

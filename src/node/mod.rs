@@ -230,6 +230,7 @@ impl Node {
             drain: drain_handle,
             listeners,
             door: door.clone(),
+            statuses: http::Statuses::default(),
         });
         supervisor.must_run_on("the answers of sessions", http::answer_others(app.clone(), sessions_asked));
         supervisor.must_run_on("the session API", http::answer_servers(app.clone(), rtc_asked));
