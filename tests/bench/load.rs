@@ -31,6 +31,10 @@ pub(crate) const QUIET: [(&str, &str); 2] = [
 ];
 /// The edge's processor time a packet by that of a router alone.
 const AGAINST_ROUTER: f64 = 1.03;
+/// Viewers that all report what has arrived.
+const REPORTING: &str = "60";
+/// A packet's processor time without estimates by that with them.
+const ESTIMATE: f64 = 0.8;
 /// The origin's processor time with 400 viewers behind two edges by that with one.
 const ORIGIN: f64 = 1.1;
 const STORM_MS: f64 = 100.0;
@@ -159,6 +163,32 @@ async fn a_packet(nodes: &[Server]) {
     }
     let ratios = found[2].iter().zip(&found[0]).map(|(edge, router)| edge / router).collect();
     table::values_wanted("processor time a packet, edge / router alone", ratios, "x", AGAINST_ROUTER);
+    an_estimate(&url, router.pid).await;
+}
+
+/// The same router and stream, to viewers whose bandwidth is estimated though there is nothing to choose, and to others.
+async fn an_estimate(url: &str, pid: u32) {
+    let layers = format!("{url}whip/layers");
+    let published = Command::new(env!("CARGO_BIN_EXE_headwater"))
+        .args(["publish", "--log", "error", "--simulcast", "--for", "1s", &layers])
+        .status();
+    assert!(published.await.expect("the program runs").success(), "something has layers");
+    let [with, without] = ["whep/estimated", "whep"].map(|way| Server { url: format!("{url}{way}"), pid });
+    let mut found: [Vec<f64>; 2] = Default::default();
+    for _ in 0..ROUNDS {
+        for (server, found) in [&with, &without].into_iter().zip(&mut found) {
+            // All do all that a browser does: else nobody tells what has arrived.
+            let all = ["--viewers", REPORTING, "--rate", "100/s", "--for", "8s", "--sample", "1"];
+            found.push(Run::of(&[server], &all).await.of_server(server, "microsPerPacket"));
+        }
+    }
+    let ratios = found[1].iter().zip(&found[0]).map(|(without, with)| without / with).collect();
+    for (name, micros) in ["estimated", "not estimated"].iter().zip(found) {
+        let what = format!("processor time a packet, {REPORTING} viewers whose bandwidth is {name}");
+        table::values(&what, micros, "us");
+    }
+    let what = "processor time a packet, one layer: without / with an estimate";
+    table::values_wanted(what, ratios, "x", ESTIMATE);
 }
 
 /// What many viewers cost, and how fast they are let in.

@@ -17,6 +17,7 @@ use headwater::http::sdp::{
 use headwater::media::{
     Counts, Engine, Measured, MediaEvent, Piped, ProducerInfo, RoomMedia, TransportInfo, WorkerId,
 };
+use headwater::protocol::data::ProducerKind;
 use headwater::protocol::ids::{PipeId, ProducerId, SessionId};
 use headwater::telemetry::Metrics;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -44,6 +45,8 @@ pub(crate) struct Room {
     pub(crate) media: RoomMedia,
     /// The stream that is here.
     pub(crate) sources: Vec<ProducerInfo>,
+    /// A video with layers that is sent no more.
+    layers: Vec<ProducerInfo>,
     pub(crate) viewers: Vec<SessionId>,
 }
 
@@ -76,12 +79,18 @@ impl Station {
         let media = RoomMedia::open(Arc::clone(&engine), events).await.expect("a router");
         let (works, inbox) = mpsc::channel(64);
         let mut task = JoinSet::new();
-        task.spawn(run(Room { media, sources: Vec::new(), viewers: Vec::new() }, inbox, told));
+        task.spawn(run(
+            Room { media, sources: Vec::new(), layers: Vec::new(), viewers: Vec::new() },
+            inbox,
+            told,
+        ));
         let room = Handle { works, engine };
         let routes = Router::new()
             .route("/", get(async || Html("<!doctype html><title>station</title>")))
             .route("/whip", post(whip))
+            .route("/whip/layers", post(whip_layers))
             .route("/whep", post(whep))
+            .route("/whep/estimated", post(whep_estimated))
             .route("/session/{id}", delete(end))
             .with_state(room.clone());
         Self { room, site: Site::serve(routes).await, _deaths: dead, _task: task }
@@ -208,14 +217,30 @@ async fn run(mut room: Room, mut inbox: mpsc::Receiver<Work>, mut events: mpsc::
 }
 
 async fn whip(State(handle): State<Handle>, offer: String) -> Response {
-    let offer = Description::parse(&offer).expect("an offer");
+    publish(&handle, &offer, |room, producers| room.sources = producers).await
+}
+
+async fn whip_layers(State(handle): State<Handle>, offer: String) -> Response {
+    publish(&handle, &offer, |room, producers| {
+        room.layers = producers;
+        room.layers.retain(|producer| producer.kind == ProducerKind::Video);
+    })
+    .await
+}
+
+async fn publish(
+    handle: &Handle,
+    offer: &str,
+    keep: impl FnOnce(&mut Room, Vec<ProducerInfo>) + Send + 'static,
+) -> Response {
+    let offer = Description::parse(offer).expect("an offer");
     let media = publish_media(&offer, handle.engine.capabilities()).expect("a publisher's");
     let (offered, dtls) = (media.clone(), offer.dtls().expect("a fingerprint"));
     let published = handle.with(move |room| {
         async move {
             let session = SessionId(Uuid::new_v4());
             let (transport, producers) = room.media.publish(session, offered, dtls).await.expect("published");
-            room.sources = producers;
+            keep(room, producers);
             transport
         }
         .boxed()
@@ -225,12 +250,25 @@ async fn whip(State(handle): State<Handle>, offer: String) -> Response {
 }
 
 async fn whep(State(handle): State<Handle>, offer: String) -> Response {
-    let offer = Description::parse(&offer).expect("an offer");
+    watch(&handle, &offer, |room| room.sources.clone()).await
+}
+
+/// The viewer's bandwidth is estimated, as of one whose stream has layers; it is sent the same as others.
+async fn whep_estimated(State(handle): State<Handle>, offer: String) -> Response {
+    watch(&handle, &offer, |room| [room.layers.clone(), room.sources.clone()].concat()).await
+}
+
+async fn watch(
+    handle: &Handle,
+    offer: &str,
+    sources: impl FnOnce(&Room) -> Vec<ProducerInfo> + Send + 'static,
+) -> Response {
+    let offer = Description::parse(offer).expect("an offer");
     let (wanted, dtls) = (watch_media(&offer).expect("a viewer's"), offer.dtls().expect("a fingerprint"));
     let session = SessionId(Uuid::new_v4());
     let watched = handle.with(move |room| {
         async move {
-            let sources = room.sources.clone();
+            let sources = sources(room);
             let watched = room.media.watch(session, wanted, Some(dtls), &sources).await.expect("watched");
             room.viewers.push(session);
             watched
