@@ -171,6 +171,7 @@ async fn an_estimate(url: &str, pid: u32) {
     let layers = format!("{url}whip/layers");
     let published = Command::new(env!("CARGO_BIN_EXE_headwater"))
         .args(["publish", "--log", "error", "--simulcast", "--for", "1s", &layers])
+        .stdout(Stdio::null())
         .status();
     assert!(published.await.expect("the program runs").success(), "something has layers");
     let [with, without] = ["whep/estimated", "whep"].map(|way| Server { url: format!("{url}{way}"), pid });
