@@ -88,9 +88,10 @@ async fn a_consumer(near: &Node, far: &Node) {
             times.push(asked.elapsed());
         }
         ben.ask("leave", json!({})).await.expect("it leaves");
-        eventually(SOON, "nothing of it is here any more", || async {
-            let view = room(near, "talk").await;
-            view.is_some_and(|view| view.children.is_empty())
+        // Whoever asks while the node's leave is under way waits for its answer first.
+        eventually(SOON, "neither node has anything of it any more", || async {
+            let views = (room(near, "talk").await, room(far, "talk").await);
+            matches!(views, (Some(near), Some(far)) if near.children.is_empty() && far.parents.is_empty())
         })
         .await;
     }
