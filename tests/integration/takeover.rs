@@ -183,6 +183,14 @@ async fn the_last_to_publish_has_the_stream_whatever_the_clocks_say() {
     let (ahead, behind) = (clock("ahead", 3600), clock("behind", -3600));
     ahead.ready().await;
     behind.ready().await;
+    for (node, hours) in [(&ahead, 1), (&behind, -1)] {
+        let log = node.log();
+        let first: Value = serde_json::from_str(log.lines().next().expect("a line")).expect("JSON");
+        let at: chrono::DateTime<chrono::Utc> =
+            first["timestamp"].as_str().expect("a time").parse().expect("a time");
+        let wrong = at - chrono::Utc::now();
+        assert!((wrong.num_minutes() - 60 * hours).abs() < 5, "its clock is wrong by {wrong}");
+    }
     let edge = node("edge", "east", &nats.url()).await;
     for (room, from, to, name) in [("back", &ahead, &behind, "behind"), ("forth", &behind, &ahead, "ahead")] {
         let _old = publish(from, room).await;
