@@ -40,7 +40,7 @@ SINKS = {
 class Client:
     def __init__(self, want, report):
         self.want, self.report = want, report
-        self.asked, self.location = False, None
+        self.asked, self.location, self.dtls = False, None, None
         self.loop = GLib.MainLoop()
         publishes = want.action == "publish"
         self.pipe = Gst.Pipeline.new()
@@ -100,6 +100,14 @@ class Client:
 
     def changed(self, web, _):
         self.report.state = web.get_property("connection-state").value_nick
+        if self.report.state == "connected" and not self.dtls:
+            self.dtls = web.emit("get-transceiver", 0).get_property("receiver").get_property("transport")
+            self.dtls.connect("notify::state", self.secured)
+
+    def secured(self, dtls, _):
+        """The connection stays "connected" where the other side ends it by UDP: its DTLS transport alone is "closed"."""
+        if dtls.get_property("state") == GstWebRTC.WebRTCDTLSTransportState.CLOSED:
+            self.report.state = "closed"
 
     def pad_added(self, _, pad):
         """Decodes what comes, whatever it is."""
