@@ -159,14 +159,20 @@ impl RoomMedia {
         let adaptation = (!estimate).then(|| Adaptation::new(self.engine.webrtc.initial_bitrate));
         let needs = Needs { estimate, sctp: false };
         let transport = session::open(router, worker, &self.engine, session, needs, &self.events).await?;
-        if let Some(dtls) = dtls {
-            session::connect(&transport, dtls).await?;
-        }
+        let connection = transport.clone();
+        let connected = async {
+            match dtls {
+                Some(dtls) => session::connect(&connection, dtls).await,
+                None => Ok(()),
+            }
+        };
         let viewer =
             Viewer::new(session, transport, spread, media, adaptation, self.engine.share_load(worker));
         self.viewers.insert(session, viewer);
         self.turns.add(session);
-        self.show(session, sources).await?;
+        // Asked at once, as neither waits for the other.
+        let (connected, shown) = tokio::join!(connected, self.show(session, sources));
+        connected.and(shown)?;
         let viewer = self.viewers.get(&session).ok_or(MediaError::UnknownSession)?;
         Ok((session::info(&viewer.transport, &self.engine), viewer.media.clone()))
     }
