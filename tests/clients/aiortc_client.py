@@ -84,7 +84,7 @@ async def run(want, report):
     await stop.wait()
     await asyncio.to_thread(client.delete, location)
     await pc.close()
-    report.tell(state="closed")
+    report.tell(last=True)
 
 
 if __name__ == "__main__":

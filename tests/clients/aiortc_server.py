@@ -67,7 +67,7 @@ async def main():
     serve(parser.parse_args().port, loop, report)
     report.state = "listening"
     await stop.wait()
-    report.tell(state="closed")
+    report.tell(last=True)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ class Report:
         self.codec, self.state, self.error = codec, "connecting", None
         self.frames, self.gap, self.last = 0, 0.0, None
         self.sums, self.samples = [0.0, 0.0], 0
-        self.lock = threading.Lock()
+        self.lock, self.over = threading.Lock(), False
         if not quiet:
             threading.Thread(target=self.tell_on, daemon=True).start()
 
@@ -66,15 +66,19 @@ class Report:
         squares = [sum(s * s for s in side) / (len(side) or 1) / 32768**2 for side in sides]
         self.sound(*squares, len(sides[0]))
 
-    def tell(self, **more):
-        """Prints a line."""
+    def tell(self, last=False):
+        """Prints a line. After the last one only what went wrong is told, whatever another thread is about to tell."""
         with self.lock:
+            if self.over and not self.error:
+                return
+            self.over = self.over or last
             left, right = (math.sqrt(total / (self.samples or 1)) for total in self.sums)
             gap = max(self.gap, time.monotonic() - self.last) if self.last else 0.0
-            line = dict(state=self.state, codec=self.codec, frames=self.frames, gap=round(gap, 2))
-            line |= dict(left=round(left, 4), right=round(right, 4), error=self.error) | more
+            state = "closed" if last else self.state
+            line = dict(state=state, codec=self.codec, frames=self.frames, gap=round(gap, 2))
+            line |= dict(left=round(left, 4), right=round(right, 4), error=self.error)
             self.sums, self.samples = [0.0, 0.0], 0
-        print(json.dumps(line), flush=True)
+            print(json.dumps(line), flush=True)
 
     def tell_on(self):
         while True:

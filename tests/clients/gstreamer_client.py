@@ -72,7 +72,7 @@ class Client:
         if self.location:
             client.delete(self.location)
         self.pipe.set_state(Gst.State.NULL)
-        self.report.tell(state="closed")
+        self.report.tell(last=True)
 
     def needed(self, web):
         if not self.asked:
@@ -105,9 +105,9 @@ class Client:
             self.dtls.connect("notify::state", self.secured)
 
     def secured(self, dtls, _):
-        """The connection stays "connected" where the other side ends it by UDP: its DTLS transport alone is "closed"."""
+        """Tells an end as browsers do: by UDP the connection stays "connected", and its DTLS transport alone is closed."""
         if dtls.get_property("state") == GstWebRTC.WebRTCDTLSTransportState.CLOSED:
-            self.report.state = "closed"
+            self.report.state = "disconnected"
 
     def pad_added(self, _, pad):
         """Decodes what comes, whatever it is."""

@@ -29,7 +29,7 @@ def ffmpeg(words, report):
             report.frame(int(value) - report.frames)
     if run.wait():
         report.fail("".join(said[-20:]))
-    report.tell(state="closed")
+    report.tell(last=True)
 
 
 def gstreamer(words, report):
@@ -75,7 +75,7 @@ def gstreamer(words, report):
     report.state = "connected"
     loop.run()
     pipe.set_state(Gst.State.NULL)
-    report.tell(state="closed")
+    report.tell(last=True)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ pub(super) struct Script {
     reports: watch::Receiver<Report>,
     stdin: Option<ChildStdin>,
     reading: JoinSet<()>,
-    _process: Process,
+    process: Process,
 }
 
 impl fmt::Debug for Script {
@@ -110,7 +110,7 @@ impl Script {
                 });
             }
         });
-        Script { name, reports, stdin, reading, _process: process }
+        Script { name, reports, stdin, reading, process }
     }
 
     /// What it told last.
@@ -137,7 +137,8 @@ impl Script {
         if ended.is_ok() && report.state == "closed" && report.error.is_none() {
             Ok(report)
         } else {
-            Err(format!("does not end: {self:?}"))
+            // A library that crashes says nothing by itself.
+            Err(format!("does not end: {self:?}, {:?}", self.process.exited()))
         }
     }
 }
